@@ -1,1 +1,1 @@
-export {}
+export * from './bytes.ts'
