@@ -1,0 +1,9 @@
+import { crc32c as nativeCrc32c } from '@node-rs/crc32'
+
+/**
+ * CRC-32C (Castagnoli) of `bytes`, as an unsigned 32-bit number.
+ * @param seed The CRC of what comes before `bytes`, to go on from.
+ */
+export function crc32c(bytes: Uint8Array, seed = 0): number {
+  return nativeCrc32c(bytes as Buffer, seed)
+}
