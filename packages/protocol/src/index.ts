@@ -1,1 +1,5 @@
-export {}
+export * from './apis.ts'
+export * from './errors.ts'
+export * from './headers.ts'
+export * from './messages/index.ts'
+export * from './schema/index.ts'
