@@ -1,0 +1,36 @@
+import { defineApi, type RequestOf, type ResponseOf } from '../schema/define.ts'
+import { array, errorCode, int32, nullable, since, string, until, withDefault } from '../schema/types.ts'
+
+/** Takes members out of a classic group. KIP-345 (v3: several, by instance id). */
+export const LeaveGroup = defineApi({
+  key: 13,
+  name: 'LeaveGroup',
+  versions: [0, 5],
+  flexibleFrom: 4,
+  request: {
+    groupId: string,
+    memberId: until(2, string),
+    members: since(
+      3,
+      array({
+        memberId: string,
+        groupInstanceId: withDefault(nullable(string), null),
+        reason: since(5, nullable(string), null),
+      }),
+    ),
+  },
+  response: {
+    throttleTimeMs: since(1, int32, 0),
+    errorCode,
+    members: since(
+      3,
+      array({
+        memberId: string,
+        groupInstanceId: nullable(string),
+        errorCode,
+      }),
+    ),
+  },
+})
+export type LeaveGroupRequest = RequestOf<typeof LeaveGroup>
+export type LeaveGroupResponse = ResponseOf<typeof LeaveGroup>

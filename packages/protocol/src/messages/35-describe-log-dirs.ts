@@ -1,0 +1,40 @@
+import { defineApi, type RequestOf, type ResponseOf } from '../schema/define.ts'
+import { array, bool, errorCode, int32, int64, nullable, since, string, withDefault } from '../schema/types.ts'
+
+/** Sizes and errors of log dirs and the replicas in them. KIP-113, KIP-827 (v4: volume sizes). */
+export const DescribeLogDirs = defineApi({
+  key: 35,
+  name: 'DescribeLogDirs',
+  versions: [0, 5],
+  flexibleFrom: 2,
+  request: {
+    topics: nullable(
+      array({
+        topic: string,
+        partitions: array(int32),
+      }),
+    ),
+  },
+  response: {
+    throttleTimeMs: withDefault(int32, 0),
+    errorCode: since(3, errorCode),
+    results: array({
+      errorCode,
+      logDir: string,
+      topics: array({
+        name: string,
+        partitions: array({
+          partitionIndex: int32,
+          partitionSize: int64,
+          offsetLag: int64,
+          isFutureKey: bool,
+        }),
+      }),
+      totalBytes: since(4, int64, -1),
+      usableBytes: since(4, int64, -1),
+      isCordoned: since(5, bool, false),
+    }),
+  },
+})
+export type DescribeLogDirsRequest = RequestOf<typeof DescribeLogDirs>
+export type DescribeLogDirsResponse = ResponseOf<typeof DescribeLogDirs>

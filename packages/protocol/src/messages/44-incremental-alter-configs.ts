@@ -1,0 +1,33 @@
+import { defineApi, type RequestOf, type ResponseOf } from '../schema/define.ts'
+import { array, bool, errorCode, int8, int32, nullable, string, withDefault } from '../schema/types.ts'
+
+/** Sets, deletes, appends to or subtracts from single configurations. KIP-339. */
+export const IncrementalAlterConfigs = defineApi({
+  key: 44,
+  name: 'IncrementalAlterConfigs',
+  versions: [0, 1],
+  flexibleFrom: 1,
+  request: {
+    resources: array({
+      resourceType: int8,
+      resourceName: string,
+      configs: array({
+        name: string,
+        configOperation: int8,
+        value: nullable(string),
+      }),
+    }),
+    validateOnly: bool,
+  },
+  response: {
+    throttleTimeMs: withDefault(int32, 0),
+    responses: array({
+      errorCode,
+      errorMessage: nullable(string),
+      resourceType: int8,
+      resourceName: string,
+    }),
+  },
+})
+export type IncrementalAlterConfigsRequest = RequestOf<typeof IncrementalAlterConfigs>
+export type IncrementalAlterConfigsResponse = ResponseOf<typeof IncrementalAlterConfigs>

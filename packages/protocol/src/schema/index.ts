@@ -1,0 +1,3 @@
+export type { Codec } from './codec.ts'
+export * from './define.ts'
+export * from './types.ts'
