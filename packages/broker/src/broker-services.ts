@@ -1,5 +1,4 @@
 import type { Clock, Logger, Random } from '@tidelog/core'
-import type { ReplicaManager } from './replicas/replica-manager.ts'
 
 /**
  * What a broker hands to its handlers: one instance a broker, built by `startBroker` before the first connection is served.
@@ -11,6 +10,4 @@ export interface BrokerServices {
   readonly clock: Clock
   readonly random: Random
   readonly logger: Logger
-  /** The partitions this broker hosts. */
-  readonly replicas: ReplicaManager
 }

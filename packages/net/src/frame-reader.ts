@@ -1,0 +1,85 @@
+/** A frame on the wire: its length as a big-endian int32, then that many bytes. */
+export const FRAME_HEADER_BYTES = 4
+
+/** A partial frame starts in a buffer of this size, which grows with the bytes that arrive, never with what the peer declared. */
+const FIRST_PARTIAL_BYTES = 4096
+const GROWTH = 4
+
+/** The peer declared a length no frame may have: what follows cannot be read as frames. */
+export class FrameLengthError extends Error {
+  override readonly name = 'FrameLengthError'
+  constructor(declaredBytes: number, maxBytes: number) {
+    super(`a frame of ${declaredBytes} bytes, where 0 to ${maxBytes} are allowed`)
+  }
+}
+
+/**
+ * Cuts length-prefixed frames from a stream. Each frame becomes a buffer of its own, copied once from the chunk it came in, so chunks may be
+ * views on a read buffer that is used again at once.
+ */
+export class FrameReader {
+  readonly #maxFrameBytes: number
+  readonly #header = Buffer.alloc(FRAME_HEADER_BYTES)
+  #headerBytes = 0
+  /** The frame being received; undefined between frames. */
+  #frame: Buffer | undefined
+  #frameBytes = 0
+  #declaredBytes = 0
+
+  constructor(maxFrameBytes: number) {
+    this.#maxFrameBytes = maxFrameBytes
+  }
+
+  /** Bytes held for a frame that is not complete yet. */
+  get partialBytes(): number {
+    return this.#frame?.length ?? 0
+  }
+
+  /**
+   * Takes the stream's next bytes and hands out every frame that they complete, in order, without its length.
+   * @throws FrameLengthError for a negative length or one above the limit; frames before it have been handed out.
+   */
+  push(chunk: Uint8Array, onFrame: (frame: Buffer) => void): void {
+    let at = 0
+    const end = chunk.length
+    while (at < end) {
+      if (this.#frame === undefined) {
+        at = this.#pushHeader(chunk, at)
+        if (this.#headerBytes < FRAME_HEADER_BYTES) return
+        const declared = this.#header.readInt32BE(0)
+        if (declared < 0 || declared > this.#maxFrameBytes) throw new FrameLengthError(declared, this.#maxFrameBytes)
+        this.#declaredBytes = declared
+        const here = end - at
+        this.#frame = Buffer.allocUnsafe(here >= declared ? declared : Math.min(declared, Math.max(FIRST_PARTIAL_BYTES, here * GROWTH)))
+        this.#frameBytes = 0
+      }
+      at = this.#pushBody(chunk, at)
+      if (this.#frameBytes < this.#declaredBytes) return
+      const frame = this.#frame
+      this.#frame = undefined
+      this.#headerBytes = 0
+      onFrame(frame)
+    }
+  }
+
+  #pushHeader(chunk: Uint8Array, from: number): number {
+    let at = from
+    while (this.#headerBytes < FRAME_HEADER_BYTES && at < chunk.length) this.#header[this.#headerBytes++] = chunk[at++]!
+    return at
+  }
+
+  #pushBody(chunk: Uint8Array, from: number): number {
+    const count = Math.min(chunk.length - from, this.#declaredBytes - this.#frameBytes)
+    const needed = this.#frameBytes + count
+    if (needed > this.#frame!.length) this.#grow(needed)
+    this.#frame!.set(count === chunk.length ? chunk : chunk.subarray(from, from + count), this.#frameBytes)
+    this.#frameBytes = needed
+    return from + count
+  }
+
+  #grow(needed: number): void {
+    const grown = Buffer.allocUnsafe(Math.min(this.#declaredBytes, Math.max(needed, this.#frame!.length * GROWTH)))
+    this.#frame!.copy(grown, 0, 0, this.#frameBytes)
+    this.#frame = grown
+  }
+}
