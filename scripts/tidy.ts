@@ -1,0 +1,18 @@
+/** `npm run tidy`: the house rules that a machine can see. Prints PATH:LINE and what is wrong; exits with 1 when something is. */
+import { checkLinks, checkPrintedLayers } from './tidy/docs.ts'
+import { checkHabits, checkHandlers } from './tidy/habits.ts'
+import { checkLayers, checkReachable } from './tidy/imports.ts'
+import { readSources } from './tidy/sources.ts'
+
+const sources = readSources()
+const findings = [
+  ...checkLayers(sources),
+  ...checkReachable(sources),
+  ...checkHandlers(sources),
+  ...checkHabits(sources),
+  ...checkLinks(),
+  ...checkPrintedLayers(),
+]
+for (const { path, line, message } of findings) process.stdout.write(`${path}:${line} ${message}\n`)
+process.stdout.write(findings.length === 0 ? `tidy: ${sources.length} files, nothing to say\n` : `tidy: ${findings.length} findings\n`)
+process.exitCode = findings.length === 0 ? 0 : 1
