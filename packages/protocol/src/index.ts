@@ -1,5 +1,6 @@
 export * from './apis.ts'
 export * from './errors.ts'
 export * from './headers.ts'
+export * from './internal/index.ts'
 export * from './messages/index.ts'
 export * from './schema/index.ts'

@@ -1,0 +1,3 @@
+export * from './consumer-protocol.ts'
+export * from './group-metadata-record.ts'
+export * from './offset-commit-record.ts'
