@@ -1,0 +1,24 @@
+import { type ConfigOf, type ConfigTable, int, list } from '@tidelog/core'
+import { ClientConfig, commonRows, type OptionsOf } from './client-config.ts'
+
+export const adminRows = {
+  ...commonRows,
+  'bootstrap.controllers': list({
+    default: [],
+    importance: 'high',
+    unused: 'controllers take no clients of their own here; brokers forward',
+    doc: 'host:port of some controllers.',
+  }),
+  'default.api.timeout.ms': int({
+    default: 60_000,
+    min: 0,
+    unit: 'ms',
+    importance: 'medium',
+    doc: 'Limit of a call, its retries included.',
+  }),
+  retries: int({ default: 2_147_483_647, min: 0, max: 2_147_483_647, importance: 'low', doc: 'How often a failed request is sent again.' }),
+} as const
+
+export const adminConfig = new ClientConfig(adminRows)
+export type AdminConfig = ConfigOf<ConfigTable<typeof adminRows>>
+export type AdminConfigOptions = OptionsOf<typeof adminRows>

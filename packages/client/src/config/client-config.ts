@@ -1,0 +1,170 @@
+import { boolean, type ConfigOf, type ConfigRow, ConfigTable, int, list, long, string } from '@tidelog/core'
+
+const JVM = 'only a JVM gives it a meaning'
+const SOCKET = 'Node sizes socket buffers itself'
+
+/** Rows that Producer, Consumer and Admin share. Names, types and defaults are Kafka's 4.3. */
+export const commonRows = {
+  'bootstrap.servers': list({
+    default: [],
+    duplicates: 'dropped',
+    importance: 'high',
+    doc: 'host:port of some brokers; the others are found through them.',
+  }),
+  'client.id': string({ default: '', importance: 'medium', doc: 'Named in every request; brokers log it and count quotas by it.' }),
+  'connections.max.idle.ms': long({
+    default: 540_000,
+    unit: 'ms',
+    importance: 'medium',
+    doc: 'A connection unused for this long is closed.',
+  }),
+  'metadata.max.age.ms': long({
+    default: 300_000,
+    min: 0,
+    unit: 'ms',
+    importance: 'low',
+    doc: 'Metadata is fetched again after this time even if nothing seems to have changed.',
+  }),
+  'metadata.recovery.strategy': string({
+    default: 'rebootstrap',
+    of: ['rebootstrap', 'none'],
+    ignoreCase: true,
+    importance: 'low',
+    doc: 'rebootstrap goes back to bootstrap.servers when no known broker can be reached.',
+  }),
+  'metadata.recovery.rebootstrap.trigger.ms': long({
+    default: 300_000,
+    min: 0,
+    importance: 'low',
+    unused: 'the bootstrap servers are tried as soon as no known broker answers',
+    doc: 'Time without metadata before bootstrapping again.',
+  }),
+  'reconnect.backoff.ms': long({ default: 50, min: 0, unit: 'ms', importance: 'low', doc: 'Wait before the first reconnect to a broker.' }),
+  'reconnect.backoff.max.ms': long({
+    default: 1000,
+    min: 0,
+    unit: 'ms',
+    importance: 'low',
+    doc: 'Longest wait between reconnects to a broker.',
+  }),
+  'request.timeout.ms': int({
+    default: 30_000,
+    min: 0,
+    unit: 'ms',
+    importance: 'medium',
+    doc: 'A request without answer for this long has failed.',
+  }),
+  'retry.backoff.ms': long({
+    default: 100,
+    min: 0,
+    unit: 'ms',
+    importance: 'low',
+    doc: 'Wait before the first retry; doubles with each further one.',
+  }),
+  'retry.backoff.max.ms': long({ default: 1000, min: 0, unit: 'ms', importance: 'low', doc: 'Longest wait between retries.' }),
+  'security.protocol': string({
+    default: 'PLAINTEXT',
+    of: ['PLAINTEXT'],
+    ignoreCase: true,
+    importance: 'medium',
+    doc: 'How to talk to brokers.',
+  }),
+  'socket.connection.setup.timeout.ms': long({
+    default: 10_000,
+    unit: 'ms',
+    importance: 'medium',
+    doc: 'A connect that takes longer has failed.',
+  }),
+  'socket.connection.setup.timeout.max.ms': long({
+    default: 30_000,
+    importance: 'medium',
+    unused: 'every attempt has the same limit; reconnect.backoff.ms spaces them',
+    doc: 'Longest connect timeout after several failures.',
+  }),
+  'client.dns.lookup': string({
+    default: 'use_all_dns_ips',
+    of: ['use_all_dns_ips', 'resolve_canonical_bootstrap_servers_only'],
+    importance: 'medium',
+    unused: 'Node tries all addresses of a name by itself',
+    doc: 'How host names become addresses.',
+  }),
+  'config.providers': list({ default: [], importance: 'low', unused: JVM, doc: 'Classes that look values up elsewhere.' }),
+  'enable.metrics.push': boolean({
+    default: true,
+    importance: 'low',
+    unused: 'brokers take no telemetry yet',
+    doc: 'Push metrics to the broker.',
+  }),
+  'interceptor.classes': list({ default: [], importance: 'low', unused: JVM, doc: 'Classes that see records pass by.' }),
+  'metric.reporters': list({ default: [], importance: 'low', unused: JVM, doc: 'Classes that publish metrics.' }),
+  'metrics.num.samples': int({
+    default: 2,
+    min: 1,
+    importance: 'low',
+    unused: 'metrics are totals and current values',
+    doc: 'Samples kept.',
+  }),
+  'metrics.recording.level': string({
+    default: 'INFO',
+    importance: 'low',
+    unused: 'all metrics are cheap',
+    doc: 'Highest level recorded.',
+  }),
+  'metrics.sample.window.ms': long({ default: 30_000, importance: 'low', unused: 'metrics are totals and current values', doc: 'Window.' }),
+  'receive.buffer.bytes': int({ default: 65_536, min: -1, importance: 'medium', unused: SOCKET, doc: 'SO_RCVBUF.' }),
+  'send.buffer.bytes': int({ default: 131_072, min: -1, importance: 'medium', unused: SOCKET, doc: 'SO_SNDBUF.' }),
+} as const
+
+type Rows = Readonly<Record<string, ConfigRow>>
+
+/** `retry.backoff.ms` as an option of ours: `retryBackoffMs`. */
+type Camel<S extends string> = S extends `${infer Head}.${infer Tail}` ? `${Head}${Capitalize<Camel<Tail>>}` : S
+/** A list may be given as an array or as Kafka's comma-separated text. */
+type Accepted<T> = T extends readonly string[] ? readonly string[] | string : T
+/** What users write for a table: camelCase names, everything optional. */
+export type OptionsOf<R extends Rows> = {
+  readonly [K in keyof ConfigOf<ConfigTable<R>> & string as Camel<K>]?: Accepted<ConfigOf<ConfigTable<R>>[K]> | undefined
+}
+
+/** Kafka's names under these prefixes configure transports that PLAINTEXT does not have; a shared properties file may hold them. */
+const ignoredPrefixes = ['ssl.', 'sasl.'] as const
+
+export const camelOf = (kafkaName: string): string => kafkaName.replace(/\.([a-z])/g, (_, letter: string) => letter.toUpperCase())
+
+/** A client's table: resolves camelCase options, and reads Kafka's dotted names. */
+export class ClientConfig<const R extends Rows> {
+  readonly table: ConfigTable<R>
+  /** Kafka name by option name. */
+  readonly #kafkaNames = new Map<string, string>()
+
+  constructor(rows: R) {
+    this.table = new ConfigTable(rows)
+    for (const name of this.table.names) this.#kafkaNames.set(camelOf(name), name)
+  }
+
+  /** Is it the camelCase name of a row? */
+  has(option: string): boolean {
+    return this.#kafkaNames.has(option)
+  }
+
+  /**
+   * All values by Kafka's name.
+   * @throws ConfigError that names an invalid option.
+   */
+  resolve(options: Readonly<Record<string, unknown>>): ConfigOf<ConfigTable<R>> {
+    const texts = new Map<string, string>()
+    for (const [option, kafkaName] of this.#kafkaNames) {
+      const value = options[option]
+      if (value !== undefined && value !== null) texts.set(kafkaName, Array.isArray(value) ? value.join(',') : String(value))
+    }
+    return this.table.resolve((name) => texts.get(name))
+  }
+
+  /** The option's name for Kafka's, '' for one that is accepted without effect, undefined for an unknown one. */
+  optionOf(kafkaName: string): string | undefined {
+    if (this.table.row(kafkaName) !== undefined) return camelOf(kafkaName)
+    return kafkaName === 'security.providers' || ignoredPrefixes.some((prefix) => kafkaName.startsWith(prefix)) ? '' : undefined
+  }
+}
+
+export type CommonConfig = ConfigOf<ConfigTable<typeof commonRows>>

@@ -1,0 +1,62 @@
+/** A partition of a topic. */
+export interface TopicPartition {
+  readonly topic: string
+  readonly partition: number
+}
+
+/** One member as the group's leader sees it when it assigns. */
+export interface GroupMember {
+  readonly memberId: string
+  readonly groupInstanceId: string | null
+  readonly topics: readonly string[]
+  /** What the member owns, as it said when it joined; empty for members that do not say. */
+  readonly ownedPartitions: readonly TopicPartition[]
+  /** The generation in which it came to own them; -1 when unknown. */
+  readonly generationId: number
+  readonly userData: Buffer | null
+}
+
+/** eager: members give everything up before they join; cooperative: they keep what they own until it is assigned to another (KIP-429). */
+export type RebalanceProtocol = 'eager' | 'cooperative'
+
+/** Divides the partitions of a group among its members. Runs in the member that the coordinator has made leader. */
+export interface Assignor {
+  /** Travels in JoinGroup; the coordinator picks one that all members have. */
+  readonly name: string
+  /** What it works with; an assignor that supports cooperative rebalancing supports eager too. */
+  readonly supportedProtocols: readonly RebalanceProtocol[]
+  /**
+   * @param members In no particular order, at least one.
+   * @param partitionCounts Of every topic that a member has subscribed to and that exists.
+   * @returns Partitions by member id; a member without entry gets none.
+   */
+  assign(members: readonly GroupMember[], partitionCounts: ReadonlyMap<string, number>): Map<string, TopicPartition[]>
+  /** Extra bytes of this member's subscription, for the leader's eyes. */
+  subscriptionUserData?(owned: readonly TopicPartition[], generationId: number): Buffer | null
+}
+
+const byText = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0)
+
+/** Static members sort by their instance id, so that a restart, which changes the member id, does not move partitions. */
+export function compareMembers(a: GroupMember, b: GroupMember): number {
+  if (a.groupInstanceId !== null && b.groupInstanceId !== null) return byText(a.groupInstanceId, b.groupInstanceId)
+  if (a.groupInstanceId !== null) return -1
+  if (b.groupInstanceId !== null) return 1
+  return byText(a.memberId, b.memberId)
+}
+
+/** Topics in order, each with the members that subscribe to it, in order. Topics that do not exist are left out. */
+export function subscribersByTopic(
+  members: readonly GroupMember[],
+  partitionCounts: ReadonlyMap<string, number>,
+): Map<string, GroupMember[]> {
+  const byTopic = new Map<string, GroupMember[]>()
+  for (const topic of [...partitionCounts.keys()].sort(byText)) byTopic.set(topic, [])
+  for (const member of [...members].sort(compareMembers)) {
+    for (const topic of new Set(member.topics)) byTopic.get(topic)?.push(member)
+  }
+  return byTopic
+}
+
+export const emptyAssignment = (members: readonly GroupMember[]): Map<string, TopicPartition[]> =>
+  new Map(members.map(({ memberId }) => [memberId, []]))

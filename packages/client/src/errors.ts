@@ -1,0 +1,180 @@
+import { type ErrorName, errorByCode, type KafkaError } from '@tidelog/protocol'
+
+export interface ClientErrorTraits {
+  /** Doing the same again may succeed. */
+  readonly retriable?: boolean
+  /** This client will not recover; close it and make a new one. */
+  readonly fatal?: boolean
+  /** The open transaction must be aborted; then the client can go on. */
+  readonly abortable?: boolean
+  readonly cause?: unknown
+}
+
+/**
+ * What every failure of a client is, except for an aborted signal, which throws the signal's own reason.
+ * `code` is Kafka's name where the broker said it (`TOPIC_ALREADY_EXISTS`), else one of ours (`TIMEOUT`, `DISCONNECTED`…).
+ */
+export class ClientError extends Error {
+  override name = 'ClientError'
+  readonly code: string
+  readonly retriable: boolean
+  readonly fatal: boolean
+  readonly abortable: boolean
+
+  constructor(code: string, message: string, { retriable = false, fatal = false, abortable = false, cause }: ClientErrorTraits = {}) {
+    super(message, cause === undefined ? undefined : { cause })
+    this.code = code
+    this.retriable = retriable
+    this.fatal = fatal
+    this.abortable = abortable
+  }
+}
+
+/** An option that does not exist, has a bad value, or does not go with another one. */
+export class InvalidOptionError extends ClientError {
+  override name = 'InvalidOptionError'
+  constructor(message: string, cause?: unknown) {
+    super('INVALID_CONFIG', message, { fatal: true, cause })
+  }
+}
+
+/** The call does not fit the client's state: subscribe() after assign(), seek() of a partition that is not assigned. */
+export class IllegalStateError extends ClientError {
+  override name = 'IllegalStateError'
+  constructor(message: string) {
+    super('ILLEGAL_STATE', message)
+  }
+}
+
+/** close() has been called. */
+export class ClosedError extends ClientError {
+  override name = 'ClosedError'
+  constructor(client: string) {
+    super('CLOSED', `the ${client} is closed`, { fatal: true })
+  }
+}
+
+/** A limit of time has passed; `cause` is the last failure that was retried, when there was one. */
+export class TimeoutError extends ClientError {
+  override name = 'TimeoutError'
+  constructor(message: string, cause?: unknown) {
+    super('TIMEOUT', message, { retriable: true, cause })
+  }
+}
+
+/** No connection, or it broke before the answer came. Whether the request took effect is unknown. */
+export class DisconnectedError extends ClientError {
+  override name = 'DisconnectedError'
+  constructor(message: string, cause?: unknown) {
+    super('DISCONNECTED', message, { retriable: true, cause })
+  }
+}
+
+/** The broker's answer is not Kafka's protocol. The connection has been closed. */
+export class MalformedResponseError extends ClientError {
+  override name = 'MalformedResponseError'
+  constructor(message: string, cause?: unknown) {
+    super('MALFORMED_RESPONSE', message, { cause })
+  }
+}
+
+/** The broker serves no version of an API that this client, or this call, can use. */
+export class UnsupportedVersionError extends ClientError {
+  override name = 'UnsupportedVersionError'
+  constructor(message: string) {
+    super('UNSUPPORTED_VERSION', message)
+  }
+}
+
+export class SerializationError extends ClientError {
+  override name = 'SerializationError'
+  constructor(message: string, cause?: unknown) {
+    super('SERIALIZATION_FAILED', message, { cause })
+  }
+}
+
+/** A record beyond `maxRequestSize`, `bufferMemory` or what the broker takes. */
+export class RecordTooLargeError extends ClientError {
+  override name = 'RecordTooLargeError'
+  constructor(message: string) {
+    super('MESSAGE_TOO_LARGE', message)
+  }
+}
+
+const fatalNames: ReadonlySet<string> = new Set<ErrorName>([
+  'CLUSTER_AUTHORIZATION_FAILED',
+  'FENCED_INSTANCE_ID',
+  'PRODUCER_FENCED',
+  'SASL_AUTHENTICATION_FAILED',
+  'TRANSACTIONAL_ID_AUTHORIZATION_FAILED',
+  'UNSUPPORTED_SASL_MECHANISM',
+])
+const abortableNames: ReadonlySet<string> = new Set<ErrorName>(['TRANSACTION_ABORTABLE', 'INVALID_PRODUCER_EPOCH', 'UNKNOWN_PRODUCER_ID'])
+
+/** What a broker answered. */
+export class BrokerError extends ClientError {
+  override name = 'BrokerError'
+  /** Kafka's number for `code`. */
+  readonly errorCode: number
+
+  /**
+   * @param context What was asked for, such as `topic a`.
+   * @param message The broker's own words, when it gave some.
+   */
+  constructor(errorCode: number, context: string, message?: string | null) {
+    const { errorName, meaning, retriable } = errorByCode(errorCode)
+    super(errorName, `${context}: ${message || meaning}`, {
+      retriable,
+      fatal: fatalNames.has(errorName),
+      abortable: abortableNames.has(errorName),
+    })
+    this.errorCode = errorCode
+  }
+}
+
+/** The committed offsets do not exist or are out of range, and `autoOffsetReset` is none. */
+export class NoOffsetError extends ClientError {
+  override name = 'NoOffsetError'
+  readonly partitions: readonly { readonly topic: string; readonly partition: number }[]
+  constructor(code: 'NO_OFFSET_FOR_PARTITION' | 'OFFSET_OUT_OF_RANGE', partitions: readonly { topic: string; partition: number }[]) {
+    const what = code === 'OFFSET_OUT_OF_RANGE' ? 'the position is out of range' : 'there is no committed offset'
+    const names = partitions.map(({ topic, partition }) => `${topic}-${partition}`).join(', ')
+    super(code, `${what}, and autoOffsetReset is none: ${names}`)
+    this.partitions = partitions
+  }
+}
+
+/** The group has given the partitions to another member meanwhile: what was not committed will be read again. */
+export class CommitFailedError extends ClientError {
+  override name = 'CommitFailedError'
+  constructor(message: string, cause?: unknown) {
+    super('COMMIT_FAILED', message, { cause })
+  }
+}
+
+/** Records of a partition that cannot be decoded: a CRC that does not fit, bytes that are no batch. */
+export class CorruptRecordError extends ClientError {
+  override name = 'CorruptRecordError'
+  readonly topic: string
+  readonly partition: number
+  readonly offset: number
+  constructor({ topic, partition, offset }: { topic: string; partition: number; offset: number }, why: string, cause?: unknown) {
+    super('CORRUPT_MESSAGE', `${topic}-${partition} at offset ${offset}: ${why}`, { cause })
+    this.topic = topic
+    this.partition = partition
+    this.offset = offset
+  }
+}
+
+/** @throws BrokerError unless `errorCode` is 0. */
+export function checkErrorCode(errorCode: number, context: string, message?: string | null): void {
+  if (errorCode !== 0) throw new BrokerError(errorCode, context, message)
+}
+
+export const isRetriable = (error: unknown): boolean => error instanceof ClientError && error.retriable
+
+export const hasCode = (error: unknown, ...codes: readonly string[]): error is ClientError =>
+  error instanceof ClientError && codes.includes(error.code)
+
+/** A KafkaError that our own decoding threw, as one of the tree. */
+export const fromKafkaError = (error: KafkaError, context: string): BrokerError => new BrokerError(error.code, context, error.message)

@@ -1,0 +1,148 @@
+import { SerializationError } from '../errors.ts'
+
+/**
+ * Turns a key or a value into bytes; null stays null (a tombstone). `topic` and the record's headers are for schema registries.
+ * A serializer may return a promise: send() and sendMany() then await it, enqueue() cannot.
+ */
+export type Serializer<T> = (data: T, context: SerdeContext) => Uint8Array | null | Promise<Uint8Array | null>
+/** The bytes are a view on the fetched batch, valid for as long as it is referenced; copy what you keep (`Buffer.from(bytes)`). */
+export type Deserializer<T> = (bytes: Buffer, context: SerdeContext) => T | Promise<T>
+
+export interface SerdeContext {
+  readonly topic: string
+  readonly isKey: boolean
+}
+
+/** Both directions in one value, so that one name configures producers and consumers: `keySerializer: string`. */
+export interface Serde<T> {
+  readonly serialize: Serializer<T>
+  readonly deserialize: Deserializer<T>
+}
+
+/** What the options take: a serde, or just the direction that the client needs. */
+export type SerializerOption<T> = Serializer<T> | Pick<Serde<T>, 'serialize'>
+export type DeserializerOption<T> = Deserializer<T> | Pick<Serde<T>, 'deserialize'>
+
+export const serializerOf = <T>(option: SerializerOption<T>): Serializer<T> => (typeof option === 'function' ? option : option.serialize)
+export const deserializerOf = <T>(option: DeserializerOption<T>): Deserializer<T> =>
+  typeof option === 'function' ? option : option.deserialize
+
+const asBuffer = (data: Uint8Array): Buffer => (Buffer.isBuffer(data) ? data : Buffer.from(data.buffer, data.byteOffset, data.byteLength))
+
+function fixedWidth<T>(name: string, width: number, write: (buffer: Buffer, value: T) => void, read: (buffer: Buffer) => T): Serde<T> {
+  return {
+    serialize(value) {
+      const buffer = Buffer.allocUnsafe(width)
+      write(buffer, value)
+      return buffer
+    },
+    deserialize(buffer) {
+      if (buffer.length !== width) throw new SerializationError(`${name} takes ${width} bytes, these are ${buffer.length}`)
+      return read(buffer)
+    },
+  }
+}
+
+/** UTF-8, as Kafka's StringSerializer. */
+export const string: Serde<string> = { serialize: (text) => Buffer.from(text, 'utf8'), deserialize: (bytes) => bytes.toString('utf8') }
+/** Bytes as they are. */
+export const bytes: Serde<Uint8Array> & { readonly deserialize: Deserializer<Buffer> } = {
+  serialize: asBuffer,
+  deserialize: (data) => data,
+}
+/** Big-endian, as Kafka's ShortSerializer. */
+export const int16: Serde<number> = fixedWidth(
+  'int16',
+  2,
+  (buffer, value) => void buffer.writeInt16BE(value),
+  (buffer) => buffer.readInt16BE(),
+)
+/** Big-endian, as Kafka's IntegerSerializer. */
+export const int32: Serde<number> = fixedWidth(
+  'int32',
+  4,
+  (buffer, value) => void buffer.writeInt32BE(value),
+  (buffer) => buffer.readInt32BE(),
+)
+/** Big-endian, as Kafka's LongSerializer. A number must be a safe integer, in both directions; `bigint64` takes them all. */
+export const int64: Serde<number> = fixedWidth(
+  'int64',
+  8,
+  (buffer, value) => {
+    if (!Number.isSafeInteger(value)) throw new SerializationError(`${value} is not a safe integer`)
+    buffer.writeBigInt64BE(BigInt(value))
+  },
+  (buffer) => {
+    const value = Number(buffer.readBigInt64BE())
+    if (!Number.isSafeInteger(value)) throw new SerializationError('the int64 is beyond ±(2^53−1); read it with bigint64')
+    return value
+  },
+)
+/** As `int64`, exact for every value. */
+export const bigint64: Serde<bigint> = fixedWidth(
+  'bigint64',
+  8,
+  (buffer, value) => void buffer.writeBigInt64BE(value),
+  (buffer) => buffer.readBigInt64BE(),
+)
+/** As Kafka's FloatSerializer. */
+export const float32: Serde<number> = fixedWidth(
+  'float32',
+  4,
+  (buffer, value) => void buffer.writeFloatBE(value),
+  (buffer) => buffer.readFloatBE(),
+)
+/** As Kafka's DoubleSerializer. */
+export const float64: Serde<number> = fixedWidth(
+  'float64',
+  8,
+  (buffer, value) => void buffer.writeDoubleBE(value),
+  (buffer) => buffer.readDoubleBE(),
+)
+/** One byte, as Kafka's BooleanSerializer. */
+export const boolean: Serde<boolean> = fixedWidth(
+  'boolean',
+  1,
+  (buffer, value) => void buffer.writeUInt8(value ? 1 : 0),
+  (buffer) => buffer.readUInt8() !== 0,
+)
+/** 36 characters of text, as Kafka's UUIDSerializer. */
+export const uuid: Serde<string> = string
+
+/** UTF-8 JSON. `json<Order>()` says what it holds; nothing checks it. */
+export function json<T = unknown>(): Serde<T> {
+  return {
+    serialize(value) {
+      const text = JSON.stringify(value)
+      if (text === undefined) throw new SerializationError(`JSON has no text for ${typeof value}`)
+      return Buffer.from(text, 'utf8')
+    },
+    deserialize: (data) => JSON.parse(data.toString('utf8')) as T,
+  }
+}
+
+/** What a client uses where no serde is configured: bytes stay bytes, text becomes UTF-8. */
+export const defaultSerializer: Serializer<unknown> = (data) => {
+  if (typeof data === 'string') return Buffer.from(data, 'utf8')
+  if (data instanceof Uint8Array) return asBuffer(data)
+  throw new SerializationError(`without a serializer a key or value is a string or bytes, not ${typeof data}`)
+}
+
+/** Kafka's serializer classes that a properties file may name. */
+export const serdesByClassName: ReadonlyMap<string, Serde<never>> = new Map<string, Serde<never>>(
+  (
+    [
+      ['String', string],
+      ['ByteArray', bytes],
+      ['Bytes', bytes],
+      ['ByteBuffer', bytes],
+      ['Short', int16],
+      ['Integer', int32],
+      ['Long', int64],
+      ['Float', float32],
+      ['Double', float64],
+      ['Boolean', boolean],
+      ['UUID', uuid],
+    ] as const
+  ).map(([name, serde]) => [name, serde as unknown as Serde<never>]),
+)
