@@ -1,4 +1,5 @@
 import type { Clock, Logger, Random } from '@tidelog/core'
+import type { Api } from '@tidelog/protocol'
 
 /**
  * What a broker hands to its handlers: one instance a broker, built by `startBroker` before the first connection is served.
@@ -10,4 +11,6 @@ export interface BrokerServices {
   readonly clock: Clock
   readonly random: Random
   readonly logger: Logger
+  /** In order of key; what ApiVersions announces. */
+  readonly servedApis: readonly Api[]
 }

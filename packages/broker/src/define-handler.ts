@@ -17,7 +17,7 @@ export interface HandlerOptions<A extends Api> {
    * The reply that carries `errorCode` in every place this API has for one (each row of the request, or the reply's own field).
    * Left out: `{ errorCode }` when the response has such a field at its top, else the connection is closed, as Kafka does where no place is.
    */
-  errorResponse?: (request: RequestOf<A>, errorCode: number, errorMessage: string | null) => ResponseInput<A>
+  errorResponse?: (request: RequestOf<A>, errorCode: number, errorMessage: string | null, apiVersion: number) => ResponseInput<A>
   /**
    * True when the call has taken its place in its partitions' queues by the time it returns its promise: the connection's next request
    * may start if it is such a call too. Every other request waits until the ones before it are done, as in Kafka.
@@ -25,21 +25,19 @@ export interface HandlerOptions<A extends Api> {
   pipelined?: boolean
 }
 
-/** Methods, not function properties: the registry holds handlers of different APIs in one list, and dispatch pairs each with its own codec. */
-export interface DefinedHandler<A extends Api = Api> {
+export interface DefinedHandler<A extends Api = Api> extends HandlerOptions<A> {
   readonly api: A
-  handle(request: RequestOf<A>, context: RequestContext): HandlerResult<A> | Promise<HandlerResult<A>>
-  errorResponse?(request: RequestOf<A>, errorCode: number, errorMessage: string | null): ResponseInput<A>
+  readonly handle: Handler<A>
   readonly pipelined: boolean
 }
 
 export function defineHandler<A extends Api>(api: A, handle: Handler<A>, options: HandlerOptions<A> = {}): DefinedHandler<A> {
-  return { api, handle, pipelined: false, ...options }
+  return { pipelined: false, ...options, api, handle }
 }
 
 /** Thrown by a handler to close the connection without a reply: what Kafka does on acks=0 with an error. */
 export class CloseConnection extends Error {
-  override name = 'CloseConnection'
+  override readonly name = 'CloseConnection'
 }
 
 /** The code a failure is answered with. What is not a KafkaError is a defect of ours: it is logged with its stack. Source: faults.md X5. */
@@ -47,14 +45,15 @@ export function errorCodeOf(error: unknown, context: RequestContext): { errorCod
   if (error instanceof KafkaError) return { errorCode: error.code, errorMessage: error.message }
   if (error instanceof CloseConnection) throw error
   context.broker.logger.error('a handler failed', {
-    apiKey: context.apiKey,
+    api: context.apiName,
     apiVersion: context.apiVersion,
     clientId: context.clientId,
     peer: context.connection.remoteAddress,
-    error: error instanceof Error ? (error.stack ?? error.message) : String(error),
+    error,
   })
-  return { errorCode: new KafkaError('UNKNOWN_SERVER_ERROR').code, errorMessage: null }
+  return { errorCode: unknownServerErrorCode, errorMessage: null }
 }
+const unknownServerErrorCode = new KafkaError('UNKNOWN_SERVER_ERROR').code
 
 /** Runs the work of one row of a request; its failure becomes `row` with that error's code, and the neighbouring rows carry on. */
 export async function orErrorCode<Row extends object, Done extends object>(

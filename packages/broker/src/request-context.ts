@@ -40,7 +40,7 @@ export interface RequestConnection {
 
 /** One request's surroundings, given to its handler. */
 export interface RequestContext {
-  readonly apiKey: number
+  readonly apiName: string
   readonly apiVersion: number
   readonly correlationId: number
   readonly clientId: string | null

@@ -1,7 +1,13 @@
+import type { ApiName, apis } from '@tidelog/protocol'
 import type { DefinedHandler } from '../define-handler.ts'
+import { apiVersions } from './18-api-versions.ts'
 
-/**
- * Every API this broker serves, in order of key: ApiVersions announces exactly these. To serve one more, add its handler here, its file as
- * `NN-kebab-name.ts` beside this one, and its test.
- */
-export const handlers: readonly DefinedHandler[] = []
+/** What no client can ask of this broker: later issues, other brokers' and the controller quorum's business. ApiVersions does not announce them. */
+export const notServed = [] as const satisfies readonly ApiName[]
+
+export type ServedApi = Exclude<ApiName, (typeof notServed)[number]>
+
+/** Every served API's handler; the compiler names the one that is missing. */
+export const handlers = {
+  ApiVersions: apiVersions,
+} satisfies { [K in ServedApi]?: DefinedHandler<(typeof apis)[K]> }
