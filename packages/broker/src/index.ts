@@ -1,1 +1,3 @@
-export {}
+export { type BrokerConfig, type BrokerConfigName, brokerConfig } from './config/broker-config.ts'
+export { type Endpoint, type Listeners, listenersOf, type SecurityProtocol } from './config/listeners.ts'
+export { logDirsOf, type ParsedBrokerConfig, parseBrokerConfig } from './config/parse-broker-config.ts'
