@@ -1,0 +1,281 @@
+/**
+ * What every suite of foreign clients needs: a broker as its own process, tools with a time limit, installs that are kept.
+ *
+ * The suites judge us, and are judged themselves: with AGAINST=kafka they run against a real Apache Kafka 4.3.
+ */
+import assert from 'node:assert/strict'
+import { type ChildProcess, spawn } from 'node:child_process'
+import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { createServer } from 'node:net'
+import { homedir, tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { TestContext } from 'node:test'
+import { fileURLToPath } from 'node:url'
+
+export const root = fileURLToPath(new URL('../../..', import.meta.url))
+export const compatDir = join(root, 'tests', 'compat')
+/** Foreign clients live here between runs, outside of the clone: installing them takes longer than using them. */
+const cacheDir = process.env.COMPAT_CACHE ?? join(homedir(), '.cache', 'tidelog-compat')
+
+export interface Finished {
+  code: number | null
+  stdout: string
+  stderr: string
+}
+
+interface RunOptions {
+  input?: string
+  timeoutMs?: number
+  env?: Record<string, string>
+  cwd?: string
+  /** Called with each line of stdout as it comes; what it returns is written to the tool's stdin. */
+  onLine?: (line: string) => Promise<string | undefined>
+}
+
+/** Runs a tool to its end; kills it, and fails, after `timeoutMs` (60 s). The exit code is the caller's to judge. */
+export function run(command: string, args: readonly string[], options: RunOptions = {}): Promise<Finished> {
+  const { input, timeoutMs = 60_000, env, cwd, onLine } = options
+  return new Promise((resolve, reject) => {
+    const child = spawn(command, args, { cwd, env: { ...process.env, ...env }, stdio: ['pipe', 'pipe', 'pipe'] })
+    let stdout = ''
+    let stderr = ''
+    let seen = 0
+    const timer = setTimeout(() => {
+      child.kill('SIGKILL')
+      reject(new Error(`${command} ${args.join(' ')} took longer than ${timeoutMs} ms\n${tail(stdout)}\n${tail(stderr)}`))
+    }, timeoutMs)
+    child.stdin.on('error', () => {}) // a tool may end before it has read its input
+    child.stdout.setEncoding('utf8').on('data', (text: string) => {
+      stdout += text
+      if (onLine === undefined) return
+      for (let end = stdout.indexOf('\n', seen); end >= 0; end = stdout.indexOf('\n', seen)) {
+        const line = stdout.slice(seen, end)
+        seen = end + 1
+        onLine(line).then((answer) => answer !== undefined && child.stdin.write(answer), reject)
+      }
+    })
+    child.stderr.setEncoding('utf8').on('data', (text: string) => {
+      stderr += text
+    })
+    child.on('error', reject)
+    child.on('close', (code) => {
+      clearTimeout(timer)
+      resolve({ code, stdout, stderr })
+    })
+    if (onLine === undefined) child.stdin.end(input ?? '')
+  })
+}
+
+/** As `run`, for tools that must succeed: anything but exit code 0 is an error that shows what they printed. */
+export async function succeed(command: string, args: readonly string[], options: RunOptions = {}): Promise<Finished> {
+  const done = await run(command, args, options)
+  if (done.code !== 0) {
+    throw new Error(`${command} ${args.join(' ')} ended with ${done.code}\n${tail(done.stdout)}\n${tail(done.stderr)}`)
+  }
+  return done
+}
+
+const tail = (text: string): string => text.split('\n').slice(-40).join('\n')
+
+/**
+ * Installs something once a machine: `install` fills the folder it is given, and a later run finds it whole or not at all.
+ * @returns The folder.
+ */
+export async function installed(name: string, install: (dir: string) => Promise<void>): Promise<string> {
+  const dir = join(cacheDir, name)
+  const complete = join(dir, '.complete')
+  if (existsSync(complete)) return dir
+  rmSync(dir, { recursive: true, force: true })
+  mkdirSync(dir, { recursive: true })
+  process.stderr.write(`installing ${name}\n`)
+  await install(dir)
+  writeFileSync(complete, '')
+  return dir
+}
+
+/** A Debian package's command, installed when it is missing. */
+export async function debianCommand(command: string, packageName = command): Promise<string> {
+  if ((await run('which', [command])).code === 0) return command
+  await succeed('apt-get', ['update', '-qq'], { timeoutMs: 300_000 })
+  await succeed('apt-get', ['install', '-y', '-qq', packageName], { timeoutMs: 300_000, env: { DEBIAN_FRONTEND: 'noninteractive' } })
+  return command
+}
+
+/** A Python with one set of packages. @returns The path of its interpreter. */
+export async function pythonWith(name: string, packages: readonly string[]): Promise<string> {
+  const dir = await installed(`python-${name}`, async (target) => {
+    await succeed('python3', ['-m', 'venv', target])
+    await succeed(join(target, 'bin', 'pip'), ['install', '-q', ...packages], { timeoutMs: 300_000 })
+  })
+  return join(dir, 'bin', 'python')
+}
+
+/** Runs a script of python/ against `broker`: it prints 'ok NAME' a step, and 'RESTART' where the broker shall be restarted. */
+export async function runPythonScript(python: string, name: string, options: { steps: number; broker: BrokerProcess }): Promise<void> {
+  const { steps, broker } = options
+  const { stdout } = await succeed(python, [join(compatDir, 'python', name), broker.bootstrap], {
+    timeoutMs: 300_000,
+    onLine: async (line) => {
+      if (line !== 'RESTART') return undefined
+      await broker.restart()
+      return 'DONE\n'
+    },
+  })
+  assert.equal(stdout.split('\n').filter((line) => line.startsWith('ok ')).length, steps, stdout)
+}
+
+/** The jars of Apache Kafka and its tools. @returns The class path. */
+export async function kafkaJars(version: '4.3.0' | '3.9.1'): Promise<string> {
+  const dir = await installed(`apache-kafka-${version}`, async (target) => {
+    const pom = join(compatDir, 'java', 'pom.xml')
+    await succeed(
+      'mvn',
+      ['-q', '-B', '-f', pom, 'dependency:copy-dependencies', `-Dkafka.version=${version}`, `-DoutputDirectory=${target}`],
+      {
+        timeoutMs: 600_000,
+      },
+    )
+  })
+  return join(dir, '*')
+}
+
+/** Runs the main class of one of Apache Kafka's tools. */
+export async function kafkaTool(
+  version: '4.3.0' | '3.9.1',
+  mainClass: string,
+  args: readonly string[],
+  options: RunOptions = {},
+): Promise<Finished> {
+  return run(
+    'java',
+    ['-Xmx256M', '-XX:+UseSerialGC', '-XX:TieredStopAtLevel=1', '-cp', await kafkaJars(version), mainClass, ...args],
+    options,
+  )
+}
+
+// --- brokers ---------------------------------------------------------------------------------------------------------------------
+
+export interface BrokerProcess {
+  readonly bootstrap: string
+  readonly port: number
+  readonly dir: string
+  /** Stops it cleanly and starts it again on the same directory and port. */
+  restart(): Promise<void>
+  /** kill −9, and a start on what that left behind. */
+  crash(): Promise<void>
+  stop(): Promise<void>
+}
+
+/** A broker of ours (or, with AGAINST=kafka, Apache Kafka 4.3) in an empty directory; it ends with the test. */
+export async function startBrokerProcess(t: TestContext, overrides: Record<string, string> = {}): Promise<BrokerProcess> {
+  const dir = mkdtempSync(join(tmpdir(), 'tidelog-compat-'))
+  const port = await freePort()
+  const settings = { 'group.initial.rebalance.delay.ms': '0', 'auto.create.topics.enable': 'true', ...overrides }
+  const launch = process.env.AGAINST === 'kafka' ? await kafkaLauncher(dir, port, settings) : tidelogLauncher(dir, port, settings)
+  let child = await launch()
+  const end = async (signal: NodeJS.Signals): Promise<void> => {
+    if (child.exitCode !== null || child.signalCode !== null) return
+    const gone = new Promise((resolve) => child.once('exit', resolve))
+    child.kill(signal)
+    const timer = setTimeout(() => child.kill('SIGKILL'), 30_000)
+    await gone
+    clearTimeout(timer)
+  }
+  t.after(async () => {
+    await end('SIGKILL')
+    rmSync(dir, { recursive: true, force: true })
+  })
+  return {
+    bootstrap: `127.0.0.1:${port}`,
+    port,
+    dir: join(dir, 'data'),
+    async restart() {
+      await end('SIGTERM')
+      child = await launch()
+    },
+    async crash() {
+      await end('SIGKILL')
+      child = await launch()
+    },
+    stop: () => end('SIGTERM'),
+  }
+}
+
+type Launcher = () => Promise<ChildProcess>
+
+function tidelogLauncher(dir: string, port: number, settings: Record<string, string>): Launcher {
+  const overrides = Object.entries({ ...settings, listeners: `PLAINTEXT://127.0.0.1:${port}`, 'log.dirs': join(dir, 'data') })
+  const args = [join(root, 'bin', 'tidelog'), 'start', ...overrides.flatMap(([name, value]) => ['--override', `${name}=${value}`])]
+  return () => serving(spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'] }), (stdout) => stdout.includes(String(port)))
+}
+
+async function kafkaLauncher(dir: string, port: number, settings: Record<string, string>): Promise<Launcher> {
+  const controllerPort = await freePort()
+  const properties = {
+    'process.roles': 'broker,controller',
+    'node.id': '1',
+    'controller.quorum.voters': `1@127.0.0.1:${controllerPort}`,
+    listeners: `PLAINTEXT://127.0.0.1:${port},CONTROLLER://127.0.0.1:${controllerPort}`,
+    'advertised.listeners': `PLAINTEXT://127.0.0.1:${port}`,
+    'controller.listener.names': 'CONTROLLER',
+    'log.dirs': join(dir, 'data'),
+    'offsets.topic.replication.factor': '1',
+    'transaction.state.log.replication.factor': '1',
+    'transaction.state.log.min.isr': '1',
+    ...settings,
+  }
+  const file = join(dir, 'server.properties')
+  writeFileSync(
+    file,
+    Object.entries(properties)
+      .map(([name, value]) => `${name}=${value}\n`)
+      .join(''),
+  )
+  const jars = await kafkaJars('4.3.0')
+  await succeed('java', ['-cp', jars, 'kafka.tools.StorageTool', 'format', '-t', 'abcdefghijklmnopqrstug', '-c', file])
+  return () => {
+    const child = spawn('java', ['-Xmx1G', '-cp', jars, 'kafka.Kafka', file], { stdio: ['ignore', 'pipe', 'pipe'] })
+    return serving(
+      child,
+      async () =>
+        (
+          await run(process.execPath, [
+            '-e',
+            `require('net').connect(${port},'127.0.0.1').on('connect',()=>process.exit(0)).on('error',()=>process.exit(1))`,
+          ])
+        ).code === 0,
+    )
+  }
+}
+
+/** Waits until the broker says, or shows, that it serves. */
+async function serving(child: ChildProcess, isReady: (stdout: string) => boolean | Promise<boolean>): Promise<ChildProcess> {
+  let stdout = ''
+  let stderr = ''
+  child.stdout?.setEncoding('utf8').on('data', (text: string) => {
+    stdout += text
+  })
+  child.stderr?.setEncoding('utf8').on('data', (text: string) => {
+    stderr = (stderr + text).slice(-20_000)
+  })
+  const deadline = performance.now() + 60_000
+  while (!(await isReady(stdout))) {
+    if (child.exitCode !== null || performance.now() > deadline) {
+      child.kill('SIGKILL')
+      throw new Error(`the broker did not start\n${stdout}\n${stderr}`)
+    }
+    await new Promise((resolve) => setTimeout(resolve, 20))
+  }
+  return child
+}
+
+function freePort(): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const server = createServer()
+    server.on('error', reject)
+    server.listen(0, '127.0.0.1', () => {
+      const address = server.address()
+      server.close(() => (address !== null && typeof address === 'object' ? resolve(address.port) : reject(new Error('no free port'))))
+    })
+  })
+}

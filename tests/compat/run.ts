@@ -1,0 +1,37 @@
+/**
+ * `npm run test:interop`: the suites of foreign clients, each against a broker of its own, one after the other.
+ *
+ *   npm run test:interop -- [PART OF A NAME…]
+ *   AGAINST=kafka npm run test:interop        the same suites against Apache Kafka 4.3, to judge the suites
+ *
+ * Installs what is missing. The last line is 'N passed, N failed'.
+ */
+import { readdirSync } from 'node:fs'
+import { join } from 'node:path'
+import { run as runTests } from 'node:test'
+import { spec } from 'node:test/reporters'
+import { fileURLToPath } from 'node:url'
+
+const suiteTimeoutMs = 15 * 60_000
+const here = fileURLToPath(new URL('.', import.meta.url))
+const wanted = process.argv.slice(2)
+const files = readdirSync(here)
+  .filter((name) => name.endsWith('.compat.js') && (wanted.length === 0 || wanted.some((part) => name.includes(part))))
+  .sort()
+  .map((name) => join(here, name))
+
+let passed = 0
+let failed = 0
+const stream = runTests({ files, concurrency: 1, timeout: suiteTimeoutMs })
+stream.on('test:pass', ({ details }) => {
+  if (details.type !== 'suite') passed++
+})
+stream.on('test:fail', () => {
+  failed++
+})
+const report = stream.compose(new spec())
+report.pipe(process.stdout, { end: false })
+report.on('end', () => {
+  process.stdout.write(`\n${passed} passed, ${failed} failed\n`)
+  process.exitCode = failed > 0 || passed === 0 ? 1 : 0
+})
