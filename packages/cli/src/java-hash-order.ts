@@ -1,0 +1,26 @@
+/**
+ * The order in which java.util.HashMap iterates over string keys. Kafka's tools print some sets straight out of such a map
+ * (a topic's configs in `kafka-topics --describe`), so this is the order in which scripts have always seen them.
+ * @param capacity What the map was created with; 16 when Java was not told.
+ */
+export function javaHashOrder(keys: readonly string[], capacity = 16): string[] {
+  let size = 1
+  while (size < capacity) size *= 2
+  while (keys.length > size * 0.75) size *= 2
+  const buckets = new Map<number, string[]>()
+  for (const key of keys) {
+    const hash = hashCode(key)
+    const bucket = (hash ^ (hash >>> 16)) & (size - 1)
+    const there = buckets.get(bucket)
+    if (there === undefined) buckets.set(bucket, [key])
+    else there.push(key)
+  }
+  return [...buckets.entries()].sort(([a], [b]) => a - b).flatMap(([, names]) => names)
+}
+
+/** java.lang.String's: over UTF-16 units, modulo 2^32. */
+function hashCode(text: string): number {
+  let hash = 0
+  for (let i = 0; i < text.length; i++) hash = (Math.imul(hash, 31) + text.charCodeAt(i)) | 0
+  return hash
+}
