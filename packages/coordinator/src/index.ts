@@ -1,1 +1,7 @@
-export {}
+export type { GroupState } from './classic-group.ts'
+export type { GroupCoordinatorConfig } from './group-config.ts'
+export { type DescribedGroup, GroupCoordinator, type ListedGroup } from './group-coordinator.ts'
+export type { CommitOffsetsRequest, CommitResultOfTopic, OffsetOfPartition, OffsetsOfTopic, TopicPartitions } from './group-offsets.ts'
+export { type CommittedOffset, decodeGroupRecord, encodeGroupRecord, type GroupRecord } from './group-record.ts'
+export { appendErrorToReply, type Caller } from './group-replies.ts'
+export type { Instant, Reply, Step, Ticket, Write } from './step.ts'

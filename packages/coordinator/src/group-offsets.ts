@@ -1,0 +1,224 @@
+import { type ErrorName, KafkaError, type OffsetCommitRequest } from '@tidelog/protocol'
+import type { ClassicGroup } from './classic-group.ts'
+import type { GroupCoordinatorConfig } from './group-config.ts'
+import type { CommittedOffset, OffsetRecord } from './group-record.ts'
+import { appendErrorToReply, codeOf } from './group-replies.ts'
+import { OffsetStore } from './offset-store.ts'
+import type { StepBuilder, Ticket } from './step.ts'
+
+type CommittedPartition = OffsetCommitRequest['topics'][number]['partitions'][number]
+
+/** An OffsetCommitRequest whose topics have names and exist. */
+export interface CommitOffsetsRequest
+  extends Pick<OffsetCommitRequest, 'groupId' | 'generationIdOrMemberEpoch' | 'memberId' | 'groupInstanceId' | 'retentionTimeMs'> {
+  readonly topics: readonly { readonly name: string; readonly partitions: readonly CommittedPartition[] }[]
+}
+
+/** The reply to it. */
+export interface CommitResultOfTopic {
+  readonly name: string
+  readonly partitions: { readonly partitionIndex: number; readonly errorCode: number }[]
+}
+
+export interface TopicPartitions {
+  readonly name: string
+  readonly partitionIndexes: readonly number[]
+}
+
+export interface OffsetsOfTopic {
+  readonly name: string
+  readonly partitions: OffsetOfPartition[]
+}
+export interface OffsetOfPartition {
+  readonly partitionIndex: number
+  /** -1 where none is committed. */
+  readonly committedOffset: number
+  readonly committedLeaderEpoch: number
+  readonly metadata: string
+  readonly errorCode: number
+}
+
+const none = (partitionIndex: number, errorCode = 0): OffsetOfPartition => ({
+  partitionIndex,
+  committedOffset: -1,
+  committedLeaderEpoch: -1,
+  metadata: '',
+  errorCode,
+})
+
+const found = (partitionIndex: number, { offset, leaderEpoch, metadata }: CommittedOffset): OffsetOfPartition => ({
+  partitionIndex,
+  committedOffset: offset,
+  committedLeaderEpoch: leaderEpoch,
+  metadata,
+  errorCode: 0,
+})
+
+/** The offsets of one coordinator partition's groups: committing, reading, expiring them. Who may do so is decided before. */
+export class GroupOffsets {
+  readonly #config: GroupCoordinatorConfig
+  readonly #store = new OffsetStore()
+  /** Offsets of transactions whose end has not been replayed, by producer id. */
+  readonly #openTransactions = new Map<number, OffsetRecord[]>()
+
+  constructor(config: GroupCoordinatorConfig) {
+    this.#config = config
+  }
+
+  // --- the log ---------------------------------------------------------------------------------------------------------------------
+
+  replay(record: OffsetRecord, producerId: number | undefined): void {
+    if (producerId === undefined) {
+      this.#store.replay(record)
+      return
+    }
+    const records = this.#openTransactions.get(producerId)
+    if (records === undefined) this.#openTransactions.set(producerId, [record])
+    else records.push(record)
+  }
+
+  endTransaction(producerId: number, committed: boolean): void {
+    const records = this.#openTransactions.get(producerId)
+    this.#openTransactions.delete(producerId)
+    if (committed) for (const record of records ?? []) this.#store.replay(record)
+  }
+
+  #hasOpenTransaction(group: string, topic: string, partition: number): boolean {
+    for (const records of this.#openTransactions.values()) {
+      if (records.some((record) => record.group === group && record.topic === topic && record.partition === partition)) return true
+    }
+    return false
+  }
+
+  #hasAnyOpenTransaction(group: string): boolean {
+    for (const records of this.#openTransactions.values()) if (records.some((record) => record.group === group)) return true
+    return false
+  }
+
+  /** Applies records ahead of their append and takes them back if it fails. */
+  apply(step: StepBuilder, records: readonly OffsetRecord[], settled: (step: StepBuilder, failure: ErrorName | undefined) => void): void {
+    const pending = records.map((record) => this.#store.applyAhead(record))
+    step.write(records, (later, failure) => {
+      for (const change of pending) failure === undefined ? this.#store.commit(change) : this.#store.rollBack(change)
+      settled(later, failure)
+    })
+  }
+
+  // --- committing ------------------------------------------------------------------------------------------------------------------
+
+  commit(step: StepBuilder, request: CommitOffsetsRequest, ticket: Ticket, settled: (failure: ErrorName | undefined) => void): void {
+    const records: OffsetRecord[] = []
+    const response: CommitResultOfTopic[] = request.topics.map(({ name, partitions }) => ({
+      name,
+      partitions: partitions.map((partition) => {
+        const { partitionIndex } = partition
+        const error = this.#partitionError(partition)
+        if (error !== undefined) return { partitionIndex, errorCode: codeOf(error) }
+        const value = committedOffset(partition, request.retentionTimeMs, step.now.wallMs)
+        records.push({ kind: 'offset', group: request.groupId, topic: name, partition: partitionIndex, value })
+        return { partitionIndex, errorCode: 0 }
+      }),
+    }))
+    this.apply(step, records, (later, failure) => {
+      settled(failure)
+      later.reply(ticket, failure === undefined ? response : this.refuse(request, appendErrorToReply(failure)))
+    })
+  }
+
+  #partitionError({ committedOffset, committedMetadata, commitTimestamp }: CommittedPartition): ErrorName | undefined {
+    if (committedMetadata !== null && committedMetadata.length > this.#config.offsetMetadataMaxBytes) return 'OFFSET_METADATA_TOO_LARGE'
+    // Never rounded: a value that is no whole number here is refused.
+    return Number.isSafeInteger(committedOffset) && Number.isSafeInteger(commitTimestamp) ? undefined : 'INVALID_REQUEST'
+  }
+
+  refuse(request: CommitOffsetsRequest, error: ErrorName): CommitResultOfTopic[] {
+    const errorCode = codeOf(error)
+    return request.topics.map(({ name, partitions }) => ({
+      name,
+      partitions: partitions.map(({ partitionIndex }) => ({ partitionIndex, errorCode })),
+    }))
+  }
+
+  // --- reading ---------------------------------------------------------------------------------------------------------------------
+
+  fetch(request: { groupId: string; topics: readonly TopicPartitions[] | null; requireStable: boolean }): OffsetsOfTopic[] {
+    const { groupId, topics, requireStable } = request
+    const isUnstable = (topic: string, partition: number) =>
+      requireStable && this.#openTransactions.size > 0 && this.#hasOpenTransaction(groupId, topic, partition)
+    const unstable = new KafkaError('UNSTABLE_OFFSET_COMMIT').code
+    if (topics === null) {
+      return Array.from(this.#store.committedOf(groupId), ({ topic, partitions }) => ({
+        name: topic,
+        partitions: partitions.map(({ partition, offset }) =>
+          isUnstable(topic, partition) ? none(partition, unstable) : found(partition, offset),
+        ),
+      }))
+    }
+    return topics.map(({ name, partitionIndexes }) => ({
+      name,
+      partitions: partitionIndexes.map((partition) => {
+        if (isUnstable(name, partition)) return none(partition, unstable)
+        const offset = this.#store.committed(groupId, name, partition)
+        return offset === null ? none(partition) : found(partition, offset)
+      }),
+    }))
+  }
+
+  has(group: string): boolean {
+    return this.#store.has(group)
+  }
+
+  // --- removing --------------------------------------------------------------------------------------------------------------------
+
+  /** For those of `partitions` that have an offset. */
+  tombstones(group: string, topic: string, partitions: readonly { partitionIndex: number }[]): OffsetRecord[] {
+    return partitions
+      .filter(
+        ({ partitionIndex: partition }) =>
+          this.#store.newest(group, topic, partition) !== null || this.#hasOpenTransaction(group, topic, partition),
+      )
+      .map(({ partitionIndex: partition }) => ({ kind: 'offset', group, topic, partition, value: null }))
+  }
+
+  /** For all offsets of a group; `topics` limits it to these. */
+  allTombstones(group: string, topics?: ReadonlySet<string>): OffsetRecord[] {
+    const records: OffsetRecord[] = []
+    for (const { topic, partition } of this.#store.newestOf(group)) {
+      if (topics === undefined || topics.has(topic)) records.push({ kind: 'offset', group, topic, partition, value: null })
+    }
+    return records
+  }
+
+  /**
+   * Offsets whose retention time has passed: counted from the group's becoming empty, or, where members are there or never were, from
+   * the commit; never of a topic that members subscribe to.
+   * @returns all: nothing is left to keep the group for.
+   */
+  expired(group: ClassicGroup, nowMs: number): { tombstones: OffsetRecord[]; all: boolean } {
+    const tombstones: OffsetRecord[] = []
+    if (!this.#store.has(group.id)) return { tombstones, all: !this.#hasAnyOpenTransaction(group.id) }
+    const isEmpty = group.state === 'Empty' && group.protocolType !== undefined
+    const isKnowing = group.usesConsumerProtocol && group.subscribedTopics !== undefined && group.state === 'Stable'
+    if (group.protocolType !== undefined && !isEmpty && !isKnowing) return { tombstones, all: false }
+    let all = true
+    for (const { topic, partition, offset } of this.#store.newestOf(group.id)) {
+      const sinceMs = isEmpty ? (group.stateSinceMs ?? offset.commitTimestamp) : offset.commitTimestamp
+      const isOver = offset.expireTimestamp === -1 ? nowMs - sinceMs >= this.#config.offsetsRetentionMs : nowMs >= offset.expireTimestamp
+      if (isOver && !group.isSubscribedTo(topic) && !this.#hasOpenTransaction(group.id, topic, partition)) {
+        tombstones.push({ kind: 'offset', group: group.id, topic, partition, value: null })
+      } else all = false
+    }
+    return { tombstones, all: all && !this.#hasAnyOpenTransaction(group.id) }
+  }
+}
+
+function committedOffset(partition: CommittedPartition, retentionTimeMs: number, nowMs: number): CommittedOffset {
+  const { committedOffset: offset, committedLeaderEpoch: leaderEpoch, committedMetadata, commitTimestamp } = partition
+  return {
+    offset,
+    leaderEpoch,
+    metadata: committedMetadata ?? '',
+    commitTimestamp: commitTimestamp === -1 ? nowMs : commitTimestamp,
+    expireTimestamp: retentionTimeMs === -1 ? -1 : nowMs + retentionTimeMs,
+  }
+}

@@ -1,0 +1,61 @@
+import type { ErrorName } from '@tidelog/protocol'
+import type { GroupRecord } from './group-record.ts'
+
+/** Both clocks at the moment of a step: records are stamped with the one, waits are measured with the other. */
+export interface Instant {
+  /** Ms since the Unix epoch. */
+  readonly wallMs: number
+  readonly monotonicMs: number
+}
+
+/** Names a request that waits for its reply; whoever hands a request in chooses it. */
+export type Ticket = number
+
+export interface Reply {
+  readonly ticket: Ticket
+  readonly response: unknown
+}
+
+/** Records to append in one batch, all or none, behind those of every earlier write. */
+export interface Write {
+  /** None: only waits until every earlier write is settled. */
+  readonly records: readonly GroupRecord[]
+  /**
+   * To be called once, in order of the writes: without `failure` when the records lie below the high watermark, else with the error that
+   * kept them from it.
+   */
+  settle(now: Instant, failure?: ErrorName): Step
+}
+
+/** What follows from a request, a deadline or a settled write. */
+export interface Step {
+  /** Leave at once. */
+  readonly replies: readonly Reply[]
+  readonly writes: readonly Write[]
+}
+
+/** A step while it is being made. */
+export class StepBuilder implements Step {
+  readonly now: Instant
+  readonly replies: Reply[] = []
+  readonly writes: Write[] = []
+
+  constructor(now: Instant) {
+    this.now = now
+  }
+
+  reply(ticket: Ticket, response: unknown): void {
+    this.replies.push({ ticket, response })
+  }
+
+  write(records: readonly GroupRecord[], settled: (step: StepBuilder, failure: ErrorName | undefined) => void): void {
+    this.writes.push({
+      records,
+      settle: (now, failure) => {
+        const step = new StepBuilder(now)
+        settled(step, failure)
+        return step
+      },
+    })
+  }
+}
