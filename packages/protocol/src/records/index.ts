@@ -1,0 +1,6 @@
+export * from './batch-builder.ts'
+export * as batchHeader from './batch-header.ts'
+export * from './control-records.ts'
+export * from './read-records.ts'
+export * from './record-batch.ts'
+export * from './validate-records.ts'

@@ -1,0 +1,115 @@
+import { codecById, decompressSync } from '../compression/index.ts'
+import { KafkaError } from '../errors.ts'
+import type { RecordBatch } from './record-batch.ts'
+import { nextPosition, varintAt, varlongAt } from './varint-reader.ts'
+
+export interface RecordHeader {
+  readonly key: string
+  readonly value: Buffer | null
+}
+
+/** A record of any format. Key, value and header values are views on the buffer that it was read from. */
+export interface KafkaRecord {
+  readonly offset: number
+  /** Ms since the Unix epoch, −1 when the record has none. */
+  readonly timestamp: number
+  readonly key: Buffer | null
+  readonly value: Buffer | null
+  /** In their order, duplicates kept. */
+  readonly headers: readonly RecordHeader[]
+}
+
+export interface ReadRecordsOptions {
+  /** A compressed batch must not hold more than this. */
+  readonly maxOutputBytes: number
+  /** The batch's records, when they have been decompressed already. */
+  readonly uncompressed?: Buffer
+}
+
+const noHeaders: readonly RecordHeader[] = []
+
+/** A record of a v2 batch; key, value and headers become objects when they are asked for. */
+class LazyRecord implements KafkaRecord {
+  readonly offset: number
+  readonly timestamp: number
+  readonly #records: Buffer
+  readonly #keyAt: number
+  readonly #keyLength: number
+  readonly #valueAt: number
+  readonly #valueLength: number
+  readonly #headersAt: number
+  readonly #headersCount: number
+  readonly #end: number
+
+  constructor(records: Buffer, at: number, end: number, baseOffset: number, baseTimestamp: number, logAppendTime: number) {
+    const timestamp = baseTimestamp + varlongAt(records, at + 1, end)
+    this.timestamp = logAppendTime >= 0 ? logAppendTime : timestamp
+    this.offset = baseOffset + varintAt(records, nextPosition, end)
+    this.#records = records
+    this.#keyLength = varintAt(records, nextPosition, end)
+    this.#keyAt = nextPosition
+    this.#valueLength = varintAt(records, nextPosition + Math.max(0, this.#keyLength), end)
+    this.#valueAt = nextPosition
+    this.#headersCount = varintAt(records, nextPosition + Math.max(0, this.#valueLength), end)
+    this.#headersAt = nextPosition
+    this.#end = end
+    if (this.#headersCount < 0 || this.#headersCount > (end - nextPosition) >> 1) {
+      throw new KafkaError('INVALID_RECORD', `Found invalid number of record headers ${this.#headersCount}`)
+    }
+  }
+
+  get key(): Buffer | null {
+    return this.#keyLength < 0 ? null : this.#records.subarray(this.#keyAt, this.#keyAt + this.#keyLength)
+  }
+
+  get value(): Buffer | null {
+    return this.#valueLength < 0 ? null : this.#records.subarray(this.#valueAt, this.#valueAt + this.#valueLength)
+  }
+
+  /** @throws KafkaError INVALID_RECORD when they go beyond the record. */
+  get headers(): readonly RecordHeader[] {
+    if (this.#headersCount === 0) return noHeaders
+    const headers: RecordHeader[] = []
+    const records = this.#records
+    const end = this.#end
+    let at = this.#headersAt
+    for (let index = 0; index < this.#headersCount; index++) {
+      const keyLength = varintAt(records, at, end)
+      const keyAt = nextPosition
+      if (keyLength < 0) throw new KafkaError('INVALID_RECORD', `Invalid negative header key size ${keyLength}`)
+      const valueLength = varintAt(records, keyAt + keyLength, end)
+      const valueAt = nextPosition
+      at = valueLength < 0 ? valueAt : valueAt + valueLength
+      if (at > end) throw new KafkaError('INVALID_RECORD', 'a header goes beyond the end of its record')
+      // As Java's clients do, a key that is not valid UTF-8 is read with replacement characters: a consumer must get past it.
+      headers.push({
+        key: records.toString('utf8', keyAt, keyAt + keyLength),
+        value: valueLength < 0 ? null : records.subarray(valueAt, at),
+      })
+    }
+    return headers
+  }
+}
+
+/**
+ * The records of a v2 batch, in order. A broken record ends the iteration with an error after the whole ones before it.
+ * @throws KafkaError INVALID_RECORD when the records cannot be decompressed or do not fit their sizes and count.
+ */
+export function* readRecords(
+  batch: RecordBatch,
+  { maxOutputBytes, uncompressed }: ReadRecordsOptions,
+): Generator<KafkaRecord, void, undefined> {
+  const { baseOffset, baseTimestamp, recordsCount, codecId } = batch
+  const logAppendTime = batch.isLogAppendTime ? batch.maxTimestamp : -1
+  const records = uncompressed ?? (codecId === 0 ? batch.payload : decompressSync(codecById(codecId), batch.payload, { maxOutputBytes }))
+  const end = records.length
+  let at = 0
+  for (let index = 0; index < recordsCount; index++) {
+    const length = varintAt(records, at, end)
+    const bodyAt = nextPosition
+    at = bodyAt + length
+    if (length <= 0 || at > end) throw new KafkaError('INVALID_RECORD', `Invalid record size ${length}, ${end - bodyAt} bytes left`)
+    yield new LazyRecord(records, bodyAt, at, baseOffset, baseTimestamp, logAppendTime)
+  }
+  if (at !== end) throw new KafkaError('INVALID_RECORD', 'Incorrect declared batch size, records still remaining')
+}

@@ -1,0 +1,179 @@
+/**
+ * What a leader checks of a batch before it appends it, as Kafka's LogValidator: the header's claims, then every record in one walk that
+ * allocates nothing. Answers are Kafka's: INVALID_RECORD for what breaks the format, INVALID_TIMESTAMP for a time outside of the bounds.
+ */
+import type { Offload } from '@tidelog/core'
+import { type CodecName, codecById, decompress, decompressSync, isCodecReady, OutputLimitError } from '../compression/index.ts'
+import { KafkaError } from '../errors.ts'
+import type { RecordBatch } from './record-batch.ts'
+import { nextPosition, varintAt, varlongAt } from './varint-reader.ts'
+
+export interface RecordRules {
+  /** The topic is compacted: every record needs a key. */
+  readonly requireKeys: boolean
+  /** Timestamps before this one are refused, in ms since the Unix epoch; −Infinity allows all. A record without timestamp (−1) always passes. */
+  readonly minTimestampMs: number
+  /** Timestamps after this one are refused. */
+  readonly maxTimestampMs: number
+  /** A compressed batch must not hold more than this. */
+  readonly maxOutputBytes: number
+}
+
+export interface ValidatedRecords {
+  /** The largest timestamp among the records, −1 when none has one. */
+  readonly maxTimestamp: number
+}
+
+export interface RecordError {
+  readonly batchIndex: number
+  readonly batchIndexErrorMessage: string
+}
+
+/** Some records of a batch are refused, and with them the batch. */
+export class RecordValidationError extends KafkaError {
+  /** The first of them, by their index in the batch. */
+  readonly recordErrors: readonly RecordError[]
+
+  constructor(errorName: 'INVALID_RECORD' | 'INVALID_TIMESTAMP', message: string, recordErrors: readonly RecordError[]) {
+    super(errorName, message)
+    this.recordErrors = recordErrors
+  }
+}
+
+/** A hostile batch must not make the reply longer than itself. */
+const MAX_RECORD_ERRORS = 100
+
+/** Attributes, timestamp, offset, key length, value length, header count: one byte each. */
+const MIN_RECORD_BYTES = 6
+
+/** Smaller batches are decompressed on the event loop, as long as their output stays small too. */
+const MAX_SYNC_INPUT_BYTES = 16 * 1024
+const MAX_SYNC_OUTPUT_BYTES = 512 * 1024
+
+/**
+ * Checks the header of a v2 batch that a client wants appended: what it says of offsets, count and kind. Size, magic and CRC have been checked.
+ * @throws KafkaError INVALID_RECORD as Kafka.
+ */
+export function validateClientHeader(batch: RecordBatch): void {
+  const { recordsCount, lastOffsetDelta } = batch
+  if (batch.baseOffset !== 0) throw invalid(`The base offset of the record batch should be 0, but it is ${batch.baseOffset}`)
+  if (lastOffsetDelta < 0) throw invalid(`Batch has an invalid offset range: [0, ${lastOffsetDelta}]`)
+  if (recordsCount <= 0) throw invalid(`Invalid reported count for record batch: ${recordsCount}`)
+  if (recordsCount !== lastOffsetDelta + 1) {
+    throw invalid(`Inconsistent batch offset range [0, ${lastOffsetDelta}] and count of records ${recordsCount}`)
+  }
+  if (batch.isControl) throw invalid('Clients are not allowed to write control records')
+  if (batch.hasProducerId && batch.baseSequence < 0) {
+    throw invalid(`Invalid sequence number ${batch.baseSequence} in record batch with producerId ${batch.producerId}`)
+  }
+}
+
+/**
+ * Checks the records of a v2 batch. Returns at once for an uncompressed or small batch; a larger compressed one is decompressed by `offload`.
+ * @throws KafkaError INVALID_RECORD, or RecordValidationError when single records are to blame.
+ */
+export function validateRecords(batch: RecordBatch, rules: RecordRules, offload: Offload): ValidatedRecords | Promise<ValidatedRecords> {
+  const { payload, codecId } = batch
+  if (codecId === 0) return walkRecords(payload, batch, rules)
+  const codec = codecById(codecId)
+  if (payload.length <= MAX_SYNC_INPUT_BYTES && isCodecReady(codec)) {
+    const records = trySmallOutput(codec, payload, rules.maxOutputBytes)
+    if (records !== undefined) return walkRecords(records, batch, rules)
+  }
+  return decompressAside(codec, payload, rules.maxOutputBytes, offload).then((records) => walkRecords(records, batch, rules))
+}
+
+function trySmallOutput(codec: CodecName, payload: Buffer, maxOutputBytes: number): Buffer | undefined {
+  try {
+    return decompressSync(codec, payload, { maxOutputBytes: Math.min(maxOutputBytes, MAX_SYNC_OUTPUT_BYTES) })
+  } catch (error) {
+    if (error instanceof OutputLimitError && maxOutputBytes > MAX_SYNC_OUTPUT_BYTES) return undefined
+    throw error
+  }
+}
+
+function decompressAside(codec: CodecName, payload: Buffer, maxOutputBytes: number, offload: Offload): Promise<Buffer> {
+  return offload.run({ name: `decompress ${codec}`, run: () => decompress(codec, payload, { maxOutputBytes }) })
+}
+
+/** The walk over uncompressed records: bounds, offset differences 0 to n−1, timestamps, keys, headers, nothing left over. */
+function walkRecords(records: Buffer, batch: RecordBatch, rules: RecordRules): ValidatedRecords {
+  const { requireKeys, minTimestampMs, maxTimestampMs } = rules
+  const { recordsCount: count, baseTimestamp } = batch
+  const end = records.length
+  let refused: RefusedRecords | undefined
+  let maxTimestamp = -1
+  let at = 0
+  for (let index = 0; index < count; index++) {
+    const length = varintAt(records, at, end)
+    at = nextPosition
+    const recordEnd = at + length
+    if (length < MIN_RECORD_BYTES || recordEnd > end) throw invalid(`Invalid record size ${length}, ${end - at} bytes left`)
+
+    const timestamp = baseTimestamp + varlongAt(records, at + 1, recordEnd)
+    const offsetDelta = varintAt(records, nextPosition, recordEnd)
+    if (offsetDelta !== index) {
+      refused = refuse(refused, index, `Record has offset difference ${offsetDelta}, expected ${index}`, false)
+    }
+    if (timestamp > maxTimestamp) maxTimestamp = timestamp
+    if ((timestamp < minTimestampMs || timestamp > maxTimestampMs || !Number.isSafeInteger(timestamp)) && timestamp !== -1) {
+      refused = refuse(refused, index, `Timestamp ${timestamp} is out of range [${minTimestampMs}, ${maxTimestampMs}]`, true)
+    }
+
+    const keyLength = varintAt(records, nextPosition, recordEnd)
+    if (keyLength < 0 && requireKeys) {
+      refused = refuse(refused, index, 'Compacted topic cannot accept message without key', false)
+    }
+    at = nextPosition + Math.max(keyLength, 0)
+    const valueLength = varintAt(records, at, recordEnd)
+    at = nextPosition + Math.max(valueLength, 0)
+    const headersCount = varintAt(records, at, recordEnd)
+    at = nextPosition
+    // A header takes at least two bytes, so the count is bounded by the size of the record.
+    if (headersCount < 0 || headersCount > (recordEnd - at) >> 1) throw invalid(`Found invalid number of record headers ${headersCount}`)
+    for (let header = 0; header < headersCount; header++) {
+      const headerKeyLength = varintAt(records, at, recordEnd)
+      if (headerKeyLength < 0) throw invalid(`Invalid negative header key size ${headerKeyLength}`)
+      const headerValueLength = varintAt(records, nextPosition + headerKeyLength, recordEnd)
+      at = nextPosition + Math.max(headerValueLength, 0)
+    }
+    if (at !== recordEnd) throw invalid(`Invalid record size: expected to read ${length} bytes, fields end ${at - recordEnd} bytes beyond`)
+  }
+  if (at !== end) throw invalid('Incorrect declared batch size, records still remaining')
+  if (refused !== undefined) throw refused.toError()
+  return { maxTimestamp }
+}
+
+class RefusedRecords {
+  readonly #errors: RecordError[] = []
+  #count = 0
+  #byTimestamp = false
+
+  add(batchIndex: number, batchIndexErrorMessage: string, byTimestamp: boolean): void {
+    this.#count++
+    this.#byTimestamp ||= byTimestamp
+    if (this.#errors.length < MAX_RECORD_ERRORS) this.#errors.push({ batchIndex, batchIndexErrorMessage })
+  }
+
+  toError(): RecordValidationError {
+    if (this.#byTimestamp) {
+      return new RecordValidationError('INVALID_TIMESTAMP', 'One or more records have been rejected due to invalid timestamp', this.#errors)
+    }
+    const shown = this.#errors.slice(0, 3).map(({ batchIndexErrorMessage }) => batchIndexErrorMessage)
+    return new RecordValidationError(
+      'INVALID_RECORD',
+      `One or more records have been rejected due to ${this.#count} record errors in total, of which the first are: ${shown.join('; ')}`,
+      this.#errors,
+    )
+  }
+}
+
+function refuse(refused: RefusedRecords | undefined, index: number, message: string, byTimestamp: boolean): RefusedRecords {
+  const records = refused ?? new RefusedRecords()
+  records.add(index, message, byTimestamp)
+  return records
+}
+
+function invalid(message: string): KafkaError {
+  return new KafkaError('INVALID_RECORD', message)
+}
