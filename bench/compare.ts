@@ -1,0 +1,278 @@
+/**
+ * How does a broker compare with Apache Kafka 4.3 under a client that nobody here wrote (franz-go)? Both run in turn, in one go, so that a
+ * noisy machine is as noisy for one as for the other; only the ratios mean anything.
+ *
+ *   npm run bench -- compare [--runs 3] [--only produce-1k,e2e] [--brokers kafka,ours] [--json FILE]
+ *
+ * Needs Go (builds kbench), Java 17 and Maven (fetches Kafka once). Prints a Markdown table of medians.
+ */
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { connect } from 'node:net'
+import { homedir, tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { parseArgs } from 'node:util'
+
+const root = fileURLToPath(new URL('../..', import.meta.url))
+const cacheDir = join(homedir(), '.cache', 'tidelog-bench')
+const kafkaVersion = '4.3.0'
+
+const { values: options } = parseArgs({
+  options: {
+    runs: { type: 'string', default: '3' },
+    only: { type: 'string', default: '' },
+    brokers: { type: 'string', default: 'kafka,ours' },
+    json: { type: 'string', default: '' },
+  },
+})
+
+interface Figure {
+  name: string
+  /** Where kbench's JSON line has it. */
+  path: string
+  better: 'higher' | 'lower'
+}
+interface Workload {
+  /** Arguments of kbench, in order: a later step may read what an earlier one wrote, and only the last one is measured. */
+  steps: string[][]
+  figures: Figure[]
+}
+
+const figure = (name: string, path: string, better: Figure['better']): Figure => ({ name, path, better })
+const megabytes = figure('MB/s', 'mb_per_s', 'higher')
+const records = figure('records/s', 'records_per_s', 'higher')
+const produce = (n: number, size: number, ...more: string[]) => ['produce', '-n', String(n), '-size', String(size), ...more]
+const consume = (n: number, size: number) => ['consume', '-n', String(n), '-size', String(size)]
+
+const workloads: Record<string, Workload> = {
+  'produce-1k': { steps: [produce(1_000_000, 1024)], figures: [megabytes, figure('ack p99 ms', 'latency.p99_ms', 'lower')] },
+  'produce-100b': { steps: [produce(4_000_000, 100)], figures: [records] },
+  'produce-1k-lz4': { steps: [produce(2_000_000, 1024, '-codec', 'lz4')], figures: [megabytes] },
+  'produce-8-clients': { steps: [produce(2_000_000, 100, '-clients', '8')], figures: [records] },
+  'consume-1k': { steps: [produce(1_000_000, 1024), consume(1_000_000, 1024)], figures: [megabytes] },
+  'consume-100b': { steps: [produce(4_000_000, 100), consume(4_000_000, 100)], figures: [records] },
+  e2e: {
+    steps: [['e2e', '-rate', '1000', '-seconds', '10']],
+    figures: ['p50', 'p99', 'p999'].map((p) => figure(`${p === 'p999' ? 'p99.9' : p} ms`, `latency.${p}_ms`, 'lower')),
+  },
+  connections: { steps: [['conns', '-conns', '5000']], figures: [figure('connections/s', 'conns_per_s', 'higher')] },
+  partitions: {
+    steps: [['topics', '-topics', '50', '-partitions', '100']],
+    figures: [figure('create s', 'create_s', 'lower'), figure('one record in each s', 'one_record_each_s', 'lower')],
+  },
+}
+const ofEveryWorkload = ['client CPU s', 'broker CPU s', 'peak RSS MiB', 'startup s'].map((name) => figure(name, '', 'lower'))
+
+/** Both brokers get to warm up (a JVM needs it most) before anything is measured. */
+const warmUp = ['produce', '-topic', 'warm-up', '-n', '300000', '-size', '1024']
+
+type Results = Record<string, Record<string, Record<string, number[]>>>
+
+mkdirSync(cacheDir, { recursive: true })
+const kbench = join(cacheDir, 'kbench')
+mustSucceed('go', ['build', '-o', kbench, '.'], join(root, 'bench', 'kbench'))
+const jars = join(cacheDir, `apache-kafka-${kafkaVersion}`)
+const names = options.only === '' ? Object.keys(workloads) : options.only.split(',')
+const brokers = options.brokers.split(',')
+if (brokers.includes('kafka')) fetchKafka()
+
+let port = 29_100
+const results: Results = {}
+for (const name of names) {
+  const workload = workloads[name]
+  if (workload === undefined) throw new Error(`no workload ${name}; there are ${Object.keys(workloads).join(', ')}`)
+  for (let run = 0; run < Number(options.runs); run++) {
+    for (const which of brokers) {
+      const measured = await withBroker(which, (pid, startup) => measure(workload, pid, startup))
+      for (const [key, value] of Object.entries(measured)) {
+        const ofBroker = ((results[name] ??= {})[which] ??= {})
+        ofBroker[key] = [...(ofBroker[key] ?? []), value]
+      }
+      process.stderr.write(`${name} ${which} run ${run + 1} ${JSON.stringify(measured)}\n`)
+    }
+  }
+}
+printTable()
+if (options.json !== '') writeFileSync(options.json, JSON.stringify(results, null, 1))
+
+async function measure({ steps, figures }: Workload, pid: number, startup: number): Promise<Record<string, number>> {
+  let printed: Record<string, unknown> = {}
+  let cpuBefore = 0
+  for (const [mode = '', ...args] of [warmUp, ...steps]) {
+    cpuBefore = cpuSeconds(pid)
+    printed = JSON.parse(await kbenchOutput(['-brokers', `127.0.0.1:${port}`, '-topic', 'bench', '-mode', mode, ...args]))
+    if (printed.failed || printed.bad) throw new Error(`${mode}: ${printed.failed ?? printed.bad} failed`)
+  }
+  const at = (path: string) => Number(path.split('.').reduce<unknown>((value, key) => (value as Record<string, unknown>)?.[key], printed))
+  return {
+    ...Object.fromEntries(figures.map(({ name, path }) => [name, at(path)])),
+    'client CPU s': Number(printed.client_cpu_s),
+    'broker CPU s': cpuSeconds(pid) - cpuBefore,
+    'peak RSS MiB': peakRssMiB(pid),
+    'startup s': startup,
+  }
+}
+
+function kbenchOutput(args: string[]): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const child = spawn(kbench, args, { stdio: ['ignore', 'pipe', 'inherit'] })
+    let text = ''
+    child.stdout.setEncoding('utf8').on('data', (chunk: string) => {
+      text += chunk
+    })
+    child.on('close', (code) => (code === 0 ? resolve(text) : reject(new Error(`kbench ${args.join(' ')} ended with ${code}`))))
+  })
+}
+
+// --- brokers ---------------------------------------------------------------------------------------------------------------------
+
+async function withBroker<T>(which: string, work: (pid: number, startupSeconds: number) => Promise<T>): Promise<T> {
+  port += 10
+  const dir = mkdtempSync(join(tmpdir(), `bench-${which}-`))
+  const [command, args] = which === 'kafka' ? kafkaCommand(dir) : tidelogCommand(dir)
+  const startedAt = performance.now()
+  const child = spawn(command, args, { stdio: 'ignore' })
+  try {
+    while (!(await answers())) {
+      if (child.exitCode !== null) throw new Error(`${which} ended before it answered: ${command} ${args.join(' ')}`)
+      if (performance.now() - startedAt > 60_000) throw new Error(`${which} did not answer within 60 s`)
+      await new Promise((resolve) => setTimeout(resolve, 20))
+    }
+    return await work(child.pid!, (performance.now() - startedAt) / 1000)
+  } finally {
+    await end(child)
+    rmSync(dir, { recursive: true, force: true })
+  }
+}
+
+async function end(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null) return
+  const gone = new Promise((resolve) => child.once('exit', resolve))
+  child.kill('SIGTERM')
+  const timer = setTimeout(() => child.kill('SIGKILL'), 15_000)
+  await gone
+  clearTimeout(timer)
+}
+
+function tidelogCommand(dir: string): [string, string[]] {
+  const overrides = [`listeners=PLAINTEXT://127.0.0.1:${port}`, `log.dirs=${dir}`].flatMap((override) => ['--override', override])
+  return [join(root, 'bin', 'tidelog'), ['start', ...overrides]]
+}
+
+function kafkaCommand(dir: string): [string, string[]] {
+  const file = join(dir, 'server.properties')
+  const properties = {
+    'process.roles': 'broker,controller',
+    'node.id': 1,
+    'controller.quorum.voters': `1@127.0.0.1:${port + 1}`,
+    listeners: `PLAINTEXT://127.0.0.1:${port},CONTROLLER://127.0.0.1:${port + 1}`,
+    'advertised.listeners': `PLAINTEXT://127.0.0.1:${port}`,
+    'controller.listener.names': 'CONTROLLER',
+    'log.dirs': join(dir, 'data'),
+    'offsets.topic.replication.factor': 1,
+    'transaction.state.log.replication.factor': 1,
+    'transaction.state.log.min.isr': 1,
+    'group.initial.rebalance.delay.ms': 0,
+  }
+  writeFileSync(
+    file,
+    Object.entries(properties)
+      .map(([name, value]) => `${name}=${value}\n`)
+      .join(''),
+  )
+  mustSucceed('java', ['-cp', `${jars}/*`, 'kafka.tools.StorageTool', 'format', '-t', 'abcdefghijklmnopqrstug', '-c', file])
+  return ['java', ['-Xms1G', '-Xmx1G', '-XX:+UseG1GC', '-cp', `${jars}/*`, 'kafka.Kafka', file]]
+}
+
+function fetchKafka(): void {
+  if (readdirSync(cacheDir).includes(`apache-kafka-${kafkaVersion}`)) return
+  const pom = join(root, 'tests', 'compat', 'java', 'pom.xml')
+  mustSucceed('mvn', [
+    '-q',
+    '-B',
+    '-f',
+    pom,
+    'dependency:copy-dependencies',
+    `-Dkafka.version=${kafkaVersion}`,
+    `-DoutputDirectory=${jars}`,
+  ])
+}
+
+function mustSucceed(command: string, args: string[], cwd?: string): void {
+  const { status, stderr } = spawnSync(command, args, { cwd, stdio: ['ignore', 'ignore', 'pipe'], encoding: 'utf8' })
+  if (status !== 0) throw new Error(`${command} ${args.join(' ')} ended with ${status}\n${stderr}`)
+}
+
+/** True once ApiVersions v0 is answered. */
+function answers(): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(port, '127.0.0.1', () => {
+      socket.write(Buffer.from('0000000d00120000000000010003616263', 'hex'))
+    })
+    const done = (answered: boolean) => {
+      socket.destroy()
+      resolve(answered)
+    }
+    socket.once('data', () => done(true))
+    socket.once('error', () => done(false))
+    socket.setTimeout(1000, () => done(false))
+  })
+}
+
+// --- what a process and its children used ------------------------------------------------------------------------------------------
+
+function processTree(pid: number): number[] {
+  const parents = new Map<number, number>()
+  for (const entry of readdirSync('/proc')) {
+    const stat = /^\d+$/.test(entry) ? statOf(Number(entry)) : undefined
+    if (stat !== undefined) parents.set(Number(entry), Number(stat[1]))
+  }
+  const all = [pid]
+  for (const parent of all) for (const [child, of] of parents) if (of === parent) all.push(child)
+  return all
+}
+
+/** The fields of /proc/PID/stat behind the command's name: state, parent, …; undefined when the process is gone. */
+function statOf(pid: number): string[] | undefined {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
+    return stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+  } catch {
+    return undefined
+  }
+}
+
+const cpuSeconds = (pid: number): number =>
+  processTree(pid).reduce((sum, one) => {
+    const stat = statOf(one)
+    return stat === undefined ? sum : sum + (Number(stat[11]) + Number(stat[12])) / 100
+  }, 0)
+
+const peakRssMiB = (pid: number): number =>
+  processTree(pid).reduce((sum, one) => {
+    try {
+      return sum + Number(/VmHWM:\s+(\d+)/.exec(readFileSync(`/proc/${one}/status`, 'utf8'))?.[1] ?? 0) / 1024
+    } catch {
+      return sum
+    }
+  }, 0)
+
+// --- the table -------------------------------------------------------------------------------------------------------------------
+
+function printTable(): void {
+  const median = (values: number[]) => [...values].sort((a, b) => a - b)[Math.floor((values.length - 1) / 2)]!
+  const shown = (value: number | undefined) =>
+    value === undefined ? '–' : value >= 1000 ? Math.round(value).toLocaleString('en') : value.toPrecision(3)
+  console.log('| workload | figure | Apache Kafka 4.3 | ours | ours ÷ Kafka | better is |\n|---|---|---|---|---|---|')
+  for (const workload of names) {
+    for (const { name, better } of [...workloads[workload]!.figures, ...ofEveryWorkload]) {
+      const [kafka, ours] = ['kafka', 'ours'].map((which) => {
+        const values = results[workload]?.[which]?.[name]
+        return values && median(values)
+      })
+      const ratio = kafka && ours ? `${(ours / kafka).toFixed(2)}×` : '–'
+      console.log(`| ${workload} | ${name} | ${shown(kafka)} | ${shown(ours)} | ${ratio} | ${better} |`)
+    }
+  }
+}
