@@ -1,4 +1,4 @@
-import { type ErrorName, errorByCode, type KafkaError } from '@tidelog/protocol'
+import { type ErrorName, errorByCode } from '@tidelog/protocol'
 
 export interface ClientErrorTraits {
   /** Doing the same again may succeed. */
@@ -116,6 +116,8 @@ export class BrokerError extends ClientError {
   override name = 'BrokerError'
   /** Kafka's number for `code`. */
   readonly errorCode: number
+  /** The broker's own words, without what was asked for; null when it gave none. */
+  readonly detail: string | null
 
   /**
    * @param context What was asked for, such as `topic a`.
@@ -129,6 +131,7 @@ export class BrokerError extends ClientError {
       abortable: abortableNames.has(errorName),
     })
     this.errorCode = errorCode
+    this.detail = message || null
   }
 }
 
@@ -176,5 +179,25 @@ export const isRetriable = (error: unknown): boolean => error instanceof ClientE
 export const hasCode = (error: unknown, ...codes: readonly string[]): error is ClientError =>
   error instanceof ClientError && codes.includes(error.code)
 
-/** A KafkaError that our own decoding threw, as one of the tree. */
-export const fromKafkaError = (error: KafkaError, context: string): BrokerError => new BrokerError(error.code, context, error.message)
+/** @throws MalformedResponseError for an offset beyond 2^53−1, which a number would round. */
+export function checkOffset(offset: number, { topic, partition }: { topic: string; partition: number }): number {
+  if (!Number.isSafeInteger(offset)) throw new MalformedResponseError(`${topic}-${partition}: the broker names an offset beyond ±(2^53−1)`)
+  return offset
+}
+
+/** Several things were asked for in one call, and some of them failed; `code` is that of the first failure. */
+export class PartialFailureError extends ClientError {
+  override name = 'PartialFailureError'
+  /** By the name of what was asked for: a topic, a group, `topic-partition`, a resource. */
+  readonly failures: ReadonlyMap<string, ClientError>
+  readonly succeeded: readonly string[]
+  constructor(what: string, failures: ReadonlyMap<string, ClientError>, succeeded: readonly string[]) {
+    const [first] = failures.values()
+    super(first!.code, `${what}: ${failures.size} of ${failures.size + succeeded.length} failed: ${first!.message}`, {
+      retriable: [...failures.values()].every(({ retriable }) => retriable),
+      cause: first,
+    })
+    this.failures = failures
+    this.succeeded = succeeded
+  }
+}

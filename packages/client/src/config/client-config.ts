@@ -1,4 +1,5 @@
-import { boolean, type ConfigOf, type ConfigRow, ConfigTable, int, list, long, string } from '@tidelog/core'
+import { boolean, ConfigError, type ConfigOf, type ConfigRow, ConfigTable, int, list, long, string } from '@tidelog/core'
+import { InvalidOptionError } from '../errors.ts'
 
 const JVM = 'only a JVM gives it a meaning'
 const SOCKET = 'Node sizes socket buffers itself'
@@ -149,15 +150,20 @@ export class ClientConfig<const R extends Rows> {
 
   /**
    * All values by Kafka's name.
-   * @throws ConfigError that names an invalid option.
+   * @throws InvalidOptionError that names an invalid option.
    */
-  resolve(options: Readonly<Record<string, unknown>>): ConfigOf<ConfigTable<R>> {
+  resolve(options: object): ConfigOf<ConfigTable<R>> {
     const texts = new Map<string, string>()
     for (const [option, kafkaName] of this.#kafkaNames) {
-      const value = options[option]
+      const value = (options as Readonly<Record<string, unknown>>)[option]
       if (value !== undefined && value !== null) texts.set(kafkaName, Array.isArray(value) ? value.join(',') : String(value))
     }
-    return this.table.resolve((name) => texts.get(name))
+    try {
+      return this.table.resolve((name) => texts.get(name))
+    } catch (error) {
+      if (error instanceof ConfigError) throw new InvalidOptionError(`${camelOf(error.configName)}: ${error.message}`, error)
+      throw error
+    }
   }
 
   /** The option's name for Kafka's, '' for one that is accepted without effect, undefined for an unknown one. */

@@ -1,8 +1,4 @@
-/** A partition of a topic. */
-export interface TopicPartition {
-  readonly topic: string
-  readonly partition: number
-}
+import type { TopicPartition } from '../../topic-partition.ts'
 
 /** One member as the group's leader sees it when it assigns. */
 export interface GroupMember {

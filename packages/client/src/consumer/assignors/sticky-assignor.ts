@@ -1,5 +1,6 @@
 import { ByteReader, ByteWriter } from '@tidelog/core'
-import { type Assignor, compareMembers, emptyAssignment, type GroupMember, subscribersByTopic, type TopicPartition } from './assignor.ts'
+import { groupByTopic, type TopicPartition } from '../../topic-partition.ts'
+import { type Assignor, compareMembers, emptyAssignment, type GroupMember, subscribersByTopic } from './assignor.ts'
 
 /** A partition while it is being assigned: who may have it, who had it, who has it now. */
 interface Slot {
@@ -136,16 +137,6 @@ export const stickyAssignor: Assignor = {
     writer.int32(generationId)
     return writer.toBuffer()
   },
-}
-
-export function groupByTopic<T extends TopicPartition>(partitions: Iterable<T>): Map<string, T[]> {
-  const byTopic = new Map<string, T[]>()
-  for (const entry of partitions) {
-    const group = byTopic.get(entry.topic)
-    if (group === undefined) byTopic.set(entry.topic, [entry])
-    else group.push(entry)
-  }
-  return byTopic
 }
 
 /** Another member's bytes: whatever does not decode counts as owning nothing. */

@@ -1,0 +1,27 @@
+import type { Clock, Logger, Random } from '@tidelog/core'
+import type { Cluster, RetryOptions } from '../cluster/cluster.ts'
+import type { WaitOptions } from '../cluster/wait.ts'
+import type { AdminConfig } from '../config/admin-config.ts'
+
+/** What every operation takes. */
+export interface AdminCallOptions extends WaitOptions {
+  /** Limit of the whole call; `defaultApiTimeoutMs` when absent. */
+  readonly timeoutMs?: number
+}
+
+/** What the operations work with. */
+export interface AdminContext {
+  readonly cluster: Cluster
+  readonly config: AdminConfig
+}
+
+/** What a client takes from outside so that a run can be repeated. */
+export interface Environment {
+  readonly clock?: Clock
+  readonly random?: Random
+  readonly logger?: Logger
+}
+
+export function callOptions({ cluster, config }: AdminContext, what: string, { timeoutMs, signal }: AdminCallOptions): RetryOptions {
+  return { what, signal, deadline: cluster.deadline(timeoutMs ?? config['default.api.timeout.ms']), maxRetries: config.retries }
+}

@@ -1,0 +1,185 @@
+import { silentLogger, systemClock, systemRandom } from '@tidelog/core'
+import { Cluster } from '../cluster/cluster.ts'
+import type { FoundOffset, IsolationLevel, OffsetQuery } from '../cluster/list-offsets.ts'
+import { type AdminConfigOptions, adminConfig } from '../config/admin-config.ts'
+import { checkOptionNames } from '../config/option-names.ts'
+import type { OffsetAndMetadata, PartitionMap, TopicPartition } from '../topic-partition.ts'
+import type { AdminCallOptions, AdminContext, Environment } from './admin-client.ts'
+import * as state from './cluster-state.ts'
+import * as configs from './configs.ts'
+import * as groups from './groups.ts'
+import * as topics from './topics.ts'
+
+export interface AdminOptions extends AdminConfigOptions, Environment {}
+
+type ValidateOnly = AdminCallOptions & { /** Check, and change nothing. */ readonly validateOnly?: boolean }
+
+/**
+ * Manages a cluster; one method per operation of Java's Admin. Every call is retried until its `timeoutMs` (`defaultApiTimeoutMs`).
+ * A call about one thing throws its BrokerError; a call about several throws a PartialFailureError that tells which failed.
+ */
+export class Admin {
+  readonly #context: AdminContext
+
+  /** @throws InvalidOptionError that names the option. */
+  constructor(options: AdminOptions) {
+    checkOptionNames(adminConfig, options, [])
+    const { clock = systemClock, random = systemRandom, logger = silentLogger } = options
+    const config = adminConfig.resolve(options)
+    const cluster = new Cluster({ client: 'admin client', config, clock, random, logger, allowAutoTopicCreation: false })
+    this.#context = { cluster, config }
+  }
+
+  // --- topics ------------------------------------------------------------------------------------------------------------------------
+
+  createTopics(newTopics: readonly topics.NewTopic[], options: ValidateOnly = {}): Promise<topics.CreatedTopic[]> {
+    return topics.createTopics(this.#context, newTopics, options)
+  }
+
+  deleteTopics(names: readonly string[], options: AdminCallOptions = {}): Promise<void> {
+    return topics.deleteTopics(this.#context, names, options)
+  }
+
+  /** In order of name. */
+  listTopics(options: AdminCallOptions & { readonly includeInternal?: boolean } = {}): Promise<topics.TopicListing[]> {
+    return topics.listTopics(this.#context, options)
+  }
+
+  /** By name. */
+  describeTopics(names: readonly string[], options: AdminCallOptions = {}): Promise<Map<string, topics.TopicDescription>> {
+    return topics.describeTopics(this.#context, names, options)
+  }
+
+  createPartitions(newPartitions: readonly topics.NewPartitions[], options: ValidateOnly = {}): Promise<void> {
+    return topics.createPartitions(this.#context, newPartitions, options)
+  }
+
+  // --- configurations ----------------------------------------------------------------------------------------------------------------
+
+  /** In the order of `resources`. */
+  describeConfigs(
+    resources: readonly configs.ConfigResource[],
+    options: configs.DescribeConfigsOptions = {},
+  ): Promise<configs.ResourceConfigs[]> {
+    return configs.describeConfigs(this.#context, resources, options)
+  }
+
+  /** Changes single configurations and leaves the others alone. */
+  incrementalAlterConfigs(
+    changes: readonly { readonly resource: configs.ConfigResource; readonly ops: readonly configs.AlterConfigOp[] }[],
+    options: ValidateOnly = {},
+  ): Promise<void> {
+    return configs.incrementalAlterConfigs(this.#context, changes, options)
+  }
+
+  /** Replaces all dynamic configurations of each resource: what is not named goes back to its default. */
+  alterConfigs(
+    changes: readonly {
+      readonly resource: configs.ConfigResource
+      readonly configs: Readonly<Record<string, string>> | ReadonlyMap<string, string>
+    }[],
+    options: ValidateOnly = {},
+  ): Promise<void> {
+    return configs.alterConfigs(this.#context, changes, options)
+  }
+
+  /** Resources that have dynamic configurations; of all types when none is given. */
+  listConfigResources(
+    types: readonly configs.ConfigResourceType[] = [],
+    options: AdminCallOptions = {},
+  ): Promise<{ type: configs.ConfigResourceType | 'unknown'; name: string }[]> {
+    return configs.listConfigResources(this.#context, types, options)
+  }
+
+  // --- cluster, offsets, records -----------------------------------------------------------------------------------------------------
+
+  describeCluster(options: AdminCallOptions = {}): Promise<state.ClusterDescription> {
+    return state.describeCluster(this.#context, options)
+  }
+
+  /** In the order of `queries`. */
+  listOffsets(
+    queries: readonly OffsetQuery[],
+    options: AdminCallOptions & { readonly isolationLevel?: IsolationLevel } = {},
+  ): Promise<(TopicPartition & FoundOffset)[]> {
+    return state.listOffsets(this.#context, queries, options)
+  }
+
+  /** In the order of `records`. */
+  deleteRecords(records: readonly state.RecordsToDelete[], options: AdminCallOptions = {}): Promise<state.DeletedRecords[]> {
+    return state.deleteRecords(this.#context, records, options)
+  }
+
+  /** In the order of `partitions`. */
+  describeProducers(partitions: readonly TopicPartition[], options: AdminCallOptions = {}): Promise<state.PartitionProducers[]> {
+    return state.describeProducers(this.#context, partitions, options)
+  }
+
+  /** By node id. */
+  describeLogDirs(options: state.DescribeLogDirsOptions = {}): Promise<Map<number, state.LogDirDescription[]>> {
+    return state.describeLogDirs(this.#context, options)
+  }
+
+  electLeaders(
+    type: 'preferred' | 'unclean',
+    partitions: readonly TopicPartition[] | null,
+    options: AdminCallOptions = {},
+  ): ReturnType<typeof state.electLeaders> {
+    return state.electLeaders(this.#context, type, partitions, options)
+  }
+
+  // --- groups ------------------------------------------------------------------------------------------------------------------------
+
+  /** In order of id. */
+  listGroups(options: groups.ListGroupsOptions = {}): Promise<groups.GroupListing[]> {
+    return groups.listGroups(this.#context, options)
+  }
+
+  /** Classic groups, by id. */
+  describeGroups(groupIds: readonly string[], options: AdminCallOptions = {}): Promise<Map<string, groups.GroupDescription>> {
+    return groups.describeGroups(this.#context, groupIds, options)
+  }
+
+  /** Groups without members, with their offsets. */
+  deleteGroups(groupIds: readonly string[], options: AdminCallOptions = {}): Promise<void> {
+    return groups.deleteGroups(this.#context, groupIds, options)
+  }
+
+  /** Committed offsets; partitions without one are left out. */
+  listGroupOffsets(groupId: string, options: groups.ListGroupOffsetsOptions = {}): Promise<PartitionMap<OffsetAndMetadata>> {
+    return groups.listGroupOffsets(this.#context, groupId, options)
+  }
+
+  /** The group must have no members. */
+  alterGroupOffsets(
+    groupId: string,
+    offsets: readonly (TopicPartition & OffsetAndMetadata)[],
+    options: AdminCallOptions = {},
+  ): Promise<void> {
+    return groups.alterGroupOffsets(this.#context, groupId, offsets, options)
+  }
+
+  /** Of topics that no member subscribes to. */
+  deleteGroupOffsets(groupId: string, partitions: readonly TopicPartition[], options: AdminCallOptions = {}): Promise<void> {
+    return groups.deleteGroupOffsets(this.#context, groupId, partitions, options)
+  }
+
+  removeMembersFromGroup(
+    groupId: string,
+    members: readonly groups.MemberToRemove[],
+    options: AdminCallOptions & { readonly reason?: string } = {},
+  ): Promise<void> {
+    return groups.removeMembersFromGroup(this.#context, groupId, members, options)
+  }
+
+  // --- end ---------------------------------------------------------------------------------------------------------------------------
+
+  /** Closes every connection; calls under way fail with a ClosedError. Idempotent. */
+  async close(): Promise<void> {
+    this.#context.cluster.close()
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
+  }
+}

@@ -1,0 +1,217 @@
+import { DeleteRecords, DescribeCluster, DescribeLogDirs, DescribeProducers, ElectLeaders, Metadata } from '@tidelog/protocol'
+import type { BrokerConnection } from '../cluster/broker-connection.ts'
+import { type FoundOffset, type IsolationLevel, listOffsets as listOffsetsOf, type OffsetQuery } from '../cluster/list-offsets.ts'
+import type { BrokerNode } from '../cluster/metadata-cache.ts'
+import { type Outcome, perLeader } from '../cluster/per-leader.ts'
+import { BrokerError, checkErrorCode, checkOffset } from '../errors.ts'
+import { groupByTopic, partitionName, type TopicPartition } from '../topic-partition.ts'
+import { type AdminCallOptions, type AdminContext, callOptions } from './admin-client.ts'
+import { allOrThrow } from './results.ts'
+
+export interface ClusterDescription {
+  readonly clusterId: string | null
+  /** -1: none at the moment. */
+  readonly controllerId: number
+  readonly brokers: readonly BrokerNode[]
+}
+
+export async function describeCluster(context: AdminContext, options: AdminCallOptions): Promise<ClusterDescription> {
+  const { cluster } = context
+  return cluster.retry(callOptions(context, 'describeCluster', options), async () => {
+    const connection = await cluster.anyConnection(options)
+    if (!connection.serves(DescribeCluster)) {
+      const { clusterId, controllerId, brokers } = await connection.send(Metadata, { topics: [], allowAutoTopicCreation: false })
+      return { clusterId, controllerId, brokers }
+    }
+    const response = await connection.send(DescribeCluster, {
+      includeClusterAuthorizedOperations: false,
+      includeFencedBrokers: false,
+    })
+    checkErrorCode(response.errorCode, 'cluster', response.errorMessage)
+    const brokers = response.brokers.map(({ brokerId, host, port, rack }) => ({ nodeId: brokerId, host, port, rack }))
+    return { clusterId: response.clusterId, controllerId: response.controllerId, brokers }
+  })
+}
+
+const namedByPartition = <V>(items: readonly TopicPartition[], outcomes: readonly Outcome<V>[]) =>
+  outcomes.map((outcome, index) => [partitionName(items[index]!), outcome] as const)
+
+export async function listOffsets(
+  context: AdminContext,
+  queries: readonly OffsetQuery[],
+  { isolationLevel = 'read_uncommitted', ...options }: AdminCallOptions & { readonly isolationLevel?: IsolationLevel },
+): Promise<(TopicPartition & FoundOffset)[]> {
+  const outcomes = await listOffsetsOf(context.cluster, queries, { ...callOptions(context, 'listOffsets', options), isolationLevel })
+  const found = allOrThrow('listOffsets', namedByPartition(queries, outcomes))
+  return found.map((value, index) => ({ topic: queries[index]!.topic, partition: queries[index]!.partition, ...value }))
+}
+
+export interface RecordsToDelete extends TopicPartition {
+  /** Records below this offset go; -1: all below the high watermark. */
+  readonly beforeOffset: number
+}
+
+export interface DeletedRecords extends TopicPartition {
+  /** The log's new start. */
+  readonly lowWatermark: number
+}
+
+export async function deleteRecords(
+  context: AdminContext,
+  records: readonly RecordsToDelete[],
+  options: AdminCallOptions,
+): Promise<DeletedRecords[]> {
+  const send = async (connection: BrokerConnection, group: readonly RecordsToDelete[]) => {
+    const response = await connection.send(DeleteRecords, {
+      topics: [...groupByTopic(group)].map(([name, entries]) => ({
+        name,
+        partitions: entries.map(({ partition, beforeOffset }) => ({ partitionIndex: partition, offset: beforeOffset })),
+      })),
+      timeoutMs: context.config['request.timeout.ms'],
+    })
+    return answersOf(group, response.topics, ({ errorCode, lowWatermark }, item) => ({
+      errorCode,
+      value: errorCode === 0 ? checkOffset(lowWatermark, item) : -1,
+    }))
+  }
+  const outcomes = await perLeader(context.cluster, records, callOptions(context, 'deleteRecords', options), send)
+  const watermarks = allOrThrow('deleteRecords', namedByPartition(records, outcomes))
+  return watermarks.map((lowWatermark, index) => ({ topic: records[index]!.topic, partition: records[index]!.partition, lowWatermark }))
+}
+
+function answersOf<I extends TopicPartition, P extends { readonly partitionIndex: number }, A>(
+  items: readonly I[],
+  topics: readonly { readonly name: string; readonly partitions: readonly P[] }[],
+  read: (partition: P, item: I) => A,
+): Map<I, A> {
+  const answers = new Map<I, A>()
+  for (const item of items) {
+    const found = topics.find(({ name }) => name === item.topic)?.partitions.find(({ partitionIndex }) => partitionIndex === item.partition)
+    if (found !== undefined) answers.set(item, read(found, item))
+  }
+  return answers
+}
+
+export interface ProducerState {
+  readonly producerId: number
+  readonly producerEpoch: number
+  readonly lastSequence: number
+  /** Ms since the Unix epoch. */
+  readonly lastTimestamp: number
+  /** -1: none. */
+  readonly coordinatorEpoch: number
+  /** First offset of the open transaction; -1: none is open. */
+  readonly currentTxnStartOffset: number
+}
+
+export interface PartitionProducers extends TopicPartition {
+  readonly activeProducers: readonly ProducerState[]
+}
+
+export async function describeProducers(
+  context: AdminContext,
+  partitions: readonly TopicPartition[],
+  options: AdminCallOptions,
+): Promise<PartitionProducers[]> {
+  const send = async (connection: BrokerConnection, group: readonly TopicPartition[]) => {
+    const response = await connection.send(DescribeProducers, {
+      topics: [...groupByTopic(group)].map(([name, entries]) => ({ name, partitionIndexes: entries.map(({ partition }) => partition) })),
+    })
+    return answersOf(group, response.topics, ({ errorCode, activeProducers }) => ({ errorCode, value: activeProducers }))
+  }
+  const outcomes = await perLeader(context.cluster, partitions, callOptions(context, 'describeProducers', options), send)
+  const producers = allOrThrow('describeProducers', namedByPartition(partitions, outcomes))
+  return producers.map((activeProducers, index) => ({
+    topic: partitions[index]!.topic,
+    partition: partitions[index]!.partition,
+    activeProducers,
+  }))
+}
+
+export interface ReplicaInLogDir extends TopicPartition {
+  readonly sizeBytes: number
+  /** How far it lags behind the high watermark, or, for a future replica, behind the current one. */
+  readonly offsetLag: number
+  /** It is on its way to replace the current replica. */
+  readonly isFuture: boolean
+}
+
+export interface LogDirDescription {
+  readonly path: string
+  /** undefined while the directory works. */
+  readonly error: BrokerError | undefined
+  /** Of the volume; -1 when unknown. */
+  readonly totalBytes: number
+  readonly usableBytes: number
+  readonly replicas: readonly ReplicaInLogDir[]
+}
+
+export interface DescribeLogDirsOptions extends AdminCallOptions {
+  /** All brokers when absent. */
+  readonly brokers?: readonly number[] | undefined
+  /** Only these partitions; all when absent. */
+  readonly partitions?: readonly TopicPartition[] | undefined
+}
+
+export async function describeLogDirs(context: AdminContext, options: DescribeLogDirsOptions): Promise<Map<number, LogDirDescription[]>> {
+  const { cluster } = context
+  const retry = callOptions(context, 'describeLogDirs', options)
+  await cluster.retry(retry, () => cluster.refresh(retry))
+  const topics =
+    options.partitions === undefined
+      ? null
+      : [...groupByTopic(options.partitions)].map(([topic, entries]) => ({ topic, partitions: entries.map(({ partition }) => partition) }))
+  const dirsOf = (nodeId: number) =>
+    cluster.retry(retry, async () => {
+      const connection = await cluster.connectionTo(nodeId, 'general', retry)
+      const response = await connection.send(DescribeLogDirs, { topics })
+      checkErrorCode(response.errorCode, `log dirs of broker ${nodeId}`)
+      return response.results.map((dir) => ({
+        path: dir.logDir,
+        error: dir.errorCode === 0 ? undefined : new BrokerError(dir.errorCode, dir.logDir),
+        totalBytes: dir.totalBytes,
+        usableBytes: dir.usableBytes,
+        replicas: dir.topics.flatMap(({ name, partitions }) =>
+          partitions.map(({ partitionIndex, partitionSize, offsetLag, isFutureKey }) => ({
+            topic: name,
+            partition: partitionIndex,
+            sizeBytes: partitionSize,
+            offsetLag,
+            isFuture: isFutureKey,
+          })),
+        ),
+      }))
+    })
+  const nodeIds = [...new Set(options.brokers ?? cluster.metadata.brokers.keys())]
+  return new Map(await Promise.all(nodeIds.map(async (nodeId) => [nodeId, await dirsOf(nodeId)] as const)))
+}
+
+/** @param partitions null: all. @returns What became of each partition that an election was held for; undefined: a leader was elected. */
+export async function electLeaders(
+  context: AdminContext,
+  type: 'preferred' | 'unclean',
+  partitions: readonly TopicPartition[] | null,
+  options: AdminCallOptions,
+): Promise<(TopicPartition & { readonly error: BrokerError | undefined })[]> {
+  const { cluster, config } = context
+  const retry = callOptions(context, 'electLeaders', options)
+  return cluster.retry(retry, async () => {
+    const connection = await cluster.controllerConnection(retry)
+    const response = await connection.send(ElectLeaders, {
+      electionType: type === 'preferred' ? 0 : 1,
+      topicPartitions:
+        partitions === null
+          ? null
+          : [...groupByTopic(partitions)].map(([topic, entries]) => ({ topic, partitions: entries.map(({ partition }) => partition) })),
+      timeoutMs: config['request.timeout.ms'],
+    })
+    checkErrorCode(response.errorCode, 'electLeaders')
+    return response.replicaElectionResults.flatMap(({ topic, partitionResult }) =>
+      partitionResult.map(({ partitionId, errorCode, errorMessage }) => ({
+        topic,
+        partition: partitionId,
+        error: errorCode === 0 ? undefined : new BrokerError(errorCode, partitionName({ topic, partition: partitionId }), errorMessage),
+      })),
+    )
+  })
+}

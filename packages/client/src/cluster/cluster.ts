@@ -1,0 +1,339 @@
+import type { Clock, Logger, Random, Timer } from '@tidelog/core'
+import { type Api, errorName, errorTable, FindCoordinator, Metadata, type RequestInput, type ResponseOf } from '@tidelog/protocol'
+import type { CommonConfig } from '../config/client-config.ts'
+import { BrokerError, ClosedError, checkErrorCode, DisconnectedError, InvalidOptionError, isRetriable, TimeoutError } from '../errors.ts'
+import type { BrokerAddress, BrokerConnection, SendOptions } from './broker-connection.ts'
+import { ConnectionPool, type Purpose } from './connection-pool.ts'
+import { type BrokerNode, MetadataCache, type TopicInfo } from './metadata-cache.ts'
+import { backoffMs, before, Deadline, sleep, until, type WaitOptions } from './wait.ts'
+
+export interface ClusterOptions {
+  /** Names the client in errors: `producer`, `consumer`, `admin`. */
+  readonly client: string
+  readonly config: CommonConfig
+  readonly clock: Clock
+  readonly random: Random
+  readonly logger: Logger
+  /** Whether asking for a missing topic may create it. */
+  readonly allowAutoTopicCreation: boolean
+}
+
+export interface RetryOptions extends WaitOptions {
+  readonly deadline: Deadline
+  /** Names the attempt in the TimeoutError. */
+  readonly what: string
+  /** Whether to try again; the errors that say they are retriable when absent. */
+  readonly retryIf?: (error: unknown) => boolean
+  readonly maxRetries?: number
+}
+
+/** Errors of a topic that asking again does not mend. */
+const finalTopicErrors: ReadonlySet<string> = new Set(['INVALID_TOPIC_EXCEPTION', 'TOPIC_AUTHORIZATION_FAILED'])
+
+/**
+ * The brokers as one client sees them: connections, metadata kept fresh, coordinators found, requests retried with backoff.
+ * Nothing here rejects unless somebody awaits it.
+ */
+export class Cluster {
+  readonly metadata = new MetadataCache()
+  readonly clock: Clock
+  readonly random: Random
+  readonly logger: Logger
+  readonly #options: ClusterOptions
+  readonly #pool: ConnectionPool
+  readonly #bootstrap: readonly BrokerAddress[]
+  /** Topics to ask for; null: all of them. */
+  #interest: Set<string> | null = new Set()
+  #refreshing: Promise<void> | undefined
+  #refreshAgain: Promise<void> | undefined
+  #refreshTimer: Timer | undefined
+  #lastRefreshMs = Number.NEGATIVE_INFINITY
+  readonly #metadataListeners: (() => void)[] = []
+
+  constructor(options: ClusterOptions) {
+    this.#options = options
+    this.clock = options.clock
+    this.random = options.random
+    this.logger = options.logger
+    this.#pool = new ConnectionPool(options)
+    this.#bootstrap = options.config['bootstrap.servers'].map(parseAddress)
+    if (this.#bootstrap.length === 0) throw new InvalidOptionError('bootstrapServers is missing: give host:port of at least one broker')
+  }
+
+  get config(): CommonConfig {
+    return this.#options.config
+  }
+
+  get closed(): boolean {
+    return this.#pool.closed
+  }
+
+  /** Aborts, with a ClosedError, when the client closes. */
+  get closing(): AbortSignal {
+    return this.#pool.closing
+  }
+
+  get connectionMetrics(): ConnectionPool['metrics'] {
+    return this.#pool.metrics
+  }
+
+  /** Closes every connection; what waits fails with a ClosedError. Idempotent. */
+  close(): void {
+    this.#refreshTimer?.cancel()
+    this.#pool.close()
+  }
+
+  deadline(timeoutMs: number): Deadline {
+    return new Deadline(this.clock, timeoutMs)
+  }
+
+  sleep(ms: number, signal?: AbortSignal): Promise<void> {
+    return sleep(this.clock, ms, signal, this.closing)
+  }
+
+  /** Wait before retry number `attempt` (from 0). */
+  retryBackoffMs(attempt: number): number {
+    return backoffMs(this.random, attempt, this.config['retry.backoff.ms'], this.config['retry.backoff.max.ms'])
+  }
+
+  /**
+   * Does `attempt` until it succeeds or fails for good.
+   * @throws TimeoutError with the last failure as its cause; what `attempt` throws; the signal's reason; ClosedError
+   */
+  async retry<T>({ deadline, what, signal, retryIf = isRetriable, maxRetries }: RetryOptions, attempt: () => Promise<T>): Promise<T> {
+    for (let failures = 0; ; failures++) {
+      signal?.throwIfAborted()
+      if (this.closed) throw new ClosedError(this.#options.client)
+      let failure: unknown
+      try {
+        return await before(until(attempt(), signal, this.closing), this.clock, deadline, what)
+      } catch (error) {
+        if (signal?.aborted || this.closed || !retryIf(error)) throw error
+        failure = error
+      }
+      if (maxRetries !== undefined && failures >= maxRetries) throw failure
+      const waitMs = this.retryBackoffMs(failures)
+      if (waitMs >= deadline.remainingMs) {
+        const cause = failure instanceof TimeoutError && failure.cause !== undefined ? failure.cause : failure
+        throw new TimeoutError(`${what} did not succeed within ${deadline.timeoutMs} ms: ${messageOf(cause)}`, cause)
+      }
+      await this.sleep(waitMs, signal)
+    }
+  }
+
+  // --- connections -------------------------------------------------------------------------------------------------------------------
+
+  /** The connection to a broker that the metadata names. @throws DisconnectedError when it names none of that id, and as BrokerConnection.open */
+  async connectionTo(nodeId: number, purpose: Purpose = 'general', options?: WaitOptions): Promise<BrokerConnection> {
+    const node = this.metadata.brokers.get(nodeId)
+    if (node === undefined) {
+      this.requestRefresh()
+      throw new DisconnectedError(`broker ${nodeId} is not known`)
+    }
+    try {
+      return await this.#pool.to(node, purpose, options)
+    } catch (error) {
+      // It may have moved, or another broker may lead by now.
+      if (!this.closed) this.requestRefresh()
+      throw error
+    }
+  }
+
+  openConnectionTo(nodeId: number, purpose: Purpose = 'general'): BrokerConnection | undefined {
+    const node = this.metadata.brokers.get(nodeId)
+    return node === undefined ? undefined : this.#pool.openTo(node, purpose)
+  }
+
+  /** Some broker: one that is connected, else the first that can be reached, the bootstrap servers last. */
+  async anyConnection(options?: WaitOptions): Promise<BrokerConnection> {
+    const known = [...this.metadata.brokers.values()]
+    const open = known
+      .map((node) => this.#pool.openTo(node, 'general'))
+      .filter((connection) => connection !== undefined)
+      .sort((a, b) => a.pending - b.pending)
+    if (open[0] !== undefined) return open[0]
+    const mayBootstrap = known.length === 0 || this.config['metadata.recovery.strategy'] === 'rebootstrap'
+    const addresses: BrokerAddress[] = [...this.#shuffled(known), ...(mayBootstrap ? this.#shuffled(this.#bootstrap) : [])]
+    const failures: unknown[] = []
+    for (const address of addresses) {
+      try {
+        return await this.#pool.to(address, 'general', options)
+      } catch (error) {
+        if (this.closed || options?.signal?.aborted) throw error
+        failures.push(error)
+      }
+    }
+    if (failures.length === 1) throw failures[0]
+    throw new DisconnectedError(`no broker can be reached: ${failures.map(messageOf).join('; ')}`, new AggregateError(failures))
+  }
+
+  /** The broker that the metadata names as controller; some broker when it names none. */
+  async controllerConnection(options?: WaitOptions): Promise<BrokerConnection> {
+    if (this.metadata.controllerId < 0) await this.refresh(options)
+    const { controllerId, brokers } = this.metadata
+    return brokers.has(controllerId) ? this.connectionTo(controllerId, 'general', options) : this.anyConnection(options)
+  }
+
+  #shuffled<T>(items: readonly T[]): T[] {
+    const shuffled = [...items]
+    for (let i = shuffled.length - 1; i > 0; i--) {
+      const j = this.random.int(i + 1)
+      ;[shuffled[i], shuffled[j]] = [shuffled[j]!, shuffled[i]!]
+    }
+    return shuffled
+  }
+
+  /** One request to some broker, retried until the deadline. */
+  requestAny<A extends Api>(
+    api: A,
+    build: RequestInput<A> | ((version: number) => RequestInput<A>),
+    options: RetryOptions & SendOptions,
+    check: (response: ResponseOf<A>) => void = nothing,
+  ): Promise<ResponseOf<A>> {
+    return this.retry(options, async () => {
+      const response = await (await this.anyConnection(options)).send(api, build, options)
+      check(response)
+      return response
+    })
+  }
+
+  // --- coordinators ------------------------------------------------------------------------------------------------------------------
+
+  /**
+   * Asks, once, which broker coordinates a group. @returns its node id
+   * @throws BrokerError COORDINATOR_NOT_AVAILABLE and others, DisconnectedError
+   */
+  async findGroupCoordinator(groupId: string, options?: WaitOptions): Promise<number> {
+    const connection = await this.anyConnection(options)
+    const batched = connection.versionOf(FindCoordinator) >= 4
+    const response = await connection.send(
+      FindCoordinator,
+      batched ? { key: '', keyType: 0, coordinatorKeys: [groupId] } : { key: groupId, keyType: 0, coordinatorKeys: [] },
+    )
+    const found = batched ? response.coordinators.find(({ key }) => key === groupId) : response
+    if (found === undefined) throw new DisconnectedError(`the broker did not say who coordinates group ${groupId}`)
+    checkErrorCode(found.errorCode, `coordinator of group ${groupId}`, found.errorMessage)
+    if (!this.metadata.brokers.has(found.nodeId)) await this.refresh(options)
+    return found.nodeId
+  }
+
+  // --- metadata ----------------------------------------------------------------------------------------------------------------------
+
+  /** Runs after every answer that was taken in. */
+  onMetadata(listener: () => void): void {
+    this.#metadataListeners.push(listener)
+  }
+
+  /** Keeps these topics in the metadata; null means all topics. Does not ask for them: see refresh(). */
+  setInterest(topics: Iterable<string> | null): void {
+    this.#interest = topics === null ? null : new Set(topics)
+  }
+
+  addInterest(topic: string): void {
+    this.#interest?.add(topic)
+  }
+
+  dropInterest(topic: string): void {
+    if (this.#interest?.delete(topic)) this.metadata.forget(topic)
+  }
+
+  /** Fetches metadata once, starting after this call; calls at the same time share the request. */
+  refresh({ signal }: WaitOptions = {}): Promise<void> {
+    if (this.#refreshing === undefined) {
+      this.#refreshing = this.#refresh().finally(() => {
+        this.#refreshing = undefined
+      })
+      return until(this.#refreshing, signal)
+    }
+    this.#refreshAgain ??= this.#refreshing.catch(nothing).then(() => {
+      this.#refreshAgain = undefined
+      return this.refresh()
+    })
+    return until(this.#refreshAgain, signal)
+  }
+
+  /** Has metadata fetched soon, at most once per retry.backoff.ms, by nobody's leave. */
+  requestRefresh(): void {
+    const sinceMs = this.clock.monotonic() - this.#lastRefreshMs
+    this.#scheduleRefresh(Math.max(0, this.config['retry.backoff.ms'] - sinceMs))
+  }
+
+  /**
+   * The topic's partitions, fetched when they are not known.
+   * @throws BrokerError INVALID_TOPIC_EXCEPTION, TOPIC_AUTHORIZATION_FAILED; TimeoutError
+   */
+  async topic(name: string, options: WaitOptions & { readonly deadline: Deadline }): Promise<TopicInfo> {
+    const known = this.metadata.topic(name)
+    if (known !== undefined && known.partitions.length > 0) return known
+    this.addInterest(name)
+    const retryIf = (error: unknown) => isRetriable(error) && !(error instanceof BrokerError && finalTopicErrors.has(error.code))
+    return this.retry({ ...options, what: `metadata of topic ${name}`, retryIf }, async () => {
+      await this.refresh(options)
+      const found = this.metadata.topic(name)
+      if (found !== undefined && found.partitions.length > 0) return found
+      throw new BrokerError(this.metadata.errorOf(name) || errorTable.UNKNOWN_TOPIC_OR_PARTITION.code, `topic ${name}`)
+    })
+  }
+
+  async #refresh(): Promise<void> {
+    this.#refreshTimer?.cancel()
+    this.#refreshTimer = undefined
+    const interest = this.#interest
+    const asked = interest === null ? null : [...interest]
+    this.#lastRefreshMs = this.clock.monotonic()
+    try {
+      const connection = await this.anyConnection()
+      const response = await connection.send(Metadata, (version) => ({
+        // Version 0 has no null: an empty list means all topics there.
+        topics: asked === null ? (version === 0 ? [] : null) : asked.map((name) => ({ name })),
+        allowAutoTopicCreation: this.#options.allowAutoTopicCreation,
+      }))
+      checkErrorCode(response.errorCode, 'metadata')
+      this.metadata.update(response, asked)
+    } finally {
+      if (!this.closed && (this.#interest === null || this.#interest.size > 0)) this.#scheduleRefresh(this.config['metadata.max.age.ms'])
+    }
+    for (const listener of this.#metadataListeners) listener()
+  }
+
+  /** Keeps the earlier of two dates. */
+  #scheduleRefresh(delayMs: number): void {
+    if (this.closed) return
+    const dueMs = this.clock.monotonic() + delayMs
+    if (this.#refreshTimer !== undefined && this.#refreshDueMs <= dueMs) return
+    this.#refreshTimer?.cancel()
+    this.#refreshDueMs = dueMs
+    this.#refreshTimer = this.clock.setTimer(delayMs, () => {
+      this.#refreshTimer = undefined
+      this.refresh().catch((error) => {
+        if (this.closed) return
+        this.logger.debug('metadata cannot be fetched', { reason: messageOf(error) })
+        this.requestRefresh()
+      })
+    })
+  }
+  #refreshDueMs = 0
+
+  /** Name of the error that the last metadata had for a topic, undefined for none. */
+  topicError(topic: string): string | undefined {
+    const code = this.metadata.errorOf(topic)
+    return code === 0 ? undefined : errorName(code)
+  }
+
+  nodeOf(nodeId: number): BrokerNode | undefined {
+    return this.metadata.brokers.get(nodeId)
+  }
+}
+
+const nothing = (): void => {}
+
+export const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))
+
+/** `host:port`, `[v6]:port`; a protocol prefix (`PLAINTEXT://`) is taken and dropped, as in Kafka. */
+function parseAddress(text: string): BrokerAddress {
+  const match = /^(?:[a-zA-Z_][\w-]*:\/\/)?(?:\[([0-9a-fA-F:.%\w]+)\]|([^:[\]\s/]+)):(\d{1,5})$/.exec(text.trim())
+  const port = Number(match?.[3])
+  const host = match?.[1] ?? match?.[2]
+  if (host === undefined || !(port >= 1 && port <= 65_535)) throw new InvalidOptionError(`bootstrapServers: '${text}' is not host:port`)
+  return { host, port }
+}

@@ -1,0 +1,169 @@
+import type { Clock, Logger, Random, Timer } from '@tidelog/core'
+import type { CommonConfig } from '../config/client-config.ts'
+import { ClosedError, DisconnectedError } from '../errors.ts'
+import { type BrokerAddress, BrokerConnection } from './broker-connection.ts'
+import { backoffMs, sleep, until, type WaitOptions } from './wait.ts'
+
+/**
+ * What a connection is for. A broker serves the requests of one connection one after the other, so a fetch that waits for data, or a join
+ * that waits for other members, must not stand before a heartbeat or a metadata request.
+ */
+export type Purpose = 'general' | 'fetch' | 'coordinator'
+
+/** One place for a connection to a broker for a purpose; it outlives the connection and remembers how often connecting failed. */
+interface Slot {
+  readonly address: BrokerAddress
+  connection: BrokerConnection | undefined
+  opening: Promise<BrokerConnection> | undefined
+  failures: number
+  /** Monotonic time before which connecting again is too soon. */
+  notBeforeMs: number
+  lastUsedMs: number
+}
+
+export interface PoolOptions {
+  readonly config: CommonConfig
+  readonly clock: Clock
+  readonly random: Random
+  readonly logger: Logger
+  /** Names the client in errors. */
+  readonly client: string
+}
+
+const IDLE_CHECKS_PER_IDLE_TIME = 4
+
+/** Connections by address and purpose: made on first use, again after a backoff when they fail, closed when idle. */
+export class ConnectionPool {
+  readonly #options: PoolOptions
+  readonly #slots = new Map<string, Slot>()
+  readonly #closing = new AbortController()
+  #idleTimer: Timer | undefined
+  #connectionsMade = 0
+  #requestsOfClosed = 0
+
+  constructor(options: PoolOptions) {
+    this.#options = options
+  }
+
+  get closed(): boolean {
+    return this.#closing.signal.aborted
+  }
+
+  /** Aborts, with a ClosedError, when the pool closes. */
+  get closing(): AbortSignal {
+    return this.#closing.signal
+  }
+
+  /** The open connection to the address, when there is one. */
+  openTo(address: BrokerAddress, purpose: Purpose): BrokerConnection | undefined {
+    const slot = this.#slots.get(keyOf(address, purpose))
+    if (slot?.connection === undefined || slot.connection.closed) return undefined
+    slot.lastUsedMs = this.#options.clock.monotonic()
+    return slot.connection
+  }
+
+  /** Failed connects in a row. */
+  failuresOf(address: BrokerAddress, purpose: Purpose): number {
+    return this.#slots.get(keyOf(address, purpose))?.failures ?? 0
+  }
+
+  /**
+   * Connects unless there is a connection; callers at the same time share one attempt.
+   * @throws DisconnectedError, TimeoutError, MalformedResponseError; ClosedError after close()
+   */
+  async to(address: BrokerAddress, purpose: Purpose, { signal }: WaitOptions = {}): Promise<BrokerConnection> {
+    if (this.closed) throw this.closing.reason
+    const open = this.openTo(address, purpose)
+    if (open !== undefined) return open
+    const slot = this.#slotOf(address, purpose)
+    slot.opening ??= this.#open(slot, purpose).finally(() => {
+      slot.opening = undefined
+    })
+    return until(slot.opening, signal)
+  }
+
+  get metrics(): { connectionCount: number; connectionCreationTotal: number; requestTotal: number } {
+    let connectionCount = 0
+    let requestTotal = this.#requestsOfClosed
+    for (const { connection } of this.#slots.values()) {
+      if (connection === undefined || connection.closed) continue
+      connectionCount++
+      requestTotal += connection.requests
+    }
+    return { connectionCount, connectionCreationTotal: this.#connectionsMade, requestTotal }
+  }
+
+  close(): void {
+    if (this.closed) return
+    this.#idleTimer?.cancel()
+    this.#closing.abort(new ClosedError(this.#options.client))
+    for (const { connection } of this.#slots.values()) connection?.close()
+    this.#slots.clear()
+  }
+
+  #slotOf(address: BrokerAddress, purpose: Purpose): Slot {
+    const key = keyOf(address, purpose)
+    let slot = this.#slots.get(key)
+    if (slot === undefined) {
+      slot = { address, connection: undefined, opening: undefined, failures: 0, notBeforeMs: 0, lastUsedMs: 0 }
+      this.#slots.set(key, slot)
+    }
+    return slot
+  }
+
+  async #open(slot: Slot, purpose: Purpose): Promise<BrokerConnection> {
+    const { clock, random, config, logger } = this.#options
+    const waitMs = slot.notBeforeMs - clock.monotonic()
+    if (waitMs > 0) await sleep(clock, waitMs, this.closing)
+    const { host, port } = slot.address
+    try {
+      const connection = await BrokerConnection.open(slot.address, {
+        clientId: config['client.id'],
+        requestTimeoutMs: config['request.timeout.ms'],
+        connectTimeoutMs: config['socket.connection.setup.timeout.ms'],
+        clock,
+        signal: this.closing,
+      })
+      if (this.closed) {
+        connection.close()
+        throw this.closing.reason
+      }
+      slot.failures = 0
+      slot.connection = connection
+      slot.lastUsedMs = clock.monotonic()
+      this.#connectionsMade++
+      connection.onClose((reason) => {
+        this.#requestsOfClosed += connection.requests
+        if (slot.connection === connection) slot.connection = undefined
+        if (!this.closed && !(reason instanceof DisconnectedError)) logger.warn('connection lost', { host, port, reason: reason.message })
+      })
+      this.#watchIdle()
+      logger.debug('connected', { host, port, purpose })
+      return connection
+    } catch (error) {
+      if (this.closed) throw this.closing.reason
+      const backoff = backoffMs(random, slot.failures, config['reconnect.backoff.ms'], config['reconnect.backoff.max.ms'])
+      slot.failures++
+      slot.notBeforeMs = clock.monotonic() + backoff
+      logger.debug('cannot connect', { host, port, reason: error instanceof Error ? error.message : String(error) })
+      throw error
+    }
+  }
+
+  #watchIdle(): void {
+    const idleMs = this.#options.config['connections.max.idle.ms']
+    if (this.#idleTimer !== undefined || idleMs < 0) return
+    this.#idleTimer = this.#options.clock.setTimer(Math.max(1, idleMs / IDLE_CHECKS_PER_IDLE_TIME), () => {
+      this.#idleTimer = undefined
+      let open = 0
+      for (const slot of this.#slots.values()) {
+        if (slot.connection === undefined) continue
+        if (slot.connection.pending === 0 && this.#options.clock.monotonic() - slot.lastUsedMs >= idleMs) slot.connection.close()
+        else open++
+      }
+      if (open > 0 && !this.closed) this.#watchIdle()
+    })
+  }
+}
+
+const keyOf = ({ host, port }: BrokerAddress, purpose: Purpose): string => `${host}:${port}/${purpose}`
