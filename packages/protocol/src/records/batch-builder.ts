@@ -38,6 +38,9 @@ export interface BatchOptions {
   readonly expectedBytes?: number
 }
 
+/** What an idempotent producer knows only when it sends. */
+export type SequenceOptions = Pick<BatchOptions, 'producerId' | 'producerEpoch' | 'baseSequence'>
+
 const DEFAULT_EXPECTED_BYTES = 1024
 
 /** Longest that the lengths, differences and attributes of a record can be: 5 varints of 5 bytes, one of 10, one byte. */
@@ -111,10 +114,11 @@ export class BatchBuilder {
     this.#position = at
   }
 
-  /** The batch, compressed on the event loop. Nothing can be appended after it. */
-  build(): Buffer {
+  /** The batch, compressed on the event loop. Nothing can be appended after it. @param sequence Instead of what the options say of it. */
+  build(sequence: SequenceOptions = this.#options): Buffer {
     const { codec = 'none', level } = this.#options
-    return this.#finish(codec === 'none' ? undefined : compressSync(codec, this.#records(), level === undefined ? {} : { level }))
+    const compressed = codec === 'none' ? undefined : compressSync(codec, this.#records(), level === undefined ? {} : { level })
+    return this.#finish(compressed, sequence)
   }
 
   /** The batch, compressed by `offload`. Nothing can be appended from the call on. */
@@ -129,7 +133,7 @@ export class BatchBuilder {
     return this.#buffer.subarray(header.BATCH_OVERHEAD_BYTES, this.#position)
   }
 
-  #finish(compressed: Buffer | undefined): Buffer {
+  #finish(compressed: Buffer | undefined, sequence: SequenceOptions = this.#options): Buffer {
     const options = this.#options
     let batch = this.#buffer.subarray(0, this.#position)
     if (compressed !== undefined) {
@@ -143,9 +147,9 @@ export class BatchBuilder {
       lastOffsetDelta: options.lastOffset === undefined ? this.#lastOffsetDelta : options.lastOffset - this.#baseOffset,
       baseTimestamp: this.#baseTimestamp,
       maxTimestamp: options.logAppendTimeMs ?? this.#maxTimestamp,
-      producerId: options.producerId ?? -1,
-      producerEpoch: options.producerEpoch ?? -1,
-      baseSequence: options.baseSequence ?? -1,
+      producerId: sequence.producerId ?? -1,
+      producerEpoch: sequence.producerEpoch ?? -1,
+      baseSequence: sequence.baseSequence ?? -1,
       recordsCount: this.#recordsCount,
     })
     return batch
