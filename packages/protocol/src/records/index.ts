@@ -1,6 +1,16 @@
 export * from './batch-builder.ts'
 export * as batchHeader from './batch-header.ts'
 export * from './control-records.ts'
+export * from './convert.ts'
+export type { OldMagic } from './message.ts'
 export * from './read-records.ts'
 export * from './record-batch.ts'
-export * from './validate-records.ts'
+export type { OutputLimit } from './uncompress.ts'
+export {
+  type RecordError,
+  type RecordRules,
+  RecordValidationError,
+  type ValidatedRecords,
+  validateClientHeader,
+  validateRecords,
+} from './validate-records.ts'

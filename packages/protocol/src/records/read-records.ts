@@ -1,6 +1,9 @@
+import type { Offload } from '@tidelog/core'
 import { codecById, decompressSync } from '../compression/index.ts'
 import { KafkaError } from '../errors.ts'
+import { asRecord, messageOf, unwrap, wrapped } from './message-set.ts'
 import type { RecordBatch } from './record-batch.ts'
+import { type OutputLimit, uncompress } from './uncompress.ts'
 import { nextPosition, varintAt, varlongAt } from './varint-reader.ts'
 
 export interface RecordHeader {
@@ -19,9 +22,7 @@ export interface KafkaRecord {
   readonly headers: readonly RecordHeader[]
 }
 
-export interface ReadRecordsOptions {
-  /** A compressed batch must not hold more than this. */
-  readonly maxOutputBytes: number
+export interface ReadRecordsOptions extends OutputLimit {
   /** The batch's records, when they have been decompressed already. */
   readonly uncompressed?: Buffer
 }
@@ -92,16 +93,21 @@ class LazyRecord implements KafkaRecord {
 }
 
 /**
- * The records of a v2 batch, in order. A broken record ends the iteration with an error after the whole ones before it.
- * @throws KafkaError INVALID_RECORD when the records cannot be decompressed or do not fit their sizes and count.
+ * The records of a batch of any format, in order. A broken record ends the iteration with an error after the whole ones before it.
+ * A compressed batch is decompressed on the event loop unless it comes uncompressed, see `uncompressBatch`.
+ * @throws KafkaError INVALID_RECORD when the records cannot be decompressed or do not fit their sizes and count, CORRUPT_MESSAGE too in old formats.
  */
 export function* readRecords(
   batch: RecordBatch,
   { maxOutputBytes, uncompressed }: ReadRecordsOptions,
 ): Generator<KafkaRecord, void, undefined> {
+  if (batch.magic < 2) {
+    yield* readMessages(batch, maxOutputBytes, uncompressed)
+    return
+  }
   const { baseOffset, baseTimestamp, recordsCount, codecId } = batch
   const logAppendTime = batch.isLogAppendTime ? batch.maxTimestamp : -1
-  const records = uncompressed ?? (codecId === 0 ? batch.payload : decompressSync(codecById(codecId), batch.payload, { maxOutputBytes }))
+  const records = uncompressed ?? decompressSync(codecById(codecId), batch.payload, { maxOutputBytes })
   const end = records.length
   let at = 0
   for (let index = 0; index < recordsCount; index++) {
@@ -112,4 +118,22 @@ export function* readRecords(
     yield new LazyRecord(records, bodyAt, at, baseOffset, baseTimestamp, logAppendTime)
   }
   if (at !== end) throw new KafkaError('INVALID_RECORD', 'Incorrect declared batch size, records still remaining')
+}
+
+function readMessages(batch: RecordBatch, maxOutputBytes: number, uncompressed: Buffer | undefined): KafkaRecord[] {
+  const message = messageOf(batch)
+  const { codecId, magic } = message
+  if (codecId === 0) return [asRecord(message)]
+  return unwrap(message, uncompressed ?? decompressSync(codecById(codecId), wrapped(message), { maxOutputBytes, magic }))
+}
+
+/**
+ * The records of a batch of any format, uncompressed, for `readRecords`: at once when there is little or nothing to do, else by `offload`.
+ * @throws KafkaError INVALID_RECORD when they cannot be decompressed.
+ */
+export function uncompressBatch(batch: RecordBatch, { maxOutputBytes }: OutputLimit, offload: Offload): Buffer | Promise<Buffer> {
+  const { magic } = batch
+  if (magic === 2) return uncompress(batch.payload, { codecId: batch.codecId, magic, maxOutputBytes }, offload)
+  const message = messageOf(batch)
+  return message.codecId === 0 ? batch.bytes : uncompress(wrapped(message), { codecId: message.codecId, magic, maxOutputBytes }, offload)
 }

@@ -1,11 +1,15 @@
 import { KafkaError } from '../errors.ts'
 import * as header from './batch-header.ts'
+import { isMessageCrcValid } from './message.ts'
 
 /** The smallest message of format v0 without its offset and size: CRC, magic, attributes, key and value length. */
 const MIN_BATCH_LENGTH = 14
 const NEWEST_MAGIC = 2
 
-/** One batch where it lies in a buffer; nothing is copied. For magic 2, see batch-header.ts; of magic 0 and 1 only the first four are there. */
+/**
+ * One batch where it lies in a buffer; nothing is copied. Under magic 0 and 1 a batch is one message, see message.ts: of the fields below it has
+ * buffer, at, sizeBytes, magic, isCrcValid, ensureValid, bytes and baseOffset, which there is the last offset that the message holds.
+ */
 export class RecordBatch {
   readonly buffer: Buffer
   /** Where the batch starts in `buffer`. */
@@ -83,7 +87,7 @@ export class RecordBatch {
     return header.recordsCount(this.buffer, this.at)
   }
   get isCrcValid(): boolean {
-    return header.isCrcValid(this.buffer, this.at)
+    return this.magic === NEWEST_MAGIC ? header.isCrcValid(this.buffer, this.at) : isMessageCrcValid(this.buffer, this.at, this.sizeBytes)
   }
   /** The batch's own bytes, a view. */
   get bytes(): Buffer {
@@ -94,7 +98,7 @@ export class RecordBatch {
     return this.buffer.subarray(this.at + header.BATCH_OVERHEAD_BYTES, this.at + this.sizeBytes)
   }
 
-  /** @throws KafkaError CORRUPT_MESSAGE when a v2 batch fails its CRC. */
+  /** @throws KafkaError CORRUPT_MESSAGE when it fails its CRC. */
   ensureValid(): void {
     if (!this.isCrcValid) throw new KafkaError('CORRUPT_MESSAGE', `batch at offset ${this.baseOffset} fails its CRC`)
   }

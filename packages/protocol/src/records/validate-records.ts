@@ -3,20 +3,18 @@
  * allocates nothing. Answers are Kafka's: INVALID_RECORD for what breaks the format, INVALID_TIMESTAMP for a time outside of the bounds.
  */
 import type { Offload } from '@tidelog/core'
-import { type CodecName, codecById, decompress, decompressSync, isCodecReady, OutputLimitError } from '../compression/index.ts'
 import { KafkaError } from '../errors.ts'
 import type { RecordBatch } from './record-batch.ts'
+import { andThen, type OutputLimit, uncompress } from './uncompress.ts'
 import { nextPosition, varintAt, varlongAt } from './varint-reader.ts'
 
-export interface RecordRules {
+export interface RecordRules extends OutputLimit {
   /** The topic is compacted: every record needs a key. */
   readonly requireKeys: boolean
   /** Timestamps before this one are refused, in ms since the Unix epoch; −Infinity allows all. A record without timestamp (−1) always passes. */
   readonly minTimestampMs: number
   /** Timestamps after this one are refused. */
   readonly maxTimestampMs: number
-  /** A compressed batch must not hold more than this. */
-  readonly maxOutputBytes: number
 }
 
 export interface ValidatedRecords {
@@ -46,10 +44,6 @@ const MAX_RECORD_ERRORS = 100
 /** Attributes, timestamp, offset, key length, value length, header count: one byte each. */
 const MIN_RECORD_BYTES = 6
 
-/** Smaller batches are decompressed on the event loop, as long as their output stays small too. */
-const MAX_SYNC_INPUT_BYTES = 16 * 1024
-const MAX_SYNC_OUTPUT_BYTES = 512 * 1024
-
 /**
  * Checks the header of a v2 batch that a client wants appended: what it says of offsets, count and kind. Size, magic and CRC have been checked.
  * @throws KafkaError INVALID_RECORD as Kafka.
@@ -75,31 +69,17 @@ export function validateClientHeader(batch: RecordBatch): void {
 export function validateRecords(batch: RecordBatch, rules: RecordRules, offload: Offload): ValidatedRecords | Promise<ValidatedRecords> {
   const { payload, codecId } = batch
   if (codecId === 0) return walkRecords(payload, batch, rules)
-  const codec = codecById(codecId)
-  if (payload.length <= MAX_SYNC_INPUT_BYTES && isCodecReady(codec)) {
-    const records = trySmallOutput(codec, payload, rules.maxOutputBytes)
-    if (records !== undefined) return walkRecords(records, batch, rules)
-  }
-  return decompressAside(codec, payload, rules.maxOutputBytes, offload).then((records) => walkRecords(records, batch, rules))
-}
-
-function trySmallOutput(codec: CodecName, payload: Buffer, maxOutputBytes: number): Buffer | undefined {
-  try {
-    return decompressSync(codec, payload, { maxOutputBytes: Math.min(maxOutputBytes, MAX_SYNC_OUTPUT_BYTES) })
-  } catch (error) {
-    if (error instanceof OutputLimitError && maxOutputBytes > MAX_SYNC_OUTPUT_BYTES) return undefined
-    throw error
-  }
-}
-
-function decompressAside(codec: CodecName, payload: Buffer, maxOutputBytes: number, offload: Offload): Promise<Buffer> {
-  return offload.run({ name: `decompress ${codec}`, run: () => decompress(codec, payload, { maxOutputBytes }) })
+  const records = uncompress(payload, { codecId, magic: 2, maxOutputBytes: rules.maxOutputBytes }, offload)
+  return andThen(records, (uncompressed) => walkRecords(uncompressed, batch, rules))
 }
 
 /** The walk over uncompressed records: bounds, offset differences 0 to n−1, timestamps, keys, headers, nothing left over. */
 function walkRecords(records: Buffer, batch: RecordBatch, rules: RecordRules): ValidatedRecords {
   const { requireKeys, minTimestampMs, maxTimestampMs } = rules
   const { recordsCount: count, baseTimestamp } = batch
+  if (!Number.isSafeInteger(baseTimestamp)) {
+    throw new KafkaError('INVALID_TIMESTAMP', `Base timestamp ${baseTimestamp} is beyond what can be represented`)
+  }
   const end = records.length
   let refused: RefusedRecords | undefined
   let maxTimestamp = -1
@@ -110,13 +90,15 @@ function walkRecords(records: Buffer, batch: RecordBatch, rules: RecordRules): V
     const recordEnd = at + length
     if (length < MIN_RECORD_BYTES || recordEnd > end) throw invalid(`Invalid record size ${length}, ${end - at} bytes left`)
 
-    const timestamp = baseTimestamp + varlongAt(records, at + 1, recordEnd)
+    const timestampDelta = varlongAt(records, at + 1, recordEnd)
+    const timestamp = baseTimestamp + timestampDelta
     const offsetDelta = varintAt(records, nextPosition, recordEnd)
     if (offsetDelta !== index) {
       refused = refuse(refused, index, `Record has offset difference ${offsetDelta}, expected ${index}`, false)
     }
     if (timestamp > maxTimestamp) maxTimestamp = timestamp
-    if ((timestamp < minTimestampMs || timestamp > maxTimestampMs || !Number.isSafeInteger(timestamp)) && timestamp !== -1) {
+    const isExact = Number.isSafeInteger(timestamp) && Number.isSafeInteger(timestampDelta)
+    if ((timestamp < minTimestampMs || timestamp > maxTimestampMs || !isExact) && timestamp !== -1) {
       refused = refuse(refused, index, `Timestamp ${timestamp} is out of range [${minTimestampMs}, ${maxTimestampMs}]`, true)
     }
 
@@ -140,11 +122,12 @@ function walkRecords(records: Buffer, batch: RecordBatch, rules: RecordRules): V
     if (at !== recordEnd) throw invalid(`Invalid record size: expected to read ${length} bytes, fields end ${at - recordEnd} bytes beyond`)
   }
   if (at !== end) throw invalid('Incorrect declared batch size, records still remaining')
-  if (refused !== undefined) throw refused.toError()
+  refused?.throwIfAny()
   return { maxTimestamp }
 }
 
-class RefusedRecords {
+/** Collects what is wrong with single records of a batch. */
+export class RefusedRecords {
   readonly #errors: RecordError[] = []
   #count = 0
   #byTimestamp = false
@@ -155,7 +138,12 @@ class RefusedRecords {
     if (this.#errors.length < MAX_RECORD_ERRORS) this.#errors.push({ batchIndex, batchIndexErrorMessage })
   }
 
-  toError(): RecordValidationError {
+  /** @throws RecordValidationError when a record has been added. */
+  throwIfAny(): void {
+    if (this.#count > 0) throw this.#toError()
+  }
+
+  #toError(): RecordValidationError {
     if (this.#byTimestamp) {
       return new RecordValidationError('INVALID_TIMESTAMP', 'One or more records have been rejected due to invalid timestamp', this.#errors)
     }

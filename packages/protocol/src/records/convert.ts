@@ -1,0 +1,171 @@
+/** Between record formats and codecs: the only places where records are encoded again. */
+import type { Offload } from '@tidelog/core'
+import { type CodecName, codecById, codecIdOf, compress } from '../compression/index.ts'
+import { KafkaError } from '../errors.ts'
+import { BatchBuilder } from './batch-builder.ts'
+import * as header from './batch-header.ts'
+import { messageBytes, type NewMessage, type OldMagic, writeMessage } from './message.ts'
+import { messageOf, writeMessageSet } from './message-set.ts'
+import { type KafkaRecord, readRecords, uncompressBatch } from './read-records.ts'
+import { iterateBatches, type RecordBatch } from './record-batch.ts'
+import { andThen, type OutputLimit } from './uncompress.ts'
+import { type RecordRules, RefusedRecords } from './validate-records.ts'
+
+export interface TargetCodec {
+  /** The one that the records come with when absent. */
+  readonly codec?: CodecName
+  readonly level?: number
+}
+
+export interface UpConvertOptions extends RecordRules, TargetCodec {
+  /** The topic is LogAppendTime: every record gets this timestamp. */
+  readonly logAppendTimeMs?: number
+}
+
+/**
+ * A message set of format v0 or v1, as an old producer sends it, as one v2 batch with offsets from 0. It is checked on the way as Kafka does.
+ * @throws KafkaError CORRUPT_MESSAGE for a bad CRC or structure, INVALID_RECORD and RecordValidationError for what may not be in it.
+ */
+export async function upConvert(messages: Buffer, options: UpConvertOptions, offload: Offload): Promise<Buffer> {
+  const batches = [...iterateBatches(messages)]
+  const sourceCodec = checkMessages(batches)
+  const records: KafkaRecord[] = []
+  for (const batch of batches) {
+    const uncompressed = await uncompressBatch(batch, options, offload)
+    for (const record of readRecords(batch, { ...options, uncompressed })) records.push(record)
+  }
+  const { logAppendTimeMs } = options
+  checkRecords(records, options)
+  const builder = new BatchBuilder({
+    codec: options.codec ?? sourceCodec,
+    expectedBytes: messages.length,
+    ...(options.level === undefined ? {} : { level: options.level }),
+    ...(logAppendTimeMs === undefined ? {} : { logAppendTimeMs }),
+  })
+  for (const { key, value, timestamp } of records) builder.append({ key, value, timestamp: logAppendTimeMs ?? timestamp })
+  return await builder.buildAside(offload)
+}
+
+function checkMessages(batches: readonly RecordBatch[]): CodecName {
+  const first = batches[0]
+  if (first === undefined) throw new KafkaError('INVALID_RECORD', 'Record batch has no batches at all')
+  let sourceCodec: CodecName = 'none'
+  for (const batch of batches) {
+    if (batch.magic > 1 || batch.magic !== first.magic) {
+      throw new KafkaError('INVALID_RECORD', `Batch magic ${batch.magic} is not the same as the first batch's magic ${first.magic}`)
+    }
+    batch.ensureValid()
+    const codec = codecById(messageOf(batch).codecId)
+    if (codec === 'zstd') throw new KafkaError('UNSUPPORTED_COMPRESSION_TYPE', 'zstd needs record format v2')
+    if (codec !== 'none') sourceCodec = codec
+  }
+  if (sourceCodec !== 'none' && batches.length > 1) {
+    throw new KafkaError('INVALID_RECORD', 'Compressed outer record has more than one batch')
+  }
+  return sourceCodec
+}
+
+function checkRecords(records: readonly KafkaRecord[], { requireKeys, minTimestampMs, maxTimestampMs }: RecordRules): void {
+  const refused = new RefusedRecords()
+  for (const [index, { key, timestamp }] of records.entries()) {
+    if (key === null && requireKeys) refused.add(index, 'Compacted topic cannot accept message without key', false)
+    if (timestamp === -1) continue
+    if (timestamp < minTimestampMs || timestamp > maxTimestampMs || !Number.isSafeInteger(timestamp)) {
+      refused.add(index, `Timestamp ${timestamp} is out of range [${minTimestampMs}, ${maxTimestampMs}]`, true)
+    }
+  }
+  refused.throwIfAny()
+}
+
+export interface DownConvertOptions extends OutputLimit {
+  readonly toMagic: OldMagic
+  /** Where the fetch starts: records of uncompressed batches before it are left out. */
+  readonly firstOffset: number
+}
+
+/**
+ * Batches as an old consumer understands them: message sets of format `toMagic`, in order. Control batches and headers are dropped; what has
+ * an old enough format already stays as it is. A batch that needs zstd, or too much room, ends the result when there is something before it.
+ * @throws KafkaError UNSUPPORTED_COMPRESSION_TYPE when the first batch is compressed with zstd; INVALID_RECORD when it cannot be read.
+ */
+export async function downConvert(records: Buffer, options: DownConvertOptions, offload: Offload): Promise<Buffer[]> {
+  const converted: Buffer[] = []
+  for (const batch of iterateBatches(records)) {
+    try {
+      const messages = await downConvertBatch(batch, options, offload)
+      if (messages.length > 0) converted.push(messages)
+    } catch (error) {
+      if (converted.length > 0 && error instanceof KafkaError) break
+      throw error
+    }
+  }
+  return converted
+}
+
+async function downConvertBatch(batch: RecordBatch, options: DownConvertOptions, offload: Offload): Promise<Buffer> {
+  const { toMagic, firstOffset } = options
+  if (batch.magic <= toMagic) return batch.bytes
+  if (batch.magic === 2 && batch.isControl) return Buffer.alloc(0)
+  const { codecId, isLogAppendTime } = batch.magic === 2 ? batch : messageOf(batch)
+  const codec = codecById(codecId)
+  if (codec === 'zstd') throw new KafkaError('UNSUPPORTED_COMPRESSION_TYPE', 'zstd-compressed batches cannot be down-converted')
+  const uncompressed = await uncompressBatch(batch, options, offload)
+
+  const messages: NewMessage[] = []
+  for (const { offset, timestamp, key, value } of readRecords(batch, { ...options, uncompressed })) {
+    if (codec === 'none' && offset < firstOffset) continue
+    messages.push({ offset, magic: toMagic, timestamp, key, value, isLogAppendTime })
+  }
+  const first = messages[0]
+  const last = messages.at(-1)
+  if (first === undefined || last === undefined) return Buffer.alloc(0)
+  if (codec === 'none') return writeMessageSet(messages)
+  return await wrap(messages, { codec, baseOffset: batch.magic === 2 ? batch.baseOffset : first.offset, last }, offload)
+}
+
+async function wrap(
+  messages: readonly NewMessage[],
+  { codec, baseOffset, last }: { codec: CodecName; baseOffset: number; last: NewMessage },
+  offload: Offload,
+): Promise<Buffer> {
+  const { magic } = last
+  const inner = writeMessageSet(magic === 0 ? messages : messages.map((message) => ({ ...message, offset: message.offset - baseOffset })))
+  const value = await offload.run({ name: `compress ${codec}`, run: () => compress(codec, inner, { magic }) })
+  const timestamp = messages.reduce((largest, message) => Math.max(largest, message.timestamp), -1)
+  const wrapper: NewMessage = { ...last, codecId: codecIdOf(codec), timestamp, key: null, value }
+  const buffer = Buffer.allocUnsafe(messageBytes(wrapper))
+  writeMessage(buffer, 0, wrapper)
+  return buffer
+}
+
+/**
+ * A v2 batch with its records compressed by another codec, as a topic with a compression.type of its own wants it; everything else stays.
+ * @throws KafkaError INVALID_RECORD when the records cannot be decompressed.
+ */
+export function recompress(
+  batch: RecordBatch,
+  { codec, level, maxOutputBytes }: Required<Pick<TargetCodec, 'codec'>> & TargetCodec & OutputLimit,
+  offload: Offload,
+): Promise<Buffer> | Buffer {
+  const compressAside = (records: Buffer): Buffer | Promise<Buffer> => {
+    if (codec === 'none') return records
+    return offload.run({ name: `compress ${codec}`, run: () => compress(codec, records, level === undefined ? {} : { level }) })
+  }
+  return andThen(andThen(uncompressBatch(batch, { maxOutputBytes }, offload), compressAside), (payload) => {
+    const bytes = Buffer.allocUnsafe(header.BATCH_OVERHEAD_BYTES + payload.length)
+    payload.copy(bytes, header.BATCH_OVERHEAD_BYTES)
+    header.writeHeader(bytes, 0, bytes.length, {
+      baseOffset: batch.baseOffset,
+      partitionLeaderEpoch: batch.partitionLeaderEpoch,
+      attributes: (batch.attributes & ~header.CODEC_MASK) | codecIdOf(codec),
+      lastOffsetDelta: batch.lastOffsetDelta,
+      baseTimestamp: batch.baseTimestamp,
+      maxTimestamp: batch.maxTimestamp,
+      producerId: batch.producerId,
+      producerEpoch: batch.producerEpoch,
+      baseSequence: batch.baseSequence,
+      recordsCount: batch.recordsCount,
+    })
+    return bytes
+  })
+}
