@@ -86,8 +86,9 @@ for (const name of names) {
     for (const which of brokers) {
       const measured = await withBroker(which, (pid, startup) => measure(workload, pid, startup))
       for (const [key, value] of Object.entries(measured)) {
-        const ofBroker = ((results[name] ??= {})[which] ??= {})
-        ofBroker[key] = [...(ofBroker[key] ?? []), value]
+        results[name] ??= {}
+        results[name][which] ??= {}
+        results[name][which][key] = [...(results[name][which][key] ?? []), value]
       }
       process.stderr.write(`${name} ${which} run ${run + 1} ${JSON.stringify(measured)}\n`)
     }
@@ -243,20 +244,22 @@ function statOf(pid: number): string[] | undefined {
   }
 }
 
-const cpuSeconds = (pid: number): number =>
-  processTree(pid).reduce((sum, one) => {
+function cpuSeconds(pid: number): number {
+  return processTree(pid).reduce((sum, one) => {
     const stat = statOf(one)
     return stat === undefined ? sum : sum + (Number(stat[11]) + Number(stat[12])) / 100
   }, 0)
+}
 
-const peakRssMiB = (pid: number): number =>
-  processTree(pid).reduce((sum, one) => {
+function peakRssMiB(pid: number): number {
+  return processTree(pid).reduce((sum, one) => {
     try {
       return sum + Number(/VmHWM:\s+(\d+)/.exec(readFileSync(`/proc/${one}/status`, 'utf8'))?.[1] ?? 0) / 1024
     } catch {
       return sum
     }
   }, 0)
+}
 
 // --- the table -------------------------------------------------------------------------------------------------------------------
 
