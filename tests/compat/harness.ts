@@ -110,10 +110,10 @@ export async function pythonWith(name: string, packages: readonly string[]): Pro
   return join(dir, 'bin', 'python')
 }
 
-/** Runs a script of python/ against `broker`: it prints 'ok NAME' a step, and 'RESTART' where the broker shall be restarted. */
-export async function runPythonScript(python: string, name: string, options: { steps: number; broker: BrokerProcess }): Promise<void> {
+/** Runs a program that exercises a client: it prints 'ok NAME' a step, and 'RESTART' where the broker shall be restarted. */
+export async function exercise(command: string, args: readonly string[], options: { steps: number; broker: BrokerProcess }): Promise<void> {
   const { steps, broker } = options
-  const { stdout } = await succeed(python, [join(compatDir, 'python', name), broker.bootstrap], {
+  const { stdout } = await succeed(command, args, {
     timeoutMs: 300_000,
     onLine: async (line) => {
       if (line !== 'RESTART') return undefined
