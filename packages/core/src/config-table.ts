@@ -61,10 +61,6 @@ export interface ListOptions extends CommonOptions {
   readonly default?: readonly string[] | null
   readonly of?: readonly string[]
   readonly check?: (items: readonly string[]) => string | undefined
-  /** Duplicates are refused unless this says otherwise. */
-  readonly duplicates?: 'refused' | 'dropped' | 'kept'
-  /** Refuses a list without items. */
-  readonly nonEmpty?: boolean
 }
 
 /** One configuration: how its text becomes a value, and what tools print of it. */
@@ -90,11 +86,18 @@ export interface ConfigRow<out T = unknown> {
 type Or<T, O> = O extends { default: null } ? T | null : T
 type Choice<O> = O extends { of: readonly (infer S extends string)[] } ? S : string
 
-/** Thrown by row readers; carries what is wrong, not where. */
-class Reason extends Error {}
+/** Thrown by row readers, which know what is wrong but not the configuration's name. */
+class Reason extends Error {
+  readonly sentence: (name: string, text: string) => string
+  constructor(sentence: (name: string, text: string) => string) {
+    super()
+    this.sentence = sentence
+  }
+}
 
-const refuse = (why: string): never => {
-  throw new Reason(why)
+/** @param shown The value as Kafka prints it where that is not the text itself: a parsed number, a list in brackets. */
+const refuse = (why: string, shown?: string): never => {
+  throw new Reason((name, text) => `Invalid value ${shown ?? text} for configuration ${name}: ${why}`)
 }
 
 const INT_RANGE = { int: [-2147483648n, 2147483647n], short: [-32768n, 32767n], long: [INT64_MIN, INT64_MAX] } as const
@@ -107,13 +110,21 @@ function readInteger(type: 'int' | 'short' | 'long', text: string): bigint {
   return value < min || value > max ? refuse(`Not a number of type ${type.toUpperCase()}`) : value
 }
 
-function checkRange(value: bigint | number, { min, max, also }: { min?: number; max?: number; also?: number }): void {
+interface Range {
+  readonly min?: number
+  readonly max?: number
+  readonly also?: number
+}
+
+function checkRange(value: bigint | number, { min, max, also }: Range): void {
+  const shown = typeof value === 'bigint' ? String(value) : formatDouble(value)
   if (also !== undefined) {
-    if (value !== BigInt(also) && (value < min! || value > max!)) refuse(`Value must be between ${min} and ${max} or equal to ${also}`)
+    if (Number(value) !== also && (value < min! || value > max!))
+      refuse(`Value must be between ${min} and ${max} or equal to ${also}`, shown)
     return
   }
-  if (min !== undefined && value < min) refuse(`Value must be at least ${min}`)
-  if (max !== undefined && value > max) refuse(`Value must be no more than ${max}`)
+  if (min !== undefined && value < min) refuse(`Value must be at least ${min}`, shown)
+  if (max !== undefined && value > max) refuse(`Value must be no more than ${max}`, shown)
 }
 
 /** Both ends of a safe integer stand for everything beyond them: a long such as 9223372036854775807 means "no limit". */
@@ -122,7 +133,7 @@ function saturate(value: bigint): number {
   return Math.max(Number.MIN_SAFE_INTEGER, Math.min(Number.MAX_SAFE_INTEGER, nearest))
 }
 
-function rangeText({ min, max, also }: { min?: number; max?: number; also?: number }): string {
+function rangeText({ min, max, also }: Range): string {
   if (min === undefined && max === undefined) return ''
   const range = max === undefined ? `[${min},...]` : min === undefined ? `[...,${max}]` : `[${min},...,${max}]`
   return also === undefined ? range : `${range} or ${also}`
@@ -236,21 +247,20 @@ export function password<const O extends StringOptions>(options: O): ConfigRow<O
 
 const splitList = (text: string): string[] => (text.trim() === '' ? [] : text.trim().split(/\s*,\s*/))
 
+/** Items joined by commas. Of equal items one is kept. KIP-1161. */
 export function list<const O extends ListOptions>(options: O): ConfigRow<Or<Choice<O>[], O>> {
-  const { of, check, duplicates = 'refused', nonEmpty } = options
+  const { of, check } = options
   const read = (text: string): string[] => {
     const items = splitList(text)
-    if (nonEmpty && items.length === 0) refuse('Configuration must not be empty')
-    if (items.length > 0 && items.includes('')) refuse('Configuration values must not be empty')
+    if (items.includes('')) throw new Reason((name) => `Configuration '${name}' values must not be empty.`)
     if (of !== undefined && !items.every((item) => of.includes(item))) refuse(`String must be one of: ${of.join(', ')}`)
-    if (duplicates === 'refused' && new Set(items).size < items.length) refuse('Configuration values must not be duplicated')
     const problem = check?.(items)
-    if (problem !== undefined) refuse(problem)
-    return duplicates === 'dropped' ? [...new Set(items)] : items
+    if (problem !== undefined) refuse(problem, `[${items.join(', ')}]`)
+    return [...new Set(items)]
   }
   const defaultText = options.default === undefined || options.default === null ? options.default : options.default.join(',')
   const valid = of === undefined ? '' : `[${of.join(', ')}]`
-  return row('list', options, defaultText, read, (text) => read(text).join(','), valid) as unknown as ConfigRow<Or<Choice<O>[], O>>
+  return row('list', options, defaultText, read, (text) => splitList(text).join(','), valid) as unknown as ConfigRow<Or<Choice<O>[], O>>
 }
 
 type Rows = Readonly<Record<string, ConfigRow>>
@@ -310,7 +320,7 @@ export class ConfigTable<const R extends Rows> {
       return read(row)
     } catch (error) {
       if (!(error instanceof Reason)) throw error
-      throw new ConfigError(name, `Invalid value ${row.sensitive ? '[hidden]' : text} for configuration ${name}: ${error.message}`)
+      throw new ConfigError(name, error.sentence(name, row.sensitive ? '[hidden]' : (text ?? 'null')))
     }
   }
 }

@@ -1,23 +1,19 @@
-/** Between record formats and codecs: the only places where records are encoded again. */
+/** From one record format to another: the only places where records are encoded again. */
 import type { Offload } from '@tidelog/core'
 import { type CodecName, codecById, codecIdOf, compress } from '../compression/index.ts'
 import { KafkaError } from '../errors.ts'
 import { BatchBuilder } from './batch-builder.ts'
-import * as header from './batch-header.ts'
 import { messageBytes, type NewMessage, type OldMagic, writeMessage } from './message.ts'
 import { messageOf, writeMessageSet } from './message-set.ts'
 import { type KafkaRecord, readRecords, uncompressBatch } from './read-records.ts'
 import { iterateBatches, type RecordBatch } from './record-batch.ts'
-import { andThen, type OutputLimit } from './uncompress.ts'
+import type { OutputLimit } from './uncompress.ts'
 import { type RecordRules, RefusedRecords } from './validate-records.ts'
 
-export interface TargetCodec {
+export interface UpConvertOptions extends RecordRules {
   /** The one that the records come with when absent. */
   readonly codec?: CodecName
   readonly level?: number
-}
-
-export interface UpConvertOptions extends RecordRules, TargetCodec {
   /** The topic is LogAppendTime: every record gets this timestamp. */
   readonly logAppendTimeMs?: number
 }
@@ -136,36 +132,4 @@ async function wrap(
   const buffer = Buffer.allocUnsafe(messageBytes(wrapper))
   writeMessage(buffer, 0, wrapper)
   return buffer
-}
-
-/**
- * A v2 batch with its records compressed by another codec, as a topic with a compression.type of its own wants it; everything else stays.
- * @throws KafkaError INVALID_RECORD when the records cannot be decompressed.
- */
-export function recompress(
-  batch: RecordBatch,
-  { codec, level, maxOutputBytes }: Required<Pick<TargetCodec, 'codec'>> & TargetCodec & OutputLimit,
-  offload: Offload,
-): Promise<Buffer> | Buffer {
-  const compressAside = (records: Buffer): Buffer | Promise<Buffer> => {
-    if (codec === 'none') return records
-    return offload.run({ name: `compress ${codec}`, run: () => compress(codec, records, level === undefined ? {} : { level }) })
-  }
-  return andThen(andThen(uncompressBatch(batch, { maxOutputBytes }, offload), compressAside), (payload) => {
-    const bytes = Buffer.allocUnsafe(header.BATCH_OVERHEAD_BYTES + payload.length)
-    payload.copy(bytes, header.BATCH_OVERHEAD_BYTES)
-    header.writeHeader(bytes, 0, bytes.length, {
-      baseOffset: batch.baseOffset,
-      partitionLeaderEpoch: batch.partitionLeaderEpoch,
-      attributes: (batch.attributes & ~header.CODEC_MASK) | codecIdOf(codec),
-      lastOffsetDelta: batch.lastOffsetDelta,
-      baseTimestamp: batch.baseTimestamp,
-      maxTimestamp: batch.maxTimestamp,
-      producerId: batch.producerId,
-      producerEpoch: batch.producerEpoch,
-      baseSequence: batch.baseSequence,
-      recordsCount: batch.recordsCount,
-    })
-    return bytes
-  })
 }
