@@ -5,6 +5,7 @@ import { type TestContext, test } from 'node:test'
 import { silentLogger, systemClock } from '@tidelog/core'
 import { FrameReader } from './frame-reader.ts'
 import { type FrameServer, type FrameServerOptions, listenForFrames } from './frame-server.ts'
+import { RequestBudget } from './request-budget.ts'
 
 /** A server that echoes each frame; a frame `wait…` is answered when `release` is called, `silent` not at all, `fail` closes. */
 async function echoServer(t: TestContext, options: Partial<FrameServerOptions> = {}) {
@@ -231,4 +232,34 @@ test('a port in use is the system error that says so', async (t) => {
     handle: async () => null,
   })
   await assert.rejects(again, { code: 'EADDRINUSE' })
+})
+
+test('connections together stay within the budget, and go on when part of it is free', async (t) => {
+  const budget = new RequestBudget(1000)
+  const { server, started, waiting } = await echoServer(t, { budget })
+  const first = await client(t, server.port)
+  first.socket.write(framed(`wait${'.'.repeat(1000)}`))
+  await until(() => started.length === 1)
+  assert.equal(budget.isSpent, true)
+  const second = await client(t, server.port)
+  second.socket.write(framed('one that is read anyway'))
+  await second.received(1)
+  second.socket.write(framed('one that waits'))
+  for (let turn = 0; turn < 20; turn++) await new Promise((resolve) => setImmediate(resolve))
+  assert.equal(second.frames.length, 1)
+  waiting[0]!()
+  assert.deepEqual((await second.received(2))[1], 'one that waits')
+  assert.equal(budget.isSpent, false)
+})
+
+test('connections above the creation rate wait their turn', async (t) => {
+  let connections = 0
+  const { server } = await echoServer(t, { admissionDelayMs: () => (connections++ === 0 ? 0 : 30) })
+  const first = await client(t, server.port)
+  const second = await client(t, server.port)
+  second.socket.write(framed('late'))
+  first.socket.write(framed('early'))
+  await first.received(1)
+  assert.equal(second.frames.length, 0)
+  assert.deepEqual(await second.received(1), ['late'])
 })

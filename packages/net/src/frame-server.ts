@@ -1,5 +1,6 @@
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net'
 import type { Clock, Logger, Timer } from '@tidelog/core'
+import { RequestBudget } from './request-budget.ts'
 import { type ConnectionLimits, defaultLimits, type FrameHandler, ServerConnection } from './server-connection.ts'
 
 export interface FrameServerOptions extends FrameHandler {
@@ -10,10 +11,14 @@ export interface FrameServerOptions extends FrameHandler {
   readonly clock: Clock
   readonly logger: Logger
   readonly limits?: Partial<ConnectionLimits>
+  /** Shared by every server of a broker; unlimited when absent. */
+  readonly budget?: RequestBudget
   /** Pending connections that the kernel keeps (`socket.listen.backlog.size`). */
   readonly backlog?: number
   /** Asked before a connection is taken: `undefined` takes it, a reason refuses it. */
   readonly admit?: (remoteAddress: string) => string | undefined
+  /** Ms that the next connection waits before it is read (`max.connection.creation.rate`). */
+  readonly admissionDelayMs?: () => number
   /** A connection that neither sends nor takes bytes for so long is closed (`connections.max.idle.ms`); negative: never. */
   readonly maxIdleMs?: number
   readonly onConnection?: (connection: ServerConnection) => void
@@ -37,12 +42,29 @@ const IDLE_SWEEP_MS = 10_000
 export async function listenForFrames(options: FrameServerOptions): Promise<FrameServer> {
   const { clock, logger } = options
   const limits = { ...defaultLimits, ...options.limits }
+  const budget = options.budget ?? new RequestBudget(0)
   const connections = new Set<ServerConnection>()
   let nextId = 0
   let sweep: Timer | undefined
   let closing: Promise<void> | undefined
 
-  const server = createServer({ allowHalfOpen: true, pauseOnConnect: true, noDelay: true, keepAlive: true }, (socket) => accept(socket))
+  const delayed = new Set<{ socket: Socket; timer: Timer }>()
+  const server = createServer({ allowHalfOpen: true, pauseOnConnect: true, noDelay: true, keepAlive: true }, (socket) => {
+    const delayMs = options.admissionDelayMs?.() ?? 0
+    if (delayMs <= 0) {
+      accept(socket)
+      return
+    }
+    const waiting = {
+      socket,
+      timer: clock.setTimer(delayMs, () => {
+        delayed.delete(waiting)
+        accept(socket)
+      }),
+    }
+    delayed.add(waiting)
+    socket.on('error', () => socket.destroy())
+  })
   await listen(server, options)
   server.on('error', (error) => logger.error('a listener failed', { error }))
   const address = server.address() as AddressInfo
@@ -67,6 +89,7 @@ export async function listenForFrames(options: FrameServerOptions): Promise<Fram
       remotePort,
       handler: options,
       limits,
+      budget,
       clock,
       logger,
     })
@@ -97,6 +120,11 @@ export async function listenForFrames(options: FrameServerOptions): Promise<Fram
       if (connections.size === 0) resolve()
       for (const connection of connections) connection.onClose(() => connections.size === 0 && resolve())
     })
+    for (const { socket, timer } of delayed) {
+      timer.cancel()
+      socket.destroy()
+    }
+    delayed.clear()
     for (const connection of [...connections]) connection.end()
     const deadline = clock.setTimer(graceMs, () => {
       for (const connection of [...connections]) connection.destroy()

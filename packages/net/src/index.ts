@@ -1,4 +1,5 @@
 export * from './frame-reader.ts'
 export * from './frame-server.ts'
 export * from './framed-connection.ts'
+export { RequestBudget } from './request-budget.ts'
 export { type ConnectionLimits, defaultLimits, type FrameHandler, type Reply, type ServerConnection } from './server-connection.ts'

@@ -1,6 +1,7 @@
 import type { Socket } from 'node:net'
 import type { Clock, Logger } from '@tidelog/core'
 import { FRAME_HEADER_BYTES, FrameLengthError, FrameReader } from './frame-reader.ts'
+import type { BudgetWaiter, RequestBudget } from './request-budget.ts'
 import { rewireAccepted } from './shared-read-buffer.ts'
 
 /** A reply's chunks in order, without the frame's length; null: this request has no reply. */
@@ -47,13 +48,14 @@ interface Exchange {
  * The broker's end of one connection. Requests start in order of arrival, replies leave in that order, those that are ready together in one
  * write. The peer is no longer read while too much of it is in flight or it does not take its replies.
  */
-export class ServerConnection {
+export class ServerConnection implements BudgetWaiter {
   readonly id: string
   readonly remoteAddress: string
   readonly remotePort: number
   readonly #socket: Socket
   readonly #handler: FrameHandler
   readonly #limits: ConnectionLimits
+  readonly #budget: RequestBudget
   readonly #clock: Clock
   readonly #logger: Logger
   readonly #reader: FrameReader
@@ -79,6 +81,7 @@ export class ServerConnection {
       remotePort: number
       handler: FrameHandler
       limits: ConnectionLimits
+      budget: RequestBudget
       clock: Clock
       logger: Logger
     },
@@ -88,6 +91,7 @@ export class ServerConnection {
     this.remotePort = options.remotePort
     this.#handler = options.handler
     this.#limits = options.limits
+    this.#budget = options.budget
     this.#clock = options.clock
     this.#logger = options.logger
     this.#reader = new FrameReader(options.limits.maxFrameBytes)
@@ -142,7 +146,7 @@ export class ServerConnection {
 
   /** Stops reading, and closes when the requests that have started are answered. */
   end(): void {
-    this.#waiting.length = 0
+    this.#dropWaiting()
     this.#onPeerDone()
   }
 
@@ -153,12 +157,17 @@ export class ServerConnection {
     this.#endWhenDone()
   }
 
+  onBudgetFreed(): void {
+    this.#pauseOrResume()
+  }
+
   #receive(bytes: Uint8Array): void {
     if (this.#closed || this.#ended) return
     this.#lastProgressMs = this.#clock.monotonic()
     try {
       this.#reader.push(bytes, (frame) => {
         this.#requestBytes += frame.length + FRAME_HEADER_BYTES
+        this.#budget.take(frame.length + FRAME_HEADER_BYTES)
         this.#waiting.push(frame)
       })
     } catch (error) {
@@ -203,6 +212,7 @@ export class ServerConnection {
   #finished(exchange: Exchange): void {
     this.#running--
     this.#requestBytes -= exchange.frameBytes
+    this.#budget.give(exchange.frameBytes)
     if (this.#closed) return
     this.#lastProgressMs = this.#clock.monotonic()
     if (!this.#flushScheduled) {
@@ -254,7 +264,10 @@ export class ServerConnection {
   #pauseOrResume(): void {
     if (this.#closed) return
     const { maxRequestsInFlight, maxRequestBytes, maxOutputBytes } = this.#limits
+    const overBudget = this.#budget.isSpent
+    if (overBudget) this.#budget.wait(this)
     const full =
+      overBudget ||
       this.#ended ||
       this.#waiting.length + this.#exchanges.length >= maxRequestsInFlight ||
       this.#requestBytes >= maxRequestBytes ||
@@ -265,6 +278,14 @@ export class ServerConnection {
     else this.#socket.resume()
   }
 
+  #dropWaiting(): void {
+    for (const frame of this.#waiting) {
+      this.#requestBytes -= frame.length + FRAME_HEADER_BYTES
+      this.#budget.give(frame.length + FRAME_HEADER_BYTES)
+    }
+    this.#waiting.length = 0
+  }
+
   #endWhenDone(): void {
     if (!this.#ended || this.#closed || this.#exchanges.length > 0 || this.#waiting.length > 0) return
     this.#socket.end(() => this.destroy())
@@ -273,7 +294,8 @@ export class ServerConnection {
   #onClose(): void {
     if (this.#closed) return
     this.#closed = true
-    this.#waiting.length = 0
+    this.#dropWaiting()
+    this.#budget.forget(this)
     for (const listener of this.#closeListeners) listener()
     this.#closeListeners.clear()
   }
