@@ -1,1 +1,2 @@
+export * from './group-driver.ts'
 export * from './manual-clock.ts'
