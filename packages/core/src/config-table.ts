@@ -61,6 +61,8 @@ export interface ListOptions extends CommonOptions {
   readonly default?: readonly string[] | null
   readonly of?: readonly string[]
   readonly check?: (items: readonly string[]) => string | undefined
+  /** Refuses a list without items. */
+  readonly nonEmpty?: boolean
 }
 
 /** One configuration: how its text becomes a value, and what tools print of it. */
@@ -249,9 +251,10 @@ const splitList = (text: string): string[] => (text.trim() === '' ? [] : text.tr
 
 /** Items joined by commas. Of equal items one is kept. KIP-1161. */
 export function list<const O extends ListOptions>(options: O): ConfigRow<Or<Choice<O>[], O>> {
-  const { of, check } = options
+  const { of, check, nonEmpty } = options
   const read = (text: string): string[] => {
     const items = splitList(text)
+    if (nonEmpty && items.length === 0) throw new Reason((name) => `Configuration '${name}' must not be empty.`)
     if (items.includes('')) throw new Reason((name) => `Configuration '${name}' values must not be empty.`)
     if (of !== undefined && !items.every((item) => of.includes(item))) refuse(`String must be one of: ${of.join(', ')}`)
     const problem = check?.(items)

@@ -6,18 +6,17 @@ const DAY_MS = 24 * HOUR_MS
 const UNTIERED = 'tiered storage is not served: every segment stays on local disk'
 
 /** Which replicas a replication throttle names: `*`, nothing, or PARTITION:BROKER pairs. KIP-73. */
-const checkThrottledReplicas = (items: readonly string[]): string | undefined =>
-  items.length === 0 || (items.length === 1 && items[0]?.trim() === '*') || items.every((item) => /^\d+:\d+$/.test(item))
-    ? undefined
-    : "Must be the literal '*' or a list of replicas in the following format: [partitionId]:[brokerId],[partitionId]:[brokerId],..."
-
-const throttledReplicas = {
-  default: [],
-  importance: 'medium',
-  check: checkThrottledReplicas,
-  duplicates: 'kept',
-  valid: '[partitionId]:[brokerId],[partitionId]:[brokerId],...',
-} as const
+const throttledReplicas = (name: string) =>
+  ({
+    default: [],
+    importance: 'medium',
+    check: (items: readonly string[]) =>
+      (items.length === 1 && items[0] === '*') || items.every((item) => /^\d+:\d+$/.test(item))
+        ? undefined
+        : `${name} must be the literal '*' or a list of replicas in the following format: [partitionId]:[brokerId],[partitionId]:[brokerId],...`,
+    valid: '[partitionId]:[brokerId],[partitionId]:[brokerId],...',
+    unused: 'replication throttles are not served yet',
+  }) as const
 
 /** What a topic can be configured with. A topic's own value wins; then `brokerNames` of the broker, the first that is set; then the default. */
 export const logConfig = configTable({
@@ -93,7 +92,7 @@ export const logConfig = configTable({
     doc: 'Age of unflushed records after which the log is forced to disk (fsync).',
   }),
   'follower.replication.throttled.replicas': list({
-    ...throttledReplicas,
+    ...throttledReplicas('follower.replication.throttled.replicas'),
     doc: 'Followers whose replication counts against the throttle of their broker, as PARTITION:BROKER pairs, or * for all of the topic.',
   }),
   'index.interval.bytes': int({
@@ -105,7 +104,7 @@ export const logConfig = configTable({
     doc: 'Bytes of log between two entries of the offset index. Smaller gives finer lookups and a larger index.',
   }),
   'leader.replication.throttled.replicas': list({
-    ...throttledReplicas,
+    ...throttledReplicas('leader.replication.throttled.replicas'),
     doc: 'Leaders whose replication counts against the throttle of their broker, as PARTITION:BROKER pairs, or * for all of the topic.',
   }),
   'local.retention.bytes': long({
@@ -275,16 +274,16 @@ const unitMs = (brokerName: string): bigint => (brokerName.endsWith('.hours') ? 
 
 /**
  * What the broker gives for a topic configuration: the first of its `brokerNames` that is set, in the row's own unit.
- * A negative number of minutes or hours is -1, "no limit", as in Kafka.
+ * Any negative retention time is -1, "no limit", as in Kafka.
  */
 export function brokerTextOf(name: string, brokerText: (brokerName: string) => string | undefined): string | undefined {
   for (const brokerName of logConfig.row(name)?.brokerNames ?? []) {
     const text = brokerText(brokerName)
     if (text === undefined) continue
     const factor = unitMs(brokerName)
-    if (factor === 1n) return text
+    if (factor === 1n && name !== 'retention.ms') return text
     const value = BigInt(text.trim())
-    return String(value < 0n ? -1n : value * factor)
+    return String(name === 'retention.ms' && value < 0n ? -1n : value * factor)
   }
   return undefined
 }

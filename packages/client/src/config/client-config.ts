@@ -8,7 +8,6 @@ const SOCKET = 'Node sizes socket buffers itself'
 export const commonRows = {
   'bootstrap.servers': list({
     default: [],
-    duplicates: 'dropped',
     importance: 'high',
     doc: 'host:port of some brokers; the others are found through them.',
   }),

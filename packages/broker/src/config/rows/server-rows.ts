@@ -36,7 +36,6 @@ export const serverRows = {
   'client.quota.callback.class': className({ default: null, importance: 'low', unused: JAVA, doc: 'Class that computes client quotas.' }),
   'config.providers': list({
     default: [],
-    duplicates: 'kept',
     importance: 'low',
     update: 'cluster-wide',
     unused: PROVIDERS,
