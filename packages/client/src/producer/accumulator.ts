@@ -1,0 +1,260 @@
+import { batchHeader, type CodecName, estimateRecordBytes, type NewRecord } from '@tidelog/protocol'
+import { type Deferred, deferred } from '../cluster/wait.ts'
+import type { ClientError } from '../errors.ts'
+import { MemoryBound } from './memory-bound.ts'
+import { type Delivery, ProducerBatch, type ProducerIdAndEpoch } from './producer-batch.ts'
+
+/** What waits for one partition, what is under way to it, and how its sequence numbers stand. */
+export class PartitionQueue {
+  readonly topic: string
+  readonly partition: number
+  /** Oldest first; only the last may be open. */
+  readonly waiting: ProducerBatch[] = []
+  /** In the order in which they were sent. */
+  readonly inFlight: ProducerBatch[] = []
+  /** The id and epoch that the sequence numbers count under; undefined before the first batch. */
+  producer: ProducerIdAndEpoch | undefined
+  nextSequence = 0
+  lastAckedSequence = -1
+  /**
+   * Batches that carry numbers must get new ones as soon as nothing is in flight: `continue` after one that was refused for good,
+   * `restart` from 0 under a newer epoch when nobody knows what the broker has.
+   */
+  renumber: 'continue' | 'restart' | undefined
+  /** Size of the last batch: what the next one probably needs. */
+  lastBatchBytes = 0
+
+  constructor(topic: string, partition: number) {
+    this.topic = topic
+    this.partition = partition
+  }
+
+  get hasRetries(): boolean {
+    return this.waiting[0]?.isRetry ?? false
+  }
+
+  /** Gives a batch that is about to be sent for the first time its place in the sequence. */
+  assignSequence(batch: ProducerBatch, current: ProducerIdAndEpoch): void {
+    if (this.producer !== current && this.inFlight.length === 0) {
+      this.producer = current
+      this.nextSequence = 0
+      this.lastAckedSequence = -1
+    }
+    batch.producer = this.producer!
+    batch.baseSequence = this.nextSequence
+    this.nextSequence = batchHeader.addSequence(this.nextSequence, batch.recordsCount)
+  }
+
+  /** Does what `renumber` asks for. Nothing may be in flight. */
+  renumberWaiting(current: ProducerIdAndEpoch): void {
+    let sequence = 0
+    if (this.renumber === 'continue') sequence = this.lastAckedSequence < 0 ? 0 : batchHeader.addSequence(this.lastAckedSequence, 1)
+    else {
+      this.producer = current
+      this.lastAckedSequence = -1
+    }
+    this.renumber = undefined
+    for (const batch of this.waiting) {
+      if (batch.baseSequence < 0) continue
+      batch.producer = this.producer!
+      batch.baseSequence = sequence
+      batch.stamp()
+      sequence = batchHeader.addSequence(sequence, batch.recordsCount)
+    }
+    this.nextSequence = sequence
+  }
+
+  /** Back to its place among those that carry a number; before those that do not. */
+  requeue(batch: ProducerBatch): void {
+    let index = 0
+    while (index < this.waiting.length && this.waiting[index]!.isRetry && this.waiting[index]!.id < batch.id) index++
+    this.waiting.splice(index, 0, batch)
+  }
+}
+
+export interface AccumulatorOptions {
+  readonly batchSizeBytes: number
+  readonly bufferMemoryBytes: number
+  readonly codec: CodecName
+  readonly level: number | undefined
+  /** Monotonic. */
+  readonly nowMs: () => number
+}
+
+interface FlushWaiter {
+  readonly lastId: number
+  readonly done: Deferred<void>
+}
+
+/** A batch begins with this much room unless the partition's last one tells better. */
+const FIRST_BATCH_BYTES = 512
+
+/** A codec's output per byte of input is assumed to be no better than this until batches have shown it. */
+const WORST_RATIO = 1
+const RATIO_STEP = 0.005
+const RATIO_SAFETY = 1.05
+
+/** Records on their way: gathered into batches by partition, counted against the memory bound, known until they are done. */
+export class Accumulator {
+  readonly memory: MemoryBound
+  readonly #options: AccumulatorOptions
+  readonly #queues = new Map<string, PartitionQueue[]>()
+  /** Queues in which something waits, in the order in which they are served. */
+  readonly active = new Set<PartitionQueue>()
+  /** Not yet delivered and not failed; oldest first. */
+  readonly #incomplete = new Set<ProducerBatch>()
+  readonly #flushes: FlushWaiter[] = []
+  #nextId = 0
+  /** Compressed size per byte, by the last batches. */
+  #ratio = WORST_RATIO
+
+  constructor(options: AccumulatorOptions) {
+    this.#options = options
+    this.memory = new MemoryBound(options.bufferMemoryBytes)
+  }
+
+  /** Somebody waits for everything to leave. */
+  get isFlushing(): boolean {
+    return this.#flushes.length > 0
+  }
+
+  get incompleteCount(): number {
+    return this.#incomplete.size
+  }
+
+  queueOf(topic: string, partition: number): PartitionQueue {
+    let queues = this.#queues.get(topic)
+    if (queues === undefined) {
+      queues = []
+      this.#queues.set(topic, queues)
+    }
+    let queue = queues[partition]
+    if (queue === undefined) {
+      queue = new PartitionQueue(topic, partition)
+      queues[partition] = queue
+    }
+    return queue
+  }
+
+  queueLength(topic: string, partition: number): number {
+    const queue = this.#queues.get(topic)?.[partition]
+    return queue === undefined ? 0 : queue.waiting.length + queue.inFlight.length
+  }
+
+  hasTopic(topic: string): boolean {
+    return this.#queues.get(topic)?.some((queue) => queue !== undefined && queue.waiting.length + queue.inFlight.length > 0) ?? false
+  }
+
+  /** @param reservedBytes What was reserved for the record: `estimateRecordBytes` of it. */
+  append(topic: string, partition: number, record: NewRecord, reservedBytes: number, delivery: Delivery | undefined, tag: number): void {
+    const queue = this.queueOf(topic, partition)
+    let batch = queue.waiting.at(-1)
+    if (batch?.isSealed === false && this.#sizeWith(batch, reservedBytes) > this.#options.batchSizeBytes) batch.isSealed = true
+    if (batch === undefined || batch.isSealed) {
+      batch = this.#newBatch(queue, reservedBytes)
+      queue.waiting.push(batch)
+      this.active.add(queue)
+    }
+    batch.append(record, reservedBytes, delivery, tag)
+    if (this.#sizeWith(batch, 0) >= this.#options.batchSizeBytes) batch.isSealed = true
+  }
+
+  /** Takes note of a batch's compressed size, from which the next ones are filled. */
+  observe(batch: ProducerBatch): void {
+    if (batch.codec === 'none' || batch.bytes === undefined) return
+    const observed = batch.bytes.length / Math.max(1, batch.uncompressedBytes)
+    this.#ratio = observed > this.#ratio ? Math.min(WORST_RATIO, observed) : Math.max(observed, this.#ratio - RATIO_STEP)
+  }
+
+  /** Two batches in place of one that was too large for the broker, at its place in the queue; undefined when it holds one record only. */
+  split(batch: ProducerBatch, records: readonly NewRecord[]): readonly [ProducerBatch, ProducerBatch] | undefined {
+    if (records.length < 2) return undefined
+    const middle = Math.ceil(records.length / 2)
+    const make = (part: readonly NewRecord[], id: number, idEnd: number): ProducerBatch => {
+      const { topic, partition, createdMs, codec } = batch
+      const { level } = this.#options
+      const half = new ProducerBatch({ id, idEnd, topic, partition, createdMs, codec, level, expectedBytes: FIRST_BATCH_BYTES })
+      for (const record of part) half.append(record, estimateRecordBytes(record), undefined, 0)
+      half.isSealed = true
+      half.attempts = batch.attempts
+      return half
+    }
+    const middleId = (batch.id + batch.idEnd) / 2
+    const first = make(records.slice(0, middle), batch.id, middleId)
+    const second = make(records.slice(middle), middleId, batch.idEnd)
+    batch.splitDeliveries(first, second, middle)
+    first.baseSequence = batch.baseSequence
+    first.producer = batch.producer
+    second.producer = batch.producer
+    second.baseSequence = batch.baseSequence < 0 ? -1 : batchHeader.addSequence(batch.baseSequence, middle)
+    // What the halves hold of the memory bound is, together, what the whole held.
+    second.reservedBytes = batch.reservedBytes - Math.min(first.reservedBytes, batch.reservedBytes)
+    first.reservedBytes = batch.reservedBytes - second.reservedBytes
+    this.#incomplete.delete(batch)
+    this.#incomplete.add(first)
+    this.#incomplete.add(second)
+    return [first, second]
+  }
+
+  complete(batch: ProducerBatch, baseOffset: number, logAppendTimeMs: number): void {
+    if (batch.isDone) return
+    batch.complete(baseOffset, logAppendTimeMs)
+    this.#finished(batch)
+  }
+
+  fail(batch: ProducerBatch, error: ClientError): void {
+    if (batch.isDone) return
+    batch.fail(error)
+    this.#finished(batch)
+  }
+
+  /** Fails everything that waits, not what is in flight. */
+  failWaiting(error: ClientError): void {
+    for (const queue of this.active) for (const batch of queue.waiting.splice(0)) this.fail(batch, error)
+    this.active.clear()
+  }
+
+  failAll(error: ClientError): void {
+    this.failWaiting(error)
+    for (const batch of [...this.#incomplete]) this.fail(batch, error)
+  }
+
+  /** Resolves when everything that has been appended up to now is done, one way or the other. */
+  flushed(): Promise<void> {
+    if (this.#incomplete.size === 0) return Promise.resolve()
+    const waiter = { lastId: this.#nextId - 1, done: deferred() }
+    this.#flushes.push(waiter)
+    return waiter.done.promise
+  }
+
+  #finished(batch: ProducerBatch): void {
+    this.#incomplete.delete(batch)
+    this.memory.release(batch.reservedBytes)
+    if (this.#flushes.length === 0) return
+    let oldest = Number.POSITIVE_INFINITY
+    for (const { id } of this.#incomplete) oldest = Math.min(oldest, id)
+    while (this.#flushes.length > 0 && Math.floor(oldest) > this.#flushes[0]!.lastId) this.#flushes.shift()!.done.resolve()
+  }
+
+  #newBatch(queue: PartitionQueue, firstRecordBytes: number): ProducerBatch {
+    const { nowMs, codec, level } = this.#options
+    const batch = new ProducerBatch({
+      id: this.#nextId++,
+      idEnd: this.#nextId,
+      topic: queue.topic,
+      partition: queue.partition,
+      createdMs: nowMs(),
+      expectedBytes: Math.max(FIRST_BATCH_BYTES, firstRecordBytes + batchHeader.BATCH_OVERHEAD_BYTES, queue.lastBatchBytes),
+      codec,
+      level,
+    })
+    this.#incomplete.add(batch)
+    return batch
+  }
+
+  /** How large the batch will probably travel with `moreBytes` in it. */
+  #sizeWith(batch: ProducerBatch, moreBytes: number): number {
+    const bytes = batch.uncompressedBytes + moreBytes
+    return this.#options.codec === 'none' ? bytes : bytes * Math.min(WORST_RATIO, this.#ratio * RATIO_SAFETY)
+  }
+}

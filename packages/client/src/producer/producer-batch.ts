@@ -1,0 +1,153 @@
+import { BatchBuilder, batchHeader, type CodecName, type NewRecord } from '@tidelog/protocol'
+import type { ClientError } from '../errors.ts'
+import type { RecordMetadata } from './producer-record.ts'
+
+/** Hears what became of a record. `tag` is what was given with the record: sendMany's index. */
+export type Delivery = (error: ClientError | undefined, metadata: RecordMetadata | undefined, tag: number) => void
+
+export interface ProducerIdAndEpoch {
+  readonly producerId: number
+  readonly producerEpoch: number
+}
+
+export interface NewBatch {
+  readonly id: number
+  /** Ids up to here (exclusive) are its own, for the parts that it may be split into. */
+  readonly idEnd: number
+  readonly topic: string
+  readonly partition: number
+  readonly createdMs: number
+  readonly expectedBytes: number
+  readonly codec: CodecName
+  readonly level: number | undefined
+}
+
+/** Records of one partition that travel together. Open until it is full or leaves; then bytes, sent as often as it takes. */
+export class ProducerBatch {
+  /** Rises with time within a partition. */
+  readonly id: number
+  readonly idEnd: number
+  readonly topic: string
+  readonly partition: number
+  /** Monotonic. */
+  readonly createdMs: number
+  readonly #builder: BatchBuilder
+  readonly codec: CodecName
+  /** By the record's index; empty when nobody listens. */
+  #deliveries: (Delivery | undefined)[] = []
+  #tags: number[] = []
+  #timestamps: number[] = []
+  /** What of the producer's memory bound it holds. */
+  reservedBytes = 0
+  /** Nothing is appended any more. */
+  isSealed = false
+  /** The batch as it travels, once there. */
+  bytes: Buffer | undefined
+  /** It is being compressed off the loop. */
+  isBuilding = false
+  /** What it was sent with; a retry keeps it. -1: never sent, or not idempotent. */
+  baseSequence = -1
+  producer: ProducerIdAndEpoch | undefined
+  attempts = 0
+  /** Monotonic time before which it is not sent again. */
+  notBeforeMs = 0
+  /** The outcome of an attempt is unknown: it may have been appended. */
+  isAmbiguous = false
+  lastError: ClientError | undefined
+  isDone = false
+
+  constructor({ id, idEnd, topic, partition, createdMs, expectedBytes, codec, level }: NewBatch) {
+    this.id = id
+    this.idEnd = idEnd
+    this.topic = topic
+    this.partition = partition
+    this.createdMs = createdMs
+    this.codec = codec
+    this.#builder = new BatchBuilder({ codec, expectedBytes, ...(level === undefined ? {} : { level }) })
+  }
+
+  get builder(): BatchBuilder {
+    return this.#builder
+  }
+
+  get recordsCount(): number {
+    return this.#builder.recordsCount
+  }
+
+  /** Before compression. */
+  get uncompressedBytes(): number {
+    return this.#builder.sizeBytes
+  }
+
+  get isRetry(): boolean {
+    return this.attempts > 0
+  }
+
+  append(record: NewRecord, reservedBytes: number, delivery: Delivery | undefined, tag: number): void {
+    this.#builder.append(record)
+    this.reservedBytes += reservedBytes
+    if (delivery !== undefined) {
+      const index = this.#builder.recordsCount - 1
+      this.#deliveries[index] = delivery
+      this.#tags[index] = tag
+      this.#timestamps[index] = record.timestamp ?? -1
+    }
+  }
+
+  /** Makes the bytes, on the loop. */
+  build(): void {
+    this.bytes = this.#builder.build({ ...this.producer, baseSequence: this.baseSequence })
+  }
+
+  /** Stamps bytes that are there already. */
+  stamp(): void {
+    if (this.bytes === undefined || this.producer === undefined) return
+    batchHeader.setProducerState(this.bytes, 0, { ...this.producer, baseSequence: this.baseSequence, isTransactional: false })
+  }
+
+  /** Hands each of the two halves its listeners. @param count Records of the first half. */
+  splitDeliveries(first: ProducerBatch, second: ProducerBatch, count: number): void {
+    first.#deliveries = this.#deliveries.slice(0, count)
+    first.#tags = this.#tags.slice(0, count)
+    first.#timestamps = this.#timestamps.slice(0, count)
+    second.#deliveries = this.#deliveries.slice(count)
+    second.#tags = this.#tags.slice(count)
+    second.#timestamps = this.#timestamps.slice(count)
+  }
+
+  get hasListeners(): boolean {
+    return this.#deliveries.length > 0
+  }
+
+  /** @param baseOffset -1: unknown. @param logAppendTimeMs -1: the records keep their own times. */
+  complete(baseOffset: number, logAppendTimeMs: number): void {
+    this.isDone = true
+    const { topic, partition } = this
+    for (let index = 0; index < this.#deliveries.length; index++) {
+      const delivery = this.#deliveries[index]
+      if (delivery === undefined) continue
+      const offset = baseOffset < 0 ? -1 : baseOffset + index
+      const timestamp = logAppendTimeMs >= 0 ? logAppendTimeMs : this.#timestamps[index]!
+      notify(delivery, undefined, { topic, partition, offset, timestamp }, this.#tags[index]!)
+    }
+  }
+
+  fail(error: ClientError): void {
+    this.isDone = true
+    for (let index = 0; index < this.#deliveries.length; index++) {
+      const delivery = this.#deliveries[index]
+      if (delivery !== undefined) notify(delivery, error, undefined, this.#tags[index]!)
+    }
+  }
+}
+
+/** A callback that throws is its author's defect; it comes out as any uncaught exception does, and the other records' callbacks still run. */
+export function notify(delivery: Delivery, error: ClientError | undefined, metadata: RecordMetadata | undefined, tag: number): void {
+  try {
+    delivery(error, metadata, tag)
+  } catch (defect) {
+    queueMicrotask(() => {
+      throw defect
+    })
+  }
+}

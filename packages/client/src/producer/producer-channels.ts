@@ -1,0 +1,7 @@
+import { channel } from 'node:diagnostics_channel'
+
+/** Published to only while somebody listens. */
+export const producerChannels = {
+  /** `{ batches, bytes }` of each Produce request that leaves. */
+  request: channel('tidelog:producer:request'),
+} as const

@@ -1,0 +1,46 @@
+import type { NewHeader } from '@tidelog/protocol'
+import type { ClientError } from '../errors.ts'
+
+export interface HeaderInput {
+  readonly key: string
+  /** Text becomes UTF-8. */
+  readonly value: Uint8Array | string | null
+}
+
+/** In their order, duplicates kept; or an object when names are unique. */
+export type HeadersInput = readonly HeaderInput[] | Readonly<Record<string, Uint8Array | string | null>>
+
+export interface ProducerRecord<K = unknown, V = unknown> {
+  readonly topic: string
+  readonly key?: K | null | undefined
+  /** null: a tombstone. */
+  readonly value?: V | null | undefined
+  readonly headers?: HeadersInput | undefined
+  /** The partitioner decides when absent. */
+  readonly partition?: number | undefined
+  /** Ms since the Unix epoch; now when absent. */
+  readonly timestamp?: number | undefined
+}
+
+/** Where a record went. */
+export interface RecordMetadata {
+  readonly topic: string
+  readonly partition: number
+  /** -1 with acks=0, and when the broker had it already and does not say where. */
+  readonly offset: number
+  /** Ms since the Unix epoch: the record's own, or the broker's where the topic has LogAppendTime. */
+  readonly timestamp: number
+}
+
+/** Called once a record, in order within a partition; must not throw. */
+export type OnDelivery = (error: ClientError | undefined, metadata: RecordMetadata | undefined) => void
+
+const bytesOf = (value: Uint8Array | string | null): Uint8Array | null => (typeof value === 'string' ? Buffer.from(value, 'utf8') : value)
+
+export function headersOf(headers: HeadersInput): readonly NewHeader[] {
+  if (Array.isArray(headers)) return (headers as readonly HeaderInput[]).map(({ key, value }) => ({ key, value: bytesOf(value) }))
+  return Object.entries(headers as Readonly<Record<string, Uint8Array | string | null>>).map(([key, value]) => ({
+    key,
+    value: bytesOf(value),
+  }))
+}

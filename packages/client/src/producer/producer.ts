@@ -1,0 +1,276 @@
+import { libuvOffload, silentLogger, systemClock, systemRandom } from '@tidelog/core'
+import { estimateRecordBytes, type NewRecord, prepareCodec } from '@tidelog/protocol'
+import { Cluster } from '../cluster/cluster.ts'
+import type { PartitionInfo } from '../cluster/metadata-cache.ts'
+import { before, Deadline, until, type WaitOptions } from '../cluster/wait.ts'
+import type { ProducerConfig } from '../config/producer-config.ts'
+import { type ClientError, ClosedError, RecordTooLargeError, SerializationError } from '../errors.ts'
+import type { Metric } from '../metrics.ts'
+import { defaultSerializer, type Serializer, serializerOf } from '../serde/serde.ts'
+import { Accumulator } from './accumulator.ts'
+import type { Partitioner } from './partitioner.ts'
+import type { Delivery } from './producer-batch.ts'
+import { ProducerIdentity } from './producer-identity.ts'
+import { ProducerMetrics } from './producer-metrics.ts'
+import { type ProducerOptions, resolveProducerOptions } from './producer-options.ts'
+import { headersOf, type OnDelivery, type ProducerRecord, type RecordMetadata } from './producer-record.ts'
+import { Sender } from './sender.ts'
+import { TopicRouter } from './topic-router.ts'
+
+const DEFAULT_CLOSE_TIMEOUT_MS = 30_000
+
+/**
+ * Sends records to topics. Everything sent is gathered into batches by partition, whichever way it was sent, and records of a partition
+ * arrive in the order of the calls. Idempotent with acks=all unless told otherwise: a record is appended once, however often it is sent.
+ */
+export class Producer<K = unknown, V = unknown> {
+  readonly #config: ProducerConfig
+  readonly #cluster: Cluster
+  readonly #accumulator: Accumulator
+  readonly #router: TopicRouter<K, V>
+  readonly #sender: Sender
+  readonly #metrics = new ProducerMetrics()
+  readonly #serializeKey: Serializer<K>
+  readonly #serializeValue: Serializer<V>
+  #closing: Promise<void> | undefined
+  /** The first failure of an enqueued record that has no callback, for the next flush(). */
+  #unreported: ClientError | undefined
+  /** Size of the record that found no room last. */
+  #refusedBytes = 0
+
+  /** @throws InvalidOptionError that names the option. */
+  constructor(options: ProducerOptions<K, V>) {
+    const config = resolveProducerOptions(options as ProducerOptions<never, never>)
+    const { clock = systemClock, random = systemRandom, logger = silentLogger } = options
+    this.#config = config
+    this.#serializeKey = options.keySerializer === undefined ? (defaultSerializer as Serializer<K>) : serializerOf(options.keySerializer)
+    this.#serializeValue =
+      options.valueSerializer === undefined ? (defaultSerializer as Serializer<V>) : serializerOf(options.valueSerializer)
+    const cluster = new Cluster({ client: 'producer', config, clock, random, logger, allowAutoTopicCreation: true })
+    this.#cluster = cluster
+    const codec = config['compression.type']
+    this.#accumulator = new Accumulator({
+      batchSizeBytes: config['batch.size'],
+      bufferMemoryBytes: config['buffer.memory'],
+      codec,
+      level:
+        codec === 'gzip' && config['compression.gzip.level'] >= 0
+          ? config['compression.gzip.level']
+          : codec === 'zstd'
+            ? config['compression.zstd.level']
+            : undefined,
+      nowMs: () => clock.monotonic(),
+    })
+    // Loads what the codec needs ahead of the first batch; if that fails, the batch's own attempt says so.
+    prepareCodec(codec).catch(() => {})
+    this.#sender = new Sender({
+      cluster,
+      config,
+      accumulator: this.#accumulator,
+      identity: config.isIdempotent ? new ProducerIdentity(cluster) : undefined,
+      offload: libuvOffload(),
+      metrics: this.#metrics,
+    })
+    const { partitioner } = options
+    this.#router = new TopicRouter<K, V>({
+      cluster,
+      config,
+      accumulator: this.#accumulator,
+      wake: () => this.#sender.wake(),
+      ...(partitioner === undefined ? {} : { partitioner: partitioner as Partitioner<K, V> }),
+    })
+  }
+
+  /**
+   * Sends one record and waits until it is delivered; calls that do not wait for each other share batches all the same.
+   * @throws SerializationError, RecordTooLargeError; TimeoutError of `maxBlockMs` or `deliveryTimeoutMs`; BrokerError; ClosedError.
+   * After an aborted signal the record may still arrive.
+   */
+  async send(record: ProducerRecord<K, V>, { signal }: WaitOptions = {}): Promise<RecordMetadata> {
+    signal?.throwIfAborted()
+    const prepared = this.#prepare(record)
+    const ready = prepared instanceof Promise ? await until(prepared, signal, this.#cluster.closing) : prepared
+    this.#checkOpen()
+    const bytes = this.#sizeOf(ready, record.topic)
+    if (!this.#accumulator.memory.tryReserve(bytes)) await this.#reserve(bytes, signal)
+    const delivered = new Promise<RecordMetadata>((resolve, reject) => {
+      this.#router.route(record, ready, bytes, (error, metadata) => (error === undefined ? resolve(metadata!) : reject(error)), 0)
+    })
+    return until(delivered, signal)
+  }
+
+  /**
+   * Sends records in order and waits until all are delivered: one promise for all of them.
+   * @returns Metadata in the order of `records`.
+   * @throws as send(): the first failure to deliver, after every record has met its fate; at once when a record cannot be sent, and
+   * those before it are on their way then
+   */
+  async sendMany(records: readonly ProducerRecord<K, V>[], { signal }: WaitOptions = {}): Promise<RecordMetadata[]> {
+    signal?.throwIfAborted()
+    const results: RecordMetadata[] = new Array(records.length)
+    let left = records.length
+    let failure: ClientError | undefined
+    if (left === 0) return results
+    let resolve!: () => void
+    const done = new Promise<void>((onResolve) => {
+      resolve = onResolve
+    })
+    const deliver: Delivery = (error, metadata, index) => {
+      if (error === undefined) results[index] = metadata!
+      else failure ??= error
+      if (--left === 0) resolve()
+    }
+    for (let index = 0; index < records.length; index++) {
+      const record = records[index]!
+      const prepared = this.#prepare(record)
+      const ready = prepared instanceof Promise ? await until(prepared, signal, this.#cluster.closing) : prepared
+      this.#checkOpen()
+      const bytes = this.#sizeOf(ready, record.topic)
+      if (!this.#accumulator.memory.tryReserve(bytes)) await this.#reserve(bytes, signal)
+      this.#router.route(record, ready, bytes, deliver, index)
+    }
+    await until(done, signal)
+    if (failure !== undefined) throw failure
+    return results
+  }
+
+  /**
+   * Puts a record among those to send, without a promise.
+   * @param onDelivery Hears what became of it; without one, the next flush() throws the first failure.
+   * @returns false when `bufferMemory` is full: nothing was taken; go on after ready().
+   * @throws SerializationError, also for a serializer that returns a promise; RecordTooLargeError; ClosedError
+   */
+  enqueue(record: ProducerRecord<K, V>, onDelivery?: OnDelivery): boolean {
+    this.#checkOpen()
+    const prepared = this.#prepare(record)
+    if (prepared instanceof Promise) {
+      prepared.catch(() => {})
+      throw new SerializationError('enqueue() needs serializers that return their bytes at once; send() awaits them')
+    }
+    const bytes = this.#sizeOf(prepared, record.topic)
+    if (!this.#accumulator.memory.tryReserve(bytes)) {
+      this.#refusedBytes = bytes
+      return false
+    }
+    this.#router.route(record, prepared, bytes, onDelivery ?? this.#onUnheard, 0)
+    return true
+  }
+
+  /** Resolves when there is room again in `bufferMemory`. @throws the signal's reason, ClosedError */
+  async ready({ signal }: WaitOptions = {}): Promise<void> {
+    this.#checkOpen()
+    signal?.throwIfAborted()
+    await this.#accumulator.memory.whenRoomy(this.#refusedBytes, this.#cluster, signal)
+  }
+
+  /**
+   * Sends everything at once and waits until all that was sent before is delivered or has failed.
+   * @throws The first failure of an enqueued record without callback; TimeoutError after `timeoutMs`; the signal's reason
+   */
+  async flush({ timeoutMs, signal }: WaitOptions & { readonly timeoutMs?: number } = {}): Promise<void> {
+    signal?.throwIfAborted()
+    const flushed = this.#flushed()
+    this.#sender.wake()
+    const { clock } = this.#cluster
+    const bounded = timeoutMs === undefined ? flushed : before(flushed, clock, new Deadline(clock, timeoutMs), 'flush')
+    await until(bounded, signal)
+    const failure = this.#unreported
+    this.#unreported = undefined
+    if (failure !== undefined) throw failure
+  }
+
+  /** The topic's partitions. @throws TimeoutError after `maxBlockMs`, BrokerError */
+  async partitionsFor(topic: string, { signal }: WaitOptions = {}): Promise<readonly PartitionInfo[]> {
+    this.#checkOpen()
+    const deadline = this.#cluster.deadline(this.#config['max.block.ms'])
+    return (await this.#cluster.topic(topic, { deadline, signal })).partitions
+  }
+
+  metrics(): Metric[] {
+    return this.#metrics.snapshot(this.#config['client.id'], this.#cluster, this.#accumulator)
+  }
+
+  /**
+   * Delivers what there is, for up to `timeoutMs` (30 s), fails the rest with a ClosedError and closes the connections. Never hangs; the
+   * second call gives the first one's promise.
+   */
+  close({ timeoutMs = DEFAULT_CLOSE_TIMEOUT_MS }: { readonly timeoutMs?: number } = {}): Promise<void> {
+    this.#closing ??= this.#close(timeoutMs)
+    return this.#closing
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
+  }
+
+  async #close(timeoutMs: number): Promise<void> {
+    const { clock } = this.#cluster
+    if (timeoutMs > 0) {
+      const flushed = this.#flushed()
+      this.#sender.wake()
+      await before(flushed, clock, new Deadline(clock, timeoutMs), 'close').catch(() => {})
+    }
+    this.#sender.stop()
+    const error = new ClosedError('producer')
+    this.#router.failPending(error)
+    this.#accumulator.failAll(error)
+    this.#cluster.close()
+  }
+
+  async #flushed(): Promise<void> {
+    await this.#router.settled()
+    const flushed = this.#accumulator.flushed()
+    this.#sender.wake()
+    await flushed
+  }
+
+  readonly #onUnheard: Delivery = (error) => {
+    if (error !== undefined) this.#unreported ??= error
+  }
+
+  #checkOpen(): void {
+    if (this.#closing !== undefined) throw new ClosedError('producer')
+  }
+
+  #prepare(record: ProducerRecord<K, V>): NewRecord | Promise<NewRecord> {
+    const { topic, key, value, headers } = record
+    const timestamp = record.timestamp ?? this.#cluster.clock.now()
+    try {
+      const keyBytes = key == null ? null : this.#serializeKey(key, { topic, isKey: true })
+      const valueBytes = value == null ? null : this.#serializeValue(value, { topic, isKey: false })
+      if (keyBytes instanceof Promise || valueBytes instanceof Promise) {
+        return Promise.all([keyBytes, valueBytes]).then(
+          ([k, v]) => ({ timestamp, key: k, value: v, ...(headers === undefined ? {} : { headers: headersOf(headers) }) }),
+          (error) => {
+            throw serializationError(topic, error)
+          },
+        )
+      }
+      return headers === undefined
+        ? { timestamp, key: keyBytes, value: valueBytes }
+        : { timestamp, key: keyBytes, value: valueBytes, headers: headersOf(headers) }
+    } catch (error) {
+      throw serializationError(topic, error)
+    }
+  }
+
+  #sizeOf(record: NewRecord, topic: string): number {
+    const bytes = estimateRecordBytes(record)
+    const limit = Math.min(this.#config['max.request.size'], this.#config['buffer.memory'])
+    if (bytes > limit) {
+      const which = limit === this.#config['max.request.size'] ? 'maxRequestSize' : 'bufferMemory'
+      throw new RecordTooLargeError(`a record for ${topic} takes ${bytes} bytes, ${which} is ${limit}`)
+    }
+    return bytes
+  }
+
+  async #reserve(bytes: number, signal: AbortSignal | undefined): Promise<void> {
+    this.#sender.wake()
+    await this.#accumulator.memory.reserve(bytes, this.#cluster, this.#cluster.deadline(this.#config['max.block.ms']), signal)
+  }
+}
+
+const serializationError = (topic: string, cause: unknown): SerializationError =>
+  cause instanceof SerializationError
+    ? cause
+    : new SerializationError(`a record for ${topic} cannot be serialized: ${cause instanceof Error ? cause.message : String(cause)}`, cause)

@@ -1,0 +1,319 @@
+import { type Offload, type Timer, ZERO_UUID } from '@tidelog/core'
+import { isCodecReady, Produce } from '@tidelog/protocol'
+import type { BrokerConnection } from '../cluster/broker-connection.ts'
+import { type Cluster, messageOf } from '../cluster/cluster.ts'
+import { type ProducerConfig, requiredAcks } from '../config/producer-config.ts'
+import { ClientError, TimeoutError } from '../errors.ts'
+import type { Accumulator, PartitionQueue } from './accumulator.ts'
+import type { ProducerBatch } from './producer-batch.ts'
+import { producerChannels } from './producer-channels.ts'
+import type { ProducerIdentity } from './producer-identity.ts'
+import type { ProducerMetrics } from './producer-metrics.ts'
+import { SendOutcomes } from './send-outcomes.ts'
+
+export interface SenderOptions {
+  readonly cluster: Cluster
+  readonly config: ProducerConfig
+  readonly accumulator: Accumulator
+  /** undefined: not idempotent. */
+  readonly identity: ProducerIdentity | undefined
+  readonly offload: Offload
+  readonly metrics: ProducerMetrics
+}
+
+/** What the sender knows of a broker. */
+interface NodeState {
+  inFlight: number
+  isConnecting: boolean
+}
+
+/** Up to this size compressing on the loop costs less than handing it to another thread. */
+const compressHereBytes = { none: Number.POSITIVE_INFINITY, snappy: 65_536, lz4: 65_536, zstd: 4096, gzip: 2048 } as const
+
+const NEVER = Number.POSITIVE_INFINITY
+
+/**
+ * Takes batches from the accumulator to the partitions' leaders. A batch leaves when it is full, when nothing of its partition is under way,
+ * or when it has lingered; batches for one broker share a request. One pass runs per turn of the event loop, when something has changed.
+ */
+export class Sender {
+  readonly #options: SenderOptions
+  readonly #outcomes: SendOutcomes
+  readonly #nodes = new Map<number, NodeState>()
+  readonly #maxInFlight: number
+  /** One batch of a partition at a time, where nothing else keeps the order when one is sent again. */
+  readonly #oneAtATime: boolean
+  #isScheduled = false
+  #isStopped = false
+  #timer: Timer | undefined
+  #timerDueMs = NEVER
+
+  constructor(options: SenderOptions) {
+    this.#options = options
+    this.#maxInFlight = options.config['max.in.flight.requests.per.connection']
+    this.#oneAtATime = this.#maxInFlight === 1
+    this.#outcomes = new SendOutcomes({ ...options, wake: () => this.wake() })
+    options.cluster.onMetadata(() => this.wake())
+  }
+
+  /** Has a pass run in this turn of the loop, after the callbacks that are due: what they append goes along. */
+  wake(): void {
+    if (this.#isScheduled || this.#isStopped) return
+    this.#isScheduled = true
+    setImmediate(() => {
+      this.#isScheduled = false
+      if (!this.#isStopped) this.#pass()
+    })
+  }
+
+  stop(): void {
+    this.#isStopped = true
+    this.#timer?.cancel()
+  }
+
+  #pass(): void {
+    const { cluster, accumulator, identity, config } = this.#options
+    const nowMs = cluster.clock.monotonic()
+    const expiredMs = nowMs - config['delivery.timeout.ms']
+    let nextDueMs = NEVER
+    const byLeader = new Map<number, PartitionQueue[]>()
+    for (const queue of accumulator.active) {
+      this.#expire(queue, expiredMs)
+      const head = queue.waiting[0]
+      if (head === undefined) {
+        accumulator.active.delete(queue)
+        continue
+      }
+      nextDueMs = Math.min(nextDueMs, head.createdMs + config['delivery.timeout.ms'])
+      const dueMs = this.#dueMs(queue, head, nowMs)
+      if (dueMs > nowMs) {
+        nextDueMs = Math.min(nextDueMs, dueMs)
+        continue
+      }
+      const leaderId = cluster.metadata.partition(queue.topic, queue.partition)?.leaderId ?? -1
+      if (leaderId < 0) {
+        cluster.addInterest(queue.topic)
+        cluster.requestRefresh()
+        continue
+      }
+      const queues = byLeader.get(leaderId)
+      if (queues === undefined) byLeader.set(leaderId, [queue])
+      else queues.push(queue)
+    }
+    if (byLeader.size > 0 && identity !== undefined && identity.current === undefined) {
+      identity.get((error) => {
+        if (error !== undefined) accumulator.failWaiting(error)
+        this.wake()
+      })
+      byLeader.clear()
+    }
+    for (const [leaderId, queues] of byLeader) this.#sendTo(leaderId, queues, nowMs)
+    this.#arm(nextDueMs, nowMs)
+  }
+
+  /** Monotonic time from which the queue's first batch may leave; NEVER: when something else has happened. */
+  #dueMs(queue: PartitionQueue, head: ProducerBatch, nowMs: number): number {
+    const { accumulator, identity, config } = this.#options
+    const isAlone = queue.inFlight.length === 0
+    if (queue.renumber !== undefined && !isAlone) return NEVER
+    if (head.isBuilding) return NEVER
+    if (head.isRetry) return (identity !== undefined || this.#oneAtATime) && !isAlone ? NEVER : head.notBeforeMs
+    if (isAlone) return nowMs
+    if (this.#oneAtATime) return NEVER
+    if (head.isSealed || accumulator.isFlushing || accumulator.memory.waiting > 0) return nowMs
+    return head.createdMs + config['linger.ms']
+  }
+
+  /** What has waited for too long fails, unless it is under way; the oldest stand first. */
+  #expire(queue: PartitionQueue, expiredMs: number): void {
+    const { accumulator, config } = this.#options
+    for (let head = queue.waiting[0]; head !== undefined && head.createdMs <= expiredMs; head = queue.waiting[0]) {
+      if (head.isBuilding) return
+      queue.waiting.shift()
+      const where = `${head.topic}-${head.partition}`
+      const why = head.lastError === undefined ? '' : `: ${head.lastError.message}`
+      this.#outcomes.giveUp(
+        queue,
+        head,
+        new TimeoutError(
+          `${head.recordsCount} records for ${where} were not delivered within ${config['delivery.timeout.ms']} ms${why}`,
+          head.lastError,
+        ),
+      )
+      accumulator.active.add(queue)
+    }
+  }
+
+  #sendTo(leaderId: number, queues: readonly PartitionQueue[], nowMs: number): void {
+    const { cluster } = this.#options
+    const node = this.#nodeOf(leaderId)
+    const connection = cluster.openConnectionTo(leaderId)
+    if (connection === undefined) {
+      this.#connect(leaderId, node)
+      return
+    }
+    while (node.inFlight < this.#maxInFlight) {
+      const batches = this.#collect(queues, nowMs)
+      if (batches.length === 0) return
+      this.#send(connection, node, batches)
+    }
+  }
+
+  #connect(leaderId: number, node: NodeState): void {
+    if (node.isConnecting) return
+    const { cluster } = this.#options
+    node.isConnecting = true
+    cluster.connectionTo(leaderId).then(
+      () => {
+        node.isConnecting = false
+        this.wake()
+      },
+      async (error) => {
+        if (cluster.closed) return
+        cluster.logger.debug('cannot reach a leader', { leaderId, reason: messageOf(error) })
+        await cluster.sleep(cluster.config['retry.backoff.ms']).catch(() => {})
+        node.isConnecting = false
+        this.wake()
+      },
+    )
+  }
+
+  /** At most one batch of each queue, and no more bytes than a request may have. */
+  #collect(queues: readonly PartitionQueue[], nowMs: number): ProducerBatch[] {
+    const { accumulator, config } = this.#options
+    const batches: ProducerBatch[] = []
+    let bytes = 0
+    for (const queue of queues) {
+      const head = queue.waiting[0]
+      if (head === undefined || this.#dueMs(queue, head, nowMs) > nowMs) continue
+      if (!this.#prepare(queue, head)) continue
+      const size = head.bytes!.length
+      if (batches.length > 0 && bytes + size > config['max.request.size']) continue
+      bytes += size
+      queue.waiting.shift()
+      queue.inFlight.push(head)
+      batches.push(head)
+      // Behind the others: who has much does not keep those from leaving who have little.
+      accumulator.active.delete(queue)
+      if (queue.waiting.length > 0) accumulator.active.add(queue)
+    }
+    return batches
+  }
+
+  /** Gives the batch its number and its bytes. False: they are being made. */
+  #prepare(queue: PartitionQueue, batch: ProducerBatch): boolean {
+    const { identity, accumulator, offload } = this.#options
+    batch.isSealed = true
+    const current = identity?.current
+    if (current !== undefined) {
+      if (queue.renumber !== undefined) queue.renumberWaiting(current)
+      if (batch.baseSequence < 0) {
+        // Compressing may take a while, and a number is taken in the order of leaving.
+        if (batch.bytes === undefined && !this.#buildsHere(batch)) return this.#buildAside(batch, offload)
+        queue.assignSequence(batch, current)
+        if (batch.bytes !== undefined) batch.stamp()
+      }
+    }
+    if (batch.bytes === undefined) {
+      if (!this.#buildsHere(batch)) return this.#buildAside(batch, offload)
+      batch.build()
+      queue.lastBatchBytes = batch.uncompressedBytes
+      accumulator.observe(batch)
+    }
+    return true
+  }
+
+  #buildsHere({ codec, uncompressedBytes }: ProducerBatch): boolean {
+    return uncompressedBytes <= compressHereBytes[codec] && isCodecReady(codec)
+  }
+
+  #buildAside(batch: ProducerBatch, offload: Offload): false {
+    batch.isBuilding = true
+    batch.builder.buildAside(offload).then(
+      (bytes) => {
+        batch.isBuilding = false
+        batch.bytes = bytes
+        batch.stamp()
+        this.#options.accumulator.observe(batch)
+        this.wake()
+      },
+      (error) => {
+        batch.isBuilding = false
+        const { accumulator } = this.#options
+        const queue = accumulator.queueOf(batch.topic, batch.partition)
+        const index = queue.waiting.indexOf(batch)
+        if (index >= 0) queue.waiting.splice(index, 1)
+        accumulator.fail(batch, new ClientError('COMPRESSION_FAILED', messageOf(error), { cause: error }))
+        this.wake()
+      },
+    )
+    return false
+  }
+
+  #send(connection: BrokerConnection, node: NodeState, batches: readonly ProducerBatch[]): void {
+    const { cluster, config, metrics } = this.#options
+    const acks = requiredAcks(config.acks)
+    const sentMs = cluster.clock.monotonic()
+    node.inFlight++
+    metrics.sent(batches)
+    for (const batch of batches) batch.attempts++
+    const build = (version: number) => requestOf(batches, version, acks, config['request.timeout.ms'], cluster)
+    const answer = acks === 0 ? connection.sendNoResponse(Produce, build) : connection.send(Produce, build)
+    if (producerChannels.request.hasSubscribers) {
+      producerChannels.request.publish({ batches: batches.length, bytes: batches.reduce((sum, { bytes }) => sum + bytes!.length, 0) })
+    }
+    answer.then(
+      (response) => {
+        node.inFlight--
+        metrics.answered(cluster.clock.monotonic() - sentMs)
+        this.#outcomes.answered(batches, response ?? undefined)
+        this.wake()
+      },
+      (error: ClientError) => {
+        node.inFlight--
+        this.#outcomes.unanswered(batches, error)
+        this.wake()
+      },
+    )
+  }
+
+  #nodeOf(nodeId: number): NodeState {
+    let node = this.#nodes.get(nodeId)
+    if (node === undefined) {
+      node = { inFlight: 0, isConnecting: false }
+      this.#nodes.set(nodeId, node)
+    }
+    return node
+  }
+
+  #arm(dueMs: number, nowMs: number): void {
+    if (dueMs === NEVER || (this.#timer !== undefined && this.#timerDueMs <= dueMs)) return
+    this.#timer?.cancel()
+    this.#timerDueMs = dueMs
+    this.#timer = this.#options.cluster.clock.setTimer(Math.max(0, dueMs - nowMs), () => {
+      this.#timer = undefined
+      this.wake()
+    })
+  }
+}
+
+const OLDEST_BY_TOPIC_ID = 13
+
+function requestOf(batches: readonly ProducerBatch[], version: number, acks: number, timeoutMs: number, cluster: Cluster) {
+  const byTopic = new Map<string, { index: number; records: Buffer }[]>()
+  for (const { topic, partition, bytes } of batches) {
+    const entry = { index: partition, records: bytes! }
+    const entries = byTopic.get(topic)
+    if (entries === undefined) byTopic.set(topic, [entry])
+    else entries.push(entry)
+  }
+  return {
+    acks,
+    timeoutMs,
+    topicData: [...byTopic].map(([name, partitionData]) =>
+      version >= OLDEST_BY_TOPIC_ID
+        ? { topicId: cluster.metadata.topic(name)?.topicId ?? ZERO_UUID, partitionData }
+        : { name, partitionData },
+    ),
+  }
+}
