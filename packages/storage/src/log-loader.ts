@@ -1,0 +1,298 @@
+import { join } from 'node:path'
+import type { Clock, Logger, Offload, Random } from '@tidelog/core'
+import { batchAt, KafkaError } from '@tidelog/protocol'
+import { markerOf } from './append-validation.ts'
+import { scanBatches } from './batch-scan.ts'
+import { INDEX_SUFFIX, LOG_SUFFIX, parseSegmentFile, partitionFolder, TIME_INDEX_SUFFIX, TRANSACTION_INDEX_SUFFIX } from './file-names.ts'
+import { LeaderEpochs } from './leader-epochs.ts'
+import { finishInterruptedChanges } from './log-cleanup.ts'
+import type { LogConfig } from './log-config.ts'
+import { type LogState, newRollJitter } from './log-state.ts'
+import { ProducerSnapshots } from './producer-snapshots.ts'
+import { type ProducerBatch, ProducerState } from './producer-state.ts'
+import { Segment, type SegmentContext } from './segment.ts'
+import { SegmentList } from './segment-list.ts'
+import { rebuildIndexes, recoverSegment } from './segment-recovery.ts'
+import { lastOffsetOf, leaderEpochOf } from './stored-batch.ts'
+import { LogTail, type TailCache } from './tail-cache.ts'
+import type { AbortedTransaction } from './transaction-index.ts'
+
+const SCAN_CHUNK_BYTES = 1024 * 1024
+
+export interface LoadOptions {
+  readonly context: SegmentContext
+  readonly topic: string
+  readonly partition: number
+  readonly config: LogConfig
+  readonly clock: Clock
+  readonly random: Random
+  readonly offload: Offload
+  readonly logger: Logger
+  readonly tailCache: TailCache
+  readonly producerIdExpirationMs: number
+  /** Everything before it was flushed. */
+  readonly recoveryPoint: number
+  readonly logStartOffset: number
+  /** The directory was closed in order: what is on disk is whole. */
+  readonly cleanShutdown: boolean
+  readonly onStorageError: (error: unknown) => void
+}
+
+/**
+ * Opens a partition's folder: finds the segments, checks those that may be torn, and works out where the log begins and ends, its leader epochs
+ * and its producers. A folder without segments gets its first one.
+ */
+export async function loadLog(options: LoadOptions): Promise<LogState> {
+  const { context, topic, partition, config, clock, random, logger } = options
+  const { fs, dir } = context
+  await fs.makeDirectory(dir)
+  const names = await finishInterruptedChanges(
+    context,
+    (await fs.list(dir)).map(({ name }) => name),
+  )
+  const state: LogState = {
+    topic,
+    partition,
+    name: partitionFolder(topic, partition),
+    context,
+    clock,
+    random,
+    offload: options.offload,
+    logger,
+    segments: new SegmentList(),
+    producers: new ProducerState(partitionFolder(topic, partition)),
+    snapshots: new ProducerSnapshots(fs, dir, logger, names),
+    epochs: new LeaderEpochs(fs, dir),
+    tail: new LogTail(options.tailCache),
+    producerIdExpirationMs: options.producerIdExpirationMs,
+    config,
+    logStartOffset: options.logStartOffset,
+    logEndOffset: 0,
+    highWatermark: 0,
+    recoveryPoint: options.recoveryPoint,
+    activeSinceMs: clock.now(),
+    rollJitterMs: newRollJitter(random, config),
+    lastFlushMs: clock.now(),
+    failure: undefined,
+    onStorageError: options.onStorageError,
+  }
+  const isNew = await openSegments(state, names)
+  if (!isNew) await (options.cleanShutdown ? checkActive(state) : recover(state, options.recoveryPoint))
+  await settleLogStart(state)
+  await restoreEpochsAndProducers(state, isNew)
+  state.recoveryPoint = options.cleanShutdown ? state.logEndOffset : Math.min(state.recoveryPoint, state.logEndOffset)
+  state.highWatermark = state.logStartOffset
+  return state
+}
+
+/** Finds the segments. Returns true when there was none and the first was made. */
+async function openSegments(state: LogState, names: readonly string[]): Promise<boolean> {
+  const { context, segments, config, clock, logger } = state
+  const { fs } = context
+  const present = new Set(names)
+  const offsets = names
+    .map((name) => parseSegmentFile(name, LOG_SUFFIX))
+    .filter((offset) => offset !== undefined)
+    .sort((first, second) => first - second)
+  for (const baseOffset of offsets) {
+    const stat = await fs.stat(new Segment(context, baseOffset, 0, 0).file.path)
+    const segment = new Segment(context, baseOffset, stat?.sizeBytes ?? 0, stat?.modifiedMs ?? 0)
+    if (hasFile(present, segment, TRANSACTION_INDEX_SUFFIX)) {
+      const problem = await segment.transactionIndex.load()
+      if (problem !== undefined) logger.warn('A transaction index is damaged', { path: segment.transactionIndex.path, reason: problem })
+    }
+    segments.add(segment)
+  }
+  if (offsets.length > 0) return false
+  segments.add(await Segment.create(context, state.logStartOffset, config['segment.index.bytes'], clock.now()))
+  state.logEndOffset = state.logStartOffset
+  return true
+}
+
+function hasFile(present: ReadonlySet<string>, segment: Segment, suffix: string): boolean {
+  return present.has(segment.pathOf(suffix).slice(segment.context.dir.length + 1))
+}
+
+/** After a clean stop: the active segment's indexes must be right and its last batch whole, else it is recovered all the same. */
+async function checkActive(state: LogState): Promise<void> {
+  const { segments, config, logger, context } = state
+  for (const segment of segments.all) await checkIndexSizes(segment)
+  const { active } = segments
+  await active.load()
+  let nextOffset = active.baseOffset
+  try {
+    const last = active.offsetIndex.lookup(Number.MAX_SAFE_INTEGER)
+    await active.scanHeaders(last.position, (buffer, at) => {
+      nextOffset = lastOffsetOf(buffer, at) + 1
+      return true
+    })
+  } catch (error) {
+    if (!(error instanceof KafkaError)) throw error
+    logger.warn('The end of a log is damaged though its broker stopped cleanly', { path: active.file.path, reason: error.message })
+    const fileBytes = (await context.fs.stat(active.file.path))?.sizeBytes ?? 0
+    const recovered = await recoverSegment(active, fileBytes, config['index.interval.bytes'])
+    reportCut(state, active, recovered.cutBytes, recovered.problem)
+    nextOffset = recovered.nextOffset
+  }
+  state.logEndOffset = nextOffset
+}
+
+/** Index files that are missing or cannot be right by their size are made anew at once; what they hold is checked when it is first used. */
+async function checkIndexSizes(segment: Segment): Promise<void> {
+  const { fs, logger } = segment.context
+  for (const [suffix, entryBytes] of [
+    [INDEX_SUFFIX, 8],
+    [TIME_INDEX_SUFFIX, 12],
+  ] as const) {
+    const path = segment.pathOf(suffix)
+    const sizeBytes = (await fs.stat(path))?.sizeBytes
+    if (sizeBytes !== undefined && sizeBytes % entryBytes === 0 && sizeBytes <= segment.sizeBytes + entryBytes) continue
+    const reason = sizeBytes === undefined ? 'it is missing' : `it has ${sizeBytes} bytes for a log of ${segment.sizeBytes}`
+    logger.warn('Rebuilding the indexes of a segment', { path, reason })
+    await rebuildIndexes(segment)
+    return
+  }
+}
+
+/** After an unclean stop: every segment that may hold unflushed batches is checked; the log ends before the first bad one. */
+async function recover(state: LogState, recoveryPoint: number): Promise<void> {
+  const { segments, config, context, logger } = state
+  const first = Math.max(0, segments.indexOf(recoveryPoint))
+  for (const segment of segments.all.slice(0, first)) await checkIndexSizes(segment)
+  let nextOffset = 0
+  for (let index = first; index < segments.all.length; index++) {
+    const segment = segments.all[index]!
+    const recovered = await recoverSegment(segment, segment.sizeBytes, config['index.interval.bytes'])
+    nextOffset = recovered.nextOffset
+    if (recovered.cutBytes === 0) continue
+    reportCut(state, segment, recovered.cutBytes, recovered.problem)
+    const dropped = segments.removeFrom(index + 1)
+    for (const later of dropped) {
+      logger.error('Dropping a segment that lies behind a damaged one', { path: later.file.path, sizeBytes: later.sizeBytes })
+      await later.markDeleted()
+      await later.removeDeleted()
+    }
+  }
+  await context.pool.use(segments.active.file, (fd) => context.fs.sync(fd))
+  state.logEndOffset = nextOffset
+}
+
+function reportCut(state: LogState, segment: Segment, cutBytes: number, reason: string | undefined): void {
+  state.logger.warn('Cut the damaged end off a log', {
+    partition: state.name,
+    path: segment.file.path,
+    cutBytes,
+    endsAt: segment.sizeBytes,
+    reason,
+  })
+}
+
+/** The log begins at its first segment or later, and never ends before it begins: offsets that were given out and deleted are not given out again. */
+async function settleLogStart(state: LogState): Promise<void> {
+  const { segments, config, context, clock, logger } = state
+  state.logStartOffset = Math.max(state.logStartOffset, segments.first.baseOffset)
+  if (state.logEndOffset >= state.logStartOffset) return
+  logger.warn('The log ends before its start offset and goes on from there', {
+    partition: state.name,
+    logEndOffset: state.logEndOffset,
+    logStartOffset: state.logStartOffset,
+  })
+  await segments.active.seal()
+  segments.add(await Segment.create(context, state.logStartOffset, config['segment.index.bytes'], clock.now()))
+  state.logEndOffset = state.logStartOffset
+}
+
+/** Leader epochs from their file, or from the batches when it is no use; producers from the newest snapshot and the batches behind it. */
+async function restoreEpochsAndProducers(state: LogState, isNew: boolean): Promise<void> {
+  const { epochs, snapshots, logger, logEndOffset, logStartOffset } = state
+  if (isNew) return
+  const epochProblem = await epochs.load()
+  if (epochProblem !== undefined) {
+    logger.warn('Rebuilding leader-epoch-checkpoint from the batches', { partition: state.name, reason: epochProblem })
+    epochs.clear()
+  }
+  await snapshots.removeAfter(logEndOffset)
+  await restoreProducers(state)
+  epochs.truncateFromEnd(logEndOffset + 1)
+  if (epochProblem !== undefined) epochs.truncateFromStart(logStartOffset)
+  await epochs.save()
+}
+
+/** Producers as they are at the log's end, and leader epochs that only the batches know. */
+export async function restoreProducers(state: LogState): Promise<void> {
+  const { producers, snapshots, clock, producerIdExpirationMs, logEndOffset, logStartOffset } = state
+  producers.clear()
+  const snapshot = await snapshots.newest(logEndOffset)
+  if (snapshot !== undefined) producers.restore(snapshot.entries, clock.now(), producerIdExpirationMs)
+  await replay(state, Math.max(snapshot?.offset ?? 0, logStartOffset))
+  producers.removeExpired(clock.now(), producerIdExpirationMs)
+}
+
+/** Reads the batches that checkpoint and snapshot do not cover. */
+async function replay(state: LogState, producersFrom: number): Promise<void> {
+  const { segments, epochs, producers, logEndOffset, context } = state
+  // An epoch may have begun right before the stop, and the file be older; one that knows the epoch of the last batch knows them all.
+  const isEpochCurrent = epochs.latest !== undefined && (await lastBatchEpoch(state)) <= epochs.latest.epoch
+  const epochsFrom = epochs.latest?.startOffset ?? 0
+  const from = Math.min(isEpochCurrent ? logEndOffset : epochsFrom, producersFrom)
+  if (from >= logEndOffset) return
+  for (const segment of segments.all.slice(Math.max(0, segments.indexOf(from)))) {
+    const place = await segment.findBatch(Math.max(from, segment.baseOffset))
+    if (place === undefined) continue
+    const aborted: AbortedTransaction[] = []
+    const { end, problem } = await context.pool.use(segment.file, (fd) =>
+      scanBatches(
+        context.fs,
+        fd,
+        { from: place.position, to: segment.sizeBytes, chunkBytes: SCAN_CHUNK_BYTES, need: 'whole' },
+        (buffer, at, _position, sizeBytes) => {
+          const epoch = leaderEpochOf(buffer, at)
+          const batch = batchAt(buffer, at, at + sizeBytes)!
+          if (epoch > (epochs.latest?.epoch ?? -1)) epochs.assign(epoch, batch.baseOffset)
+          if (batch.magic !== 2 || !batch.hasProducerId || batch.lastOffset < producersFrom) return true
+          const producerBatch: ProducerBatch = {
+            producerId: batch.producerId,
+            producerEpoch: batch.producerEpoch,
+            baseSequence: batch.baseSequence,
+            firstOffset: batch.baseOffset,
+            lastOffset: batch.lastOffset,
+            maxTimestamp: batch.maxTimestamp,
+            isTransactional: batch.isTransactional,
+            isControl: batch.isControl,
+            marker: markerOf(batch),
+          }
+          for (const completed of producers.append([producerBatch], 'replication')) {
+            if (!completed.isAborted) continue
+            const { producerId, firstOffset, lastOffset } = completed
+            aborted.push({ producerId, firstOffset, lastOffset, lastStableOffset: producers.lastStableOffsetAfter(completed) })
+          }
+          return true
+        },
+      ),
+    )
+    if (problem !== undefined) {
+      throw new KafkaError('CORRUPT_MESSAGE', `${segment.file.path} cannot be read at ${end}: ${problem}`)
+    }
+    const known = segment.transactionIndex.entries.filter(({ lastOffset }) => lastOffset < producersFrom)
+    await segment.transactionIndex.replace([...known, ...aborted])
+  }
+}
+
+async function lastBatchEpoch({ segments }: LogState): Promise<number> {
+  for (const segment of [...segments.all].reverse()) {
+    if (segment.sizeBytes === 0) continue
+    await segment.load()
+    let epoch = -1
+    await segment.scanHeaders(segment.offsetIndex.lookup(Number.MAX_SAFE_INTEGER).position, (buffer, at) => {
+      epoch = leaderEpochOf(buffer, at)
+      return true
+    })
+    return epoch
+  }
+  return -1
+}
+
+/** Where a partition's folder lies. */
+export function partitionDir(logDir: string, topic: string, partition: number): string {
+  return join(logDir, partitionFolder(topic, partition))
+}

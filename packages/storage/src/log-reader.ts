@@ -1,0 +1,112 @@
+import { batchAt, KafkaError, readRecords, uncompressBatch } from '@tidelog/protocol'
+import { maxOutputBytes } from './append-validation.ts'
+import type { LogState } from './log-state.ts'
+import type { BatchPlace, Segment } from './segment.ts'
+import { leaderEpochOf } from './stored-batch.ts'
+
+export interface ReadOptions {
+  readonly startOffset: number
+  readonly maxBytes: number
+  /** Exclusive limit: high watermark, last stable offset or log end offset. No batch that reaches to it is returned. */
+  readonly endOffset: number
+  /** Return the first batch even if it is longer than `maxBytes`. */
+  readonly atLeastOneBatch: boolean
+}
+
+export interface ReadResult {
+  /** Whole batches, the first of which holds `startOffset` or begins behind it; a view that does not change. */
+  readonly records: Buffer
+  readonly logStartOffset: number
+}
+
+export interface TimestampAndOffset {
+  readonly offset: number
+  readonly timestamp: number
+  /** -1 when it is not known. */
+  readonly leaderEpoch: number
+}
+
+const nothing = Buffer.alloc(0)
+
+/** @throws KafkaError OFFSET_OUT_OF_RANGE when `startOffset` is not an offset of the log or its end. */
+export async function readLog(state: LogState, { startOffset, maxBytes, endOffset, atLeastOneBatch }: ReadOptions): Promise<ReadResult> {
+  const { logStartOffset, logEndOffset, segments, tail } = state
+  if (!(startOffset >= logStartOffset && startOffset <= logEndOffset)) {
+    throw new KafkaError(
+      'OFFSET_OUT_OF_RANGE',
+      `Received request for offset ${startOffset} for partition ${state.name}, but we only have log segments from offset ${logStartOffset} to ${logEndOffset}.`,
+    )
+  }
+  const limit = Math.min(endOffset, logEndOffset)
+  if (startOffset >= limit) return { records: nothing, logStartOffset }
+  const recent = tail.read(startOffset, maxBytes, limit, atLeastOneBatch)
+  if (recent !== undefined) return { records: recent, logStartOffset }
+  // A compacted segment may end before the next begins: then the next one holds what is asked for.
+  for (const segment of segments.all.slice(Math.max(0, segments.indexOf(startOffset)))) {
+    const records = await segment.read(startOffset, maxBytes, limit, atLeastOneBatch)
+    if (records !== undefined) return { records, logStartOffset }
+    if (await holdsAtOrAfter(segment, startOffset)) break
+  }
+  return { records: nothing, logStartOffset }
+}
+
+/** The segment has a batch for the reader, which did not fit: the reader must not be led past it. */
+async function holdsAtOrAfter(segment: Segment, offset: number): Promise<boolean> {
+  return (await segment.findBatch(offset)) !== undefined
+}
+
+/** The first record at or behind the log's start whose timestamp is not before `timestamp`. */
+export async function findByTimestamp(state: LogState, timestamp: number): Promise<TimestampAndOffset | undefined> {
+  const { segments, logStartOffset } = state
+  for (const segment of [...segments.all]) {
+    await segment.load()
+    if (segment.sizeBytes === 0 || segment.maxTimestamp.timestamp < timestamp) continue
+    const { offset } = await segment.lookupTimestamp(timestamp)
+    let place = await segment.findBatch(Math.max(offset, logStartOffset))
+    while (place !== undefined) {
+      if (place.maxTimestamp >= timestamp) {
+        const record = await firstRecord(
+          state,
+          segment,
+          place,
+          (candidate) => candidate.timestamp >= timestamp && candidate.offset >= logStartOffset,
+        )
+        if (record !== undefined) return record
+      }
+      place = await segment.findTimestamp(place, timestamp)
+    }
+  }
+  return undefined
+}
+
+/** The first record that has the largest timestamp of the log; undefined when no record has a timestamp. */
+export async function findMaxTimestamp(state: LogState): Promise<TimestampAndOffset | undefined> {
+  const { segments, logStartOffset } = state
+  let best: Segment | undefined
+  for (const segment of [...segments.all]) {
+    await segment.load()
+    const { timestamp, offset } = segment.maxTimestamp
+    if (timestamp >= 0 && offset >= logStartOffset && timestamp > (best?.maxTimestamp.timestamp ?? -1)) best = segment
+  }
+  if (best === undefined) return undefined
+  const { timestamp, offset } = best.maxTimestamp
+  const place = await best.findBatch(offset)
+  return place && (await firstRecord(state, best, place, (candidate) => candidate.timestamp === timestamp))
+}
+
+async function firstRecord(
+  state: LogState,
+  segment: Segment,
+  place: BatchPlace,
+  isWanted: (record: { timestamp: number; offset: number }) => boolean,
+): Promise<TimestampAndOffset | undefined> {
+  const bytes = await segment.readBatch(place)
+  const batch = batchAt(bytes, 0, bytes.length)
+  if (batch === undefined) throw new KafkaError('CORRUPT_MESSAGE', `${segment.file.path} has no whole batch at ${place.position}`)
+  const limit = { maxOutputBytes: maxOutputBytes(state.config) }
+  const uncompressed = await uncompressBatch(batch, limit, state.offload)
+  for (const record of readRecords(batch, { ...limit, uncompressed })) {
+    if (isWanted(record)) return { offset: record.offset, timestamp: record.timestamp, leaderEpoch: leaderEpochOf(bytes, 0) }
+  }
+  return undefined
+}

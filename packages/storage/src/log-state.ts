@@ -1,0 +1,65 @@
+import type { Clock, Logger, Offload, Random } from '@tidelog/core'
+import { KafkaError } from '@tidelog/protocol'
+import type { TopicPartition } from './file-names.ts'
+import type { LeaderEpochs } from './leader-epochs.ts'
+import type { LogConfig } from './log-config.ts'
+import type { ProducerSnapshots } from './producer-snapshots.ts'
+import type { ProducerState } from './producer-state.ts'
+import type { SegmentContext } from './segment.ts'
+import type { SegmentList } from './segment-list.ts'
+import type { LogTail } from './tail-cache.ts'
+
+/** What the parts of a log share: loader, writer, reader, retention. Only `Log` hands it to them. */
+export interface LogState extends TopicPartition {
+  /** TOPIC-PARTITION, for messages. */
+  readonly name: string
+  readonly context: SegmentContext
+  readonly clock: Clock
+  readonly random: Random
+  readonly offload: Offload
+  readonly logger: Logger
+  readonly segments: SegmentList
+  readonly producers: ProducerState
+  readonly snapshots: ProducerSnapshots
+  readonly epochs: LeaderEpochs
+  readonly tail: LogTail
+  readonly producerIdExpirationMs: number
+  config: LogConfig
+  /** First offset that is readable. */
+  logStartOffset: number
+  /** Behind the last record that is written. */
+  logEndOffset: number
+  highWatermark: number
+  /** Everything before it outlives a power cut. */
+  recoveryPoint: number
+  /** When the active segment was opened or made, wall-clock ms. */
+  activeSinceMs: number
+  /** How much earlier than segment.ms the active segment rolls, so that partitions made together do not roll together. */
+  rollJitterMs: number
+  lastFlushMs: number
+  /** Set once the disk has failed: nothing is written any more. */
+  failure: KafkaError | undefined
+  readonly onStorageError: (error: unknown) => void
+}
+
+/** Notes that the disk failed; from now on the log refuses to write. Returns what to answer with. */
+export function failLog(state: LogState, error: unknown): KafkaError {
+  if (error instanceof KafkaError && error.errorName !== 'KAFKA_STORAGE_ERROR') return error
+  if (state.failure === undefined) {
+    state.failure = new KafkaError(
+      'KAFKA_STORAGE_ERROR',
+      `${state.name}: the log directory failed: ${error instanceof Error ? error.message : error}`,
+      {
+        cause: error,
+      },
+    )
+    state.logger.error('Writing to a log failed; it goes offline', { partition: state.name, error })
+    state.onStorageError(error)
+  }
+  return state.failure
+}
+
+export function newRollJitter(random: Random, config: LogConfig): number {
+  const limit = Math.min(config['segment.jitter.ms'], config['segment.ms'])
+  return limit > 0 ? random.int(Math.min(limit, 2 ** 48)) : 0
+}

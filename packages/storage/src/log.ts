@@ -1,0 +1,496 @@
+import { dirname } from 'node:path'
+import { type Clock, type Logger, libuvOffload, type Offload, type Random, type Timer } from '@tidelog/core'
+import { KafkaError } from '@tidelog/protocol'
+import { FilePool } from './file-pool.ts'
+import { type FileSystem, nodeFileSystem } from './file-system.ts'
+import { IndexMemory } from './index-memory.ts'
+import type { EpochEndOffset, EpochEntry } from './leader-epochs.ts'
+import type { LogConfig } from './log-config.ts'
+import { loadLog } from './log-loader.ts'
+import { findByTimestamp, findMaxTimestamp, type ReadOptions, type ReadResult, readLog, type TimestampAndOffset } from './log-reader.ts'
+import { dueSegments } from './log-retention.ts'
+import { failLog, type LogState, newRollJitter } from './log-state.ts'
+import { truncateFully, truncateLog } from './log-truncation.ts'
+import { type AppendOptions, type AppendResult, LogWriter } from './log-writer.ts'
+import type { ActiveProducer } from './producer-state.ts'
+import { Segment } from './segment.ts'
+import { TailCache } from './tail-cache.ts'
+
+/** What the logs of a broker share. */
+export interface LogResources {
+  readonly clock: Clock
+  readonly random: Random
+  readonly logger: Logger
+  readonly fs?: FileSystem
+  readonly offload?: Offload
+  readonly pool?: FilePool
+  readonly indexMemory?: IndexMemory
+  readonly tailCache?: TailCache
+}
+
+export interface LogOptions extends LogResources {
+  /** The partition's own folder; made when it is missing. */
+  readonly dir: string
+  readonly topic: string
+  readonly partition: number
+  /** Undefined when nobody knows it: a folder of a Kafka before 2.8. */
+  readonly topicId?: string | undefined
+  readonly config: LogConfig
+  /** From recovery-point-offset-checkpoint; 0 checks everything after an unclean stop. */
+  readonly recoveryPoint?: number
+  /** From log-start-offset-checkpoint; 0 when DeleteRecords has not moved it. */
+  readonly logStartOffset?: number
+  readonly cleanShutdown?: boolean
+  /** producer.id.expiration.ms */
+  readonly producerIdExpirationMs?: number
+  /** The disk under `dir` failed; the log writes no more. */
+  readonly onStorageError?: (error: unknown) => void
+  /** The log start offset moved: the checkpoint should follow. Awaited by deleteRecords. */
+  readonly onLogStartChanged?: () => Promise<void>
+}
+
+const DAY_MS = 86_400_000
+
+/**
+ * One partition's records on disk, in Kafka's files. Offsets: log start <= last stable <= high watermark <= log end. Everything that changes the log
+ * happens one after the other; reads go on beside it.
+ */
+export class Log {
+  readonly topic: string
+  readonly partition: number
+  readonly topicId: string | undefined
+  #dir: string
+  readonly #state: LogState
+  readonly #writer: LogWriter
+  readonly #onLogStartChanged: () => Promise<void>
+  #chain: Promise<unknown> = Promise.resolve()
+  #flushing: Promise<void> = Promise.resolve()
+  #isClosed = false
+  readonly #removals = new Map<Segment, Timer>()
+
+  /** @throws Node's error when the folder cannot be read, KafkaError CORRUPT_MESSAGE when flushed batches are damaged where they have to be read. */
+  static async open(options: LogOptions): Promise<Log> {
+    const { fs = nodeFileSystem, dir, logger, offload = libuvOffload() } = options
+    const { pool = new FilePool(fs), indexMemory = new IndexMemory(), tailCache = new TailCache() } = options
+    const state = await loadLog({
+      context: { fs, pool, indexMemory, logger, dir },
+      topic: options.topic,
+      partition: options.partition,
+      config: options.config,
+      clock: options.clock,
+      random: options.random,
+      offload,
+      logger,
+      tailCache,
+      producerIdExpirationMs: options.producerIdExpirationMs ?? DAY_MS,
+      recoveryPoint: options.recoveryPoint ?? 0,
+      logStartOffset: options.logStartOffset ?? 0,
+      cleanShutdown: options.cleanShutdown ?? false,
+      onStorageError: options.onStorageError ?? (() => {}),
+    })
+    return new Log(options, state)
+  }
+
+  /** Use `open`. */
+  constructor(options: Pick<LogOptions, 'topic' | 'partition' | 'topicId' | 'dir' | 'onLogStartChanged'>, state: LogState) {
+    this.topic = options.topic
+    this.partition = options.partition
+    this.topicId = options.topicId
+    this.#dir = options.dir
+    this.#onLogStartChanged = options.onLogStartChanged ?? (() => Promise.resolve())
+    this.#state = state
+    this.#writer = new LogWriter(state, {
+      exclusive: (run) => this.#exclusive(run),
+      roll: (baseOffset) => this.#roll(baseOffset),
+      flush: () => this.#flush(),
+    })
+  }
+
+  /** The partition's folder. */
+  get dir(): string {
+    return this.#dir
+  }
+
+  /** The log dir that the folder lies in. */
+  get logDir(): string {
+    return dirname(this.#dir)
+  }
+
+  get name(): string {
+    return this.#state.name
+  }
+
+  get config(): LogConfig {
+    return this.#state.config
+  }
+
+  get logStartOffset(): number {
+    return this.#state.logStartOffset
+  }
+
+  get logEndOffset(): number {
+    return this.#state.logEndOffset
+  }
+
+  get highWatermark(): number {
+    return this.#state.highWatermark
+  }
+
+  /** Before it, every transaction is decided: readers of committed records stop here. */
+  get lastStableOffset(): number {
+    const { highWatermark, logStartOffset, producers } = this.#state
+    const unstable = producers.firstUnstableOffset
+    return unstable === undefined ? highWatermark : Math.max(Math.min(unstable, highWatermark), Math.min(logStartOffset, highWatermark))
+  }
+
+  /** Everything before it outlives a power cut. */
+  get recoveryPoint(): number {
+    return this.#state.recoveryPoint
+  }
+
+  /** The latest leader epoch; -1 when none is known. */
+  get latestEpoch(): number {
+    return this.#state.epochs.latest?.epoch ?? -1
+  }
+
+  get leaderEpochs(): readonly EpochEntry[] {
+    return this.#state.epochs.entries
+  }
+
+  get sizeBytes(): number {
+    return this.#state.segments.sizeBytes
+  }
+
+  get segmentCount(): number {
+    return this.#state.segments.all.length
+  }
+
+  /** Base offset of the first segment: what lies between it and the log start offset is deleted only logically. */
+  get firstSegmentOffset(): number {
+    return this.#state.segments.first.baseOffset
+  }
+
+  /** The largest producer id that is known here, -1 when none is. */
+  get highestProducerId(): number {
+    return this.#state.producers.highestProducerId
+  }
+
+  /** The disk failed: appends are refused, reads may still work. */
+  get isFailed(): boolean {
+    return this.#state.failure !== undefined
+  }
+
+  get isClosed(): boolean {
+    return this.#isClosed
+  }
+
+  /**
+   * Appends one or more whole v2 batches as they came from the wire. Takes its place in the log when it is called: appends and their answers keep that
+   * order. `records` must not change until the promise settles.
+   * @returns Offsets, see AppendResult. Resolves when the bytes are in the page cache; with flush.messages reached, when they are on disk.
+   * @throws KafkaError what validation refuses (see prepareAppend), OUT_OF_ORDER_SEQUENCE_NUMBER, INVALID_PRODUCER_EPOCH, INVALID_TXN_STATE;
+   * KAFKA_STORAGE_ERROR when the directory goes offline: nothing of `records` is then readable.
+   */
+  append(records: Buffer, options: AppendOptions): Promise<AppendResult> {
+    if (this.#isClosed) return Promise.reject(this.#closedError())
+    return this.#writer.append(records, options)
+  }
+
+  /** Reads whole batches. @throws KafkaError OFFSET_OUT_OF_RANGE, CORRUPT_MESSAGE; KAFKA_STORAGE_ERROR when the disk cannot be read. */
+  async read(options: ReadOptions): Promise<ReadResult> {
+    if (this.#isClosed) throw this.#closedError()
+    return this.#reading(() => readLog(this.#state, options))
+  }
+
+  /** The first record whose timestamp is not before `timestampMs`, or undefined. */
+  offsetForTimestamp(timestampMs: number): Promise<TimestampAndOffset | undefined> {
+    return this.#reading(() => findByTimestamp(this.#state, timestampMs))
+  }
+
+  /** The first record with the largest timestamp, or undefined. KIP-734. */
+  maxTimestampOffset(): Promise<TimestampAndOffset | undefined> {
+    return this.#reading(() => findMaxTimestamp(this.#state))
+  }
+
+  /** The last epoch that is not beyond `epoch`, and where it ends; -1 and -1 when nothing is known. KIP-101. */
+  endOffsetForEpoch(epoch: number): EpochEndOffset {
+    return this.#state.epochs.endOffsetFor(epoch, this.#state.logEndOffset)
+  }
+
+  /** The leader epoch that `offset` was written in; undefined when it is not known. */
+  epochForOffset(offset: number): number | undefined {
+    return this.#state.epochs.epochForOffset(offset)
+  }
+
+  activeProducers(): ActiveProducer[] {
+    return this.#state.producers.activeProducers()
+  }
+
+  /** Sets the high watermark, as the partition's owner knows it; never beyond the log end. */
+  updateHighWatermark(offset: number): void {
+    const state = this.#state
+    state.highWatermark = Math.min(Math.max(offset, state.logStartOffset), state.logEndOffset)
+    state.producers.onHighWatermark(state.highWatermark)
+  }
+
+  /** Notes that a leader of `epoch` begins at the log's end, as a broker does when it becomes leader. On disk when it resolves. */
+  assignLeaderEpoch(epoch: number): Promise<void> {
+    return this.#exclusive(() =>
+      this.#writing(async () => {
+        this.#state.epochs.assign(epoch, this.#state.logEndOffset)
+        await this.#state.epochs.save()
+      }),
+    )
+  }
+
+  /**
+   * Makes `offset` the log's start and deletes the segments before it.
+   * @param offset -1: the high watermark.
+   * @returns The log start offset. @throws KafkaError OFFSET_OUT_OF_RANGE beyond the high watermark. KIP-107.
+   */
+  async deleteRecords(offset: number): Promise<number> {
+    const target = offset === -1 ? this.#state.highWatermark : offset
+    if (!(Number.isSafeInteger(target) && target >= 0 && target <= this.#state.highWatermark)) {
+      throw new KafkaError(
+        'OFFSET_OUT_OF_RANGE',
+        `Cannot delete records of ${this.name} up to ${offset}: the high watermark is ${this.#state.highWatermark}`,
+      )
+    }
+    await this.#exclusive(() => this.#writing(() => this.#advanceLogStart(target)))
+    await this.applyRetention()
+    return this.#state.logStartOffset
+  }
+
+  /** Takes over a log start offset from the leader. */
+  advanceLogStart(offset: number): Promise<void> {
+    return this.#exclusive(() => this.#writing(() => this.#advanceLogStart(offset)))
+  }
+
+  /** Deletes what retention no longer keeps. Returns how many segments went. */
+  async applyRetention(): Promise<number> {
+    let removed = 0
+    await this.#exclusive(() =>
+      this.#writing(async () => {
+        const state = this.#state
+        for (;;) {
+          const due = await dueSegments(state)
+          if (due === undefined) return
+          if (due.includesActive) await this.#roll(state.logEndOffset)
+          const gone = state.segments.removeFirst(due.count)
+          await this.#advanceLogStart(state.segments.first.baseOffset)
+          for (const segment of gone) {
+            state.logger.info('Deleting a segment', { path: segment.file.path, sizeBytes: segment.sizeBytes, reason: due.reason })
+            await this.#removeSegment(segment)
+          }
+          await state.snapshots.removeBefore(state.segments.first.baseOffset)
+          removed += gone.length
+        }
+      }),
+    )
+    return removed
+  }
+
+  /** Removes records from `offset` on, as a follower does that was ahead of a new leader. Whole batches go. */
+  truncateTo(offset: number): Promise<void> {
+    return this.#exclusive(() => this.#writing(() => truncateLog(this.#state, offset, (segment) => this.#removeSegment(segment))))
+  }
+
+  /** Removes all records; the log goes on at `offset`. */
+  truncateFullyAndStartAt(offset: number): Promise<void> {
+    return this.#exclusive(() => this.#writing(() => truncateFully(this.#state, offset, (segment) => this.#removeSegment(segment))))
+  }
+
+  /** Closes the active segment and begins a new one, unless it is empty. */
+  roll(): Promise<void> {
+    return this.#exclusive(() =>
+      this.#writing(async () => {
+        if (this.#state.segments.active.sizeBytes > 0) await this.#roll(this.#state.logEndOffset)
+      }),
+    )
+  }
+
+  /** Forces everything that is written to disk. */
+  flush(): Promise<void> {
+    return this.#exclusive(() => this.#writing(() => this.#flush()))
+  }
+
+  /** Forces to disk what has waited for flush.ms. */
+  async flushIfDue(): Promise<void> {
+    const { config, clock, lastFlushMs, recoveryPoint, logEndOffset } = this.#state
+    if (recoveryPoint < logEndOffset && clock.now() - lastFlushMs >= config['flush.ms']) await this.flush()
+  }
+
+  removeExpiredProducers(): void {
+    const { producers, clock, producerIdExpirationMs } = this.#state
+    producers.removeExpired(clock.now(), producerIdExpirationMs)
+  }
+
+  updateConfig(config: LogConfig): void {
+    this.#state.config = config
+  }
+
+  /** Flushes and closes, so that the next start need not check anything. Rejects when that could not be done. */
+  async close(): Promise<void> {
+    if (this.#isClosed) return
+    await this.#exclusive(async () => {
+      this.#isClosed = true
+      this.#writer.rejectAll(this.#closedError())
+      const state = this.#state
+      try {
+        if (state.failure !== undefined) throw state.failure
+        await this.#flush()
+        await this.#writeSnapshot(state.logEndOffset)
+        await state.segments.active.seal()
+        await state.epochs.save()
+        await this.#flushing
+        for (const [segment, timer] of this.#removals) {
+          timer.cancel()
+          await segment.removeDeleted()
+        }
+        this.#removals.clear()
+      } finally {
+        await this.#release()
+      }
+    })
+  }
+
+  /** Closes without writing anything, as a crash would. */
+  async abandon(): Promise<void> {
+    await this.#exclusive(async () => {
+      this.#isClosed = true
+      this.#writer.rejectAll(this.#closedError())
+      await this.#release()
+    })
+  }
+
+  /** Closes the log and gives its folder another name; the caller removes it later. */
+  async moveTo(dir: string): Promise<void> {
+    await this.abandon()
+    await this.#state.context.fs.rename(this.#dir, dir)
+    await this.#state.context.fs.syncDirectory(dirname(dir))
+    this.#dir = dir
+  }
+
+  #closedError(): KafkaError {
+    return new KafkaError('KAFKA_STORAGE_ERROR', `${this.name}: the log is closed`)
+  }
+
+  async #release(): Promise<void> {
+    for (const timer of this.#removals.values()) timer.cancel()
+    this.#removals.clear()
+    this.#state.tail.clear()
+    for (const segment of this.#state.segments.all) await segment.close()
+  }
+
+  /** Runs one thing at a time, in order of the calls. */
+  #exclusive<T>(run: () => Promise<T>): Promise<T> {
+    const result = this.#chain.then(run)
+    this.#chain = result.catch(() => {})
+    return result
+  }
+
+  async #writing<T>(run: () => Promise<T>): Promise<T> {
+    if (this.#isClosed) throw this.#closedError()
+    if (this.#state.failure !== undefined) throw this.#state.failure
+    try {
+      return await run()
+    } catch (error) {
+      throw failLog(this.#state, error)
+    }
+  }
+
+  async #reading<T>(run: () => Promise<T>): Promise<T> {
+    try {
+      return await run()
+    } catch (error) {
+      if (error instanceof KafkaError) throw error
+      if (this.#isClosed) throw this.#closedError()
+      this.#state.logger.error('Reading a log failed', { partition: this.name, error })
+      throw new KafkaError('KAFKA_STORAGE_ERROR', `${this.name}: reading failed: ${error instanceof Error ? error.message : error}`, {
+        cause: error,
+      })
+    }
+  }
+
+  async #advanceLogStart(offset: number): Promise<void> {
+    const state = this.#state
+    if (offset <= state.logStartOffset) return
+    state.logStartOffset = offset
+    if (state.highWatermark < offset) this.updateHighWatermark(offset)
+    state.epochs.truncateFromStart(offset)
+    await state.epochs.save()
+    state.producers.onLogStart(offset)
+    await this.#onLogStartChanged()
+  }
+
+  /** Ends the active segment at the log's end and begins the next one there. */
+  async #roll(baseOffset: number): Promise<void> {
+    const state = this.#state
+    const { segments, config, context, clock } = state
+    const old = segments.active
+    await old.load()
+    await old.seal()
+    await this.#writeSnapshot(baseOffset)
+    const segment = await Segment.create(context, baseOffset, config['segment.index.bytes'], clock.now())
+    if (segment.baseOffset === old.baseOffset) segments.removeFrom(segments.all.length - 1)
+    segments.add(segment)
+    state.activeSinceMs = clock.now()
+    state.rollJitterMs = newRollJitter(state.random, config)
+    context.indexMemory.touch(old)
+    // The closed segment goes to disk while appends go on.
+    this.#flushing = this.#flushing.then(() => this.#flushClosed(baseOffset))
+  }
+
+  /** Forces the segments before `endOffset` to disk. */
+  async #flushClosed(endOffset: number): Promise<void> {
+    const state = this.#state
+    const { segments } = state
+    try {
+      for (const segment of segments.all.slice(Math.max(0, segments.indexOf(state.recoveryPoint)))) {
+        if (segment.baseOffset >= endOffset || this.#isClosed) break
+        await segment.flush({ indexes: true })
+      }
+      if (this.#isClosed) return
+      await state.context.fs.syncDirectory(this.#dir)
+      state.recoveryPoint = Math.max(state.recoveryPoint, Math.min(endOffset, state.logEndOffset))
+    } catch (error) {
+      // A segment that was deleted or truncated meanwhile needs no flush.
+      if (!this.#isClosed && segments.indexOf(endOffset - 1) >= 0) failLog(state, error)
+    }
+  }
+
+  async #flush(): Promise<void> {
+    const state = this.#state
+    const { segments, logEndOffset, clock } = state
+    if (state.recoveryPoint < logEndOffset) {
+      for (const segment of segments.all.slice(Math.max(0, segments.indexOf(state.recoveryPoint)))) {
+        await segment.flush({ indexes: segment !== segments.active })
+      }
+      state.recoveryPoint = logEndOffset
+    }
+    state.lastFlushMs = clock.now()
+  }
+
+  async #writeSnapshot(offset: number): Promise<void> {
+    const { snapshots, producers, segments } = this.#state
+    if (offset === 0 || snapshots.has(offset)) return
+    await snapshots.write(
+      offset,
+      producers.snapshot(),
+      segments.all.map(({ baseOffset }) => baseOffset),
+    )
+  }
+
+  /** Renames the segment's files now and unlinks them after file.delete.delay.ms, when no reader has them any more. */
+  async #removeSegment(segment: Segment): Promise<void> {
+    const { clock, config, logger } = this.#state
+    await segment.markDeleted()
+    const timer = clock.setTimer(config['file.delete.delay.ms'], () => {
+      this.#removals.delete(segment)
+      segment
+        .removeDeleted()
+        .catch((error: unknown) => logger.warn('Could not remove a deleted segment', { path: segment.file.path, error }))
+    })
+    this.#removals.set(segment, timer)
+  }
+}

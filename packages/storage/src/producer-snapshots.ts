@@ -1,0 +1,93 @@
+import { join } from 'node:path'
+import type { Logger } from '@tidelog/core'
+import { parseSegmentFile, SNAPSHOT_SUFFIX, segmentFile } from './file-names.ts'
+import { type FileSystem, isMissing, writeFully } from './file-system.ts'
+import { decodeProducerSnapshot, encodeProducerSnapshot, type ProducerSnapshotEntry } from './producer-snapshot.ts'
+
+/** The producer snapshots of one partition. A torn or lost one costs a longer replay, nothing else, so none is forced to disk. */
+export class ProducerSnapshots {
+  readonly #fs: FileSystem
+  readonly #dir: string
+  readonly #logger: Logger
+  /** Offsets that have a snapshot, growing. */
+  #offsets: number[]
+
+  /** @param names Files of the partition's folder. */
+  constructor(fs: FileSystem, dir: string, logger: Logger, names: readonly string[]) {
+    this.#fs = fs
+    this.#dir = dir
+    this.#logger = logger
+    this.#offsets = names
+      .map((name) => parseSegmentFile(name, SNAPSHOT_SUFFIX))
+      .filter((offset) => offset !== undefined)
+      .sort((first, second) => first - second)
+  }
+
+  get offsets(): readonly number[] {
+    return this.#offsets
+  }
+
+  has(offset: number): boolean {
+    return this.#offsets.includes(offset)
+  }
+
+  /** The newest sound snapshot at or before `offset`; damaged ones are passed over with a warning. */
+  async newest(offset: number): Promise<{ offset: number; entries: ProducerSnapshotEntry[] } | undefined> {
+    for (const candidate of this.#offsets.filter((known) => known <= offset).reverse()) {
+      const path = this.#path(candidate)
+      try {
+        const entries = decodeProducerSnapshot(await this.#fs.readFile(path))
+        if (typeof entries !== 'string') return { offset: candidate, entries }
+        this.#logger.warn('Passing over a damaged producer snapshot', { path, reason: entries })
+      } catch (error) {
+        if (!isMissing(error)) throw error
+      }
+      this.#offsets = this.#offsets.filter((known) => known !== candidate)
+    }
+    return undefined
+  }
+
+  /**
+   * Writes the state of producers at `offset`. Snapshots that are neither at a segment's start nor this one go; Kafka keeps the same ones.
+   * @param segmentOffsets Base offsets of the log's segments.
+   */
+  async write(offset: number, entries: readonly ProducerSnapshotEntry[], segmentOffsets: readonly number[]): Promise<void> {
+    if (!this.has(offset)) {
+      const fd = await this.#fs.open(this.#path(offset), 'replace')
+      try {
+        await writeFully(this.#fs, fd, encodeProducerSnapshot(entries), 0)
+      } finally {
+        await this.#fs.close(fd)
+      }
+      this.#offsets.push(offset)
+      this.#offsets.sort((first, second) => first - second)
+    }
+    const kept = new Set([offset, ...segmentOffsets])
+    await this.#remove((known) => !kept.has(known))
+  }
+
+  removeBefore(offset: number): Promise<void> {
+    return this.#remove((known) => known < offset)
+  }
+
+  removeAfter(offset: number): Promise<void> {
+    return this.#remove((known) => known > offset)
+  }
+
+  async #remove(isGone: (offset: number) => boolean): Promise<void> {
+    const gone = this.#offsets.filter(isGone)
+    if (gone.length === 0) return
+    this.#offsets = this.#offsets.filter((offset) => !isGone(offset))
+    for (const offset of gone) {
+      try {
+        await this.#fs.unlink(this.#path(offset))
+      } catch (error) {
+        if (!isMissing(error)) throw error
+      }
+    }
+  }
+
+  #path(offset: number): string {
+    return join(this.#dir, segmentFile(offset, SNAPSHOT_SUFFIX))
+  }
+}

@@ -1,0 +1,53 @@
+import { invariant } from '@tidelog/core'
+import type { Segment } from './segment.ts'
+
+/** The segments of a log, by base offset. There is always one; the last is the active one. */
+export class SegmentList {
+  #segments: Segment[] = []
+
+  get all(): readonly Segment[] {
+    return this.#segments
+  }
+
+  get first(): Segment {
+    return this.#segments[0]!
+  }
+
+  get active(): Segment {
+    return this.#segments[this.#segments.length - 1]!
+  }
+
+  get sizeBytes(): number {
+    let bytes = 0
+    for (const segment of this.#segments) bytes += segment.sizeBytes
+    return bytes
+  }
+
+  add(segment: Segment): void {
+    const { length } = this.#segments
+    invariant(length === 0 || segment.baseOffset > this.active.baseOffset, `segment ${segment.baseOffset} does not follow the active one`)
+    this.#segments.push(segment)
+  }
+
+  /** Number in `all` of the segment that holds `offset` if any does: the last that begins at or before it; -1 when all begin behind it. */
+  indexOf(offset: number): number {
+    let low = 0
+    let high = this.#segments.length - 1
+    while (low <= high) {
+      const middle = (low + high) >>> 1
+      if (this.#segments[middle]!.baseOffset <= offset) low = middle + 1
+      else high = middle - 1
+    }
+    return high
+  }
+
+  /** Takes the first `count` segments out. */
+  removeFirst(count: number): Segment[] {
+    return this.#segments.splice(0, count)
+  }
+
+  /** Takes out all segments from number `index` on. */
+  removeFrom(index: number): Segment[] {
+    return this.#segments.splice(index)
+  }
+}

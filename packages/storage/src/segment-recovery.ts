@@ -1,0 +1,107 @@
+import { scanBatches } from './batch-scan.ts'
+import type { OffsetIndex } from './offset-index.ts'
+import type { Segment } from './segment.ts'
+import { lastOffsetOf, maxTimestampOf } from './stored-batch.ts'
+import type { TimeIndex } from './time-index.ts'
+
+const SCAN_CHUNK_BYTES = 1024 * 1024
+/** Kafka's default, which decides only how dense an index is that is made anew when a segment's own setting is not at hand. */
+const DEFAULT_INDEX_INTERVAL_BYTES = 4096
+
+export interface RecoveredSegment {
+  /** Behind the last batch; the base offset when there is none. */
+  readonly nextOffset: number
+  /** Bytes that were cut off the end, and why. */
+  readonly cutBytes: number
+  readonly problem?: string
+}
+
+/** Makes both indexes of a segment anew from the headers of its batches and writes them. The log is believed and not changed. */
+export async function rebuildIndexes(segment: Segment): Promise<void> {
+  const { fs, pool } = segment.context
+  const logBytes = segment.sizeBytes
+  segment.resetNotes()
+  await pool.use(segment.file, (fd) =>
+    scanBatches(fs, fd, { from: 0, to: logBytes, chunkBytes: SCAN_CHUNK_BYTES, need: 'header' }, (buffer, at, _position, sizeBytes) => {
+      segment.noteBatch(lastOffsetOf(buffer, at), maxTimestampOf(buffer, at), sizeBytes, DEFAULT_INDEX_INTERVAL_BYTES)
+      return true
+    }),
+  )
+  segment.sizeBytes = logBytes
+  await segment.seal()
+}
+
+/**
+ * Reads a segment that may have been written to when its broker stopped: every batch is checked, the log is cut at the first that is torn or wrong, and
+ * the indexes are made to match. Indexes that match already stay as they are, byte for byte.
+ * @param fileBytes Size of the log file.
+ */
+export async function recoverSegment(segment: Segment, fileBytes: number, indexIntervalBytes: number): Promise<RecoveredSegment> {
+  const { fs, pool } = segment.context
+  const oldOffsets = segment.emptyOffsetIndex()
+  const oldTimes = segment.emptyTimeIndex()
+  const mayKeep = (await oldOffsets.load(fileBytes)) === undefined && (await oldTimes.load(fileBytes)) === undefined
+  const matcher = mayKeep ? new IndexMatcher(oldOffsets, oldTimes) : undefined
+
+  segment.resetNotes()
+  let nextOffset = segment.baseOffset
+  const { end, problem } = await pool.use(segment.file, (fd) =>
+    scanBatches(fs, fd, { from: 0, to: fileBytes, chunkBytes: SCAN_CHUNK_BYTES, need: 'checked' }, (buffer, at, position, sizeBytes) => {
+      const lastOffset = lastOffsetOf(buffer, at)
+      if (lastOffset < nextOffset || lastOffset - segment.baseOffset > 0x7fffffff) return false
+      segment.noteBatch(lastOffset, maxTimestampOf(buffer, at), sizeBytes, indexIntervalBytes)
+      matcher?.note(position, lastOffset, segment.maxTimestamp.timestamp)
+      nextOffset = lastOffset + 1
+      return true
+    }),
+  )
+  segment.closeTimeIndex()
+  const cutBytes = fileBytes - end
+  if (cutBytes > 0) await pool.use(segment.file, (fd) => fs.truncate(fd, end))
+  if (cutBytes === 0 && matcher?.matches(segment) === true) {
+    segment.offsetIndex = oldOffsets
+    segment.timeIndex = oldTimes
+  } else {
+    await segment.seal()
+  }
+  if (cutBytes === 0) return { nextOffset, cutBytes }
+  return { nextOffset, cutBytes, problem: problem ?? 'an offset goes back or lies beyond the segment' }
+}
+
+/** Follows the batches of a log beside the indexes that were found, to tell whether every entry of theirs is true. */
+class IndexMatcher {
+  readonly #offsets: OffsetIndex
+  readonly #times: TimeIndex
+  #offsetEntry = 0
+  #timeEntry = 0
+  #matches = true
+
+  constructor(offsets: OffsetIndex, times: TimeIndex) {
+    this.#offsets = offsets
+    this.#times = times
+  }
+
+  note(position: number, lastOffset: number, maxTimestampSoFar: number): void {
+    if (this.#offsetEntry < this.#offsets.count && this.#offsets.positionAt(this.#offsetEntry) <= position) {
+      // Kafka before 4.0 gave the last offset of an append, which may have been several batches.
+      if (this.#offsets.positionAt(this.#offsetEntry) !== position || this.#offsets.offsetAt(this.#offsetEntry) < lastOffset)
+        this.#matches = false
+      this.#offsetEntry++
+    }
+    while (this.#timeEntry < this.#times.count && this.#times.offsetAt(this.#timeEntry) <= lastOffset) {
+      if (this.#times.timestampAt(this.#timeEntry) !== maxTimestampSoFar) this.#matches = false
+      this.#timeEntry++
+    }
+  }
+
+  /** Also that there are about as many entries as `rebuilt` has, and that the time index ends with the largest timestamp. */
+  matches(rebuilt: Segment): boolean {
+    return (
+      this.#matches &&
+      this.#offsetEntry === this.#offsets.count &&
+      this.#timeEntry === this.#times.count &&
+      this.#offsets.count * 2 >= rebuilt.offsetIndex.count &&
+      this.#times.lastEntry.timestamp === rebuilt.timeIndex.lastEntry.timestamp
+    )
+  }
+}

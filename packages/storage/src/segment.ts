@@ -1,0 +1,488 @@
+import { join } from 'node:path'
+import { invariant, type Logger } from '@tidelog/core'
+import { batchHeader, KafkaError } from '@tidelog/protocol'
+import { scanBatches } from './batch-scan.ts'
+import { DELETED_SUFFIX, INDEX_SUFFIX, LOG_SUFFIX, segmentFile, TIME_INDEX_SUFFIX, TRANSACTION_INDEX_SUFFIX } from './file-names.ts'
+import { type FilePool, PooledFile } from './file-pool.ts'
+import { type FileSystem, isMissing, readFully, writeFully } from './file-system.ts'
+import type { IndexMemory } from './index-memory.ts'
+import { OffsetIndex } from './offset-index.ts'
+import { rebuildIndexes } from './segment-recovery.ts'
+import { lastOffsetOf, maxTimestampOf } from './stored-batch.ts'
+import { TimeIndex, type TimestampOffset } from './time-index.ts'
+import { TransactionIndex } from './transaction-index.ts'
+
+/** Bytes read at a time when looking for a batch behind an index entry. */
+const LOOKUP_CHUNK_BYTES = 8 * 1024
+/** Places where the latest reads ended, and the next ones of the same consumers will begin. */
+const REMEMBERED_READS = 16
+export const MAX_RELATIVE_OFFSET = 0x7fffffff
+
+/** What the segments of a log share. */
+export interface SegmentContext {
+  readonly fs: FileSystem
+  readonly pool: FilePool
+  readonly indexMemory: IndexMemory
+  readonly logger: Logger
+  readonly dir: string
+}
+
+export interface BatchPlace {
+  readonly position: number
+  readonly sizeBytes: number
+  readonly baseOffset: number
+  readonly lastOffset: number
+  readonly maxTimestamp: number
+}
+
+export interface IndexSizes {
+  readonly indexIntervalBytes: number
+  readonly maxIndexBytes: number
+}
+
+/**
+ * One segment: NNN.log, whose name is the offset that its first batch may have, and its indexes. Batches lie in NNN.log one after the other as they
+ * came from the wire. Writes go to the end only; the owner does one at a time.
+ */
+export class Segment {
+  readonly baseOffset: number
+  readonly file: PooledFile
+  offsetIndex: OffsetIndex
+  timeIndex: TimeIndex
+  readonly transactionIndex: TransactionIndex
+  /** Bytes of whole batches; what lies beyond is a write that has not succeeded (yet). */
+  sizeBytes: number
+  /** Wall-clock ms of the last write known from the file system; stands in for timestamps where records have none. */
+  modifiedMs: number
+  /** Whether the index files have their full size, as those of an active segment do. */
+  isPreallocated = false
+  readonly #context: SegmentContext
+  #bytesSinceIndexEntry = 0
+  #maxTimestamp: TimestampOffset | undefined
+  #firstTimestamp: number | undefined
+  readonly #readEnds = new Map<number, number>()
+  #loading: Promise<void> | undefined
+
+  constructor(context: SegmentContext, baseOffset: number, sizeBytes: number, modifiedMs: number) {
+    this.#context = context
+    this.baseOffset = baseOffset
+    this.sizeBytes = sizeBytes
+    this.modifiedMs = modifiedMs
+    this.file = new PooledFile(this.pathOf(LOG_SUFFIX))
+    this.offsetIndex = this.emptyOffsetIndex()
+    this.timeIndex = this.emptyTimeIndex()
+    this.transactionIndex = new TransactionIndex(context.fs, this.pathOf(TRANSACTION_INDEX_SUFFIX))
+  }
+
+  /** Makes the files of a new segment; what had their names, a segment that was never used, is emptied. */
+  static async create(context: SegmentContext, baseOffset: number, maxIndexBytes: number, nowMs: number): Promise<Segment> {
+    const segment = new Segment(context, baseOffset, 0, nowMs)
+    await context.fs.close(await context.fs.open(segment.file.path, 'replace'))
+    segment.offsetIndex.file.clear()
+    segment.timeIndex.file.clear()
+    segment.#maxTimestamp = { timestamp: -1, offset: baseOffset }
+    for (const index of [segment.offsetIndex, segment.timeIndex]) await index.file.remove()
+    await segment.preallocateIndexes(maxIndexBytes)
+    return segment
+  }
+
+  get context(): SegmentContext {
+    return this.#context
+  }
+
+  get indexBytes(): number {
+    return this.offsetIndex.file.memoryBytes + this.timeIndex.file.memoryBytes
+  }
+
+  get isLoaded(): boolean {
+    return this.offsetIndex.file.isLoaded && this.timeIndex.file.isLoaded && this.#maxTimestamp !== undefined
+  }
+
+  /** The largest timestamp and the last offset of the batch that has it. The indexes must be loaded. */
+  get maxTimestamp(): TimestampOffset {
+    invariant(this.#maxTimestamp !== undefined, `${this.file.path}: its timestamps are not known yet`)
+    return this.#maxTimestamp
+  }
+
+  set maxTimestamp(value: TimestampOffset) {
+    this.#maxTimestamp = value
+  }
+
+  /** The largest timestamp if there is one, else when the file was last written; what retention goes by. */
+  get largestTimestampMs(): number {
+    return this.maxTimestamp.timestamp >= 0 ? this.maxTimestamp.timestamp : this.modifiedMs
+  }
+
+  pathOf(suffix: string): string {
+    return join(this.#context.dir, segmentFile(this.baseOffset, suffix))
+  }
+
+  emptyOffsetIndex(): OffsetIndex {
+    return new OffsetIndex(this.#context.fs, this.pathOf(INDEX_SUFFIX), this.baseOffset)
+  }
+
+  emptyTimeIndex(): TimeIndex {
+    return new TimeIndex(this.#context.fs, this.pathOf(TIME_INDEX_SUFFIX), this.baseOffset)
+  }
+
+  /** Brings the indexes into memory, whole and right: what is missing or wrong is made anew from the log. */
+  async load(): Promise<void> {
+    if (!this.isLoaded) {
+      this.#loading ??= this.#loadIndexes().finally(() => {
+        this.#loading = undefined
+      })
+      await this.#loading
+    }
+    this.#context.indexMemory.touch(this)
+  }
+
+  /** Drops the indexes from memory, unless they are being written to or hold what is not in their files. */
+  unloadIndexes(): void {
+    if (this.isPreallocated || this.offsetIndex.file.hasUnwritten || this.timeIndex.file.hasUnwritten) return
+    this.offsetIndex.file.unload()
+    this.timeIndex.file.unload()
+  }
+
+  /** Timestamp of the first batch, -1 when it has none; undefined while the segment is empty. Segments roll by it. */
+  async firstTimestamp(): Promise<number | undefined> {
+    if (this.#firstTimestamp === undefined && this.sizeBytes > 0) {
+      await this.#scan(0, this.sizeBytes, (buffer, at) => {
+        this.#firstTimestamp = maxTimestampOf(buffer, at)
+        return false
+      })
+    }
+    return this.#firstTimestamp
+  }
+
+  /** Writes `bytes`, whole batches, behind what is there. They count once `noteBatch` has been told of each. */
+  async write(bytes: Buffer): Promise<void> {
+    const { fs, pool } = this.#context
+    await pool.use(this.file, (fd) => writeFully(fs, fd, bytes, this.sizeBytes))
+  }
+
+  /** Cuts off what a failed write left behind. */
+  async cutUnwritten(): Promise<void> {
+    const { fs, pool } = this.#context
+    await pool.use(this.file, (fd) => fs.truncate(fd, this.sizeBytes))
+  }
+
+  /**
+   * Takes the batch that lies at the end of the log file into the indexes and the size: an entry goes before the first batch that starts more than
+   * index.interval.bytes behind the one of the last entry. Live appends and rebuilding share this, so they give the same indexes.
+   */
+  noteBatch(lastOffset: number, maxTimestamp: number, sizeBytes: number, indexIntervalBytes: number): void {
+    const soFar = this.maxTimestamp
+    if (maxTimestamp > soFar.timestamp) this.#maxTimestamp = { timestamp: maxTimestamp, offset: lastOffset }
+    if (this.#firstTimestamp === undefined) this.#firstTimestamp = maxTimestamp
+    if (this.#bytesSinceIndexEntry > indexIntervalBytes) {
+      this.offsetIndex.append(lastOffset, this.sizeBytes)
+      this.timeIndex.maybeAppend(this.maxTimestamp.timestamp, this.maxTimestamp.offset)
+      this.#bytesSinceIndexEntry = 0
+    }
+    this.sizeBytes += sizeBytes
+    this.#bytesSinceIndexEntry += sizeBytes
+  }
+
+  /** Forgets batches and indexes in memory, to be noted anew. */
+  resetNotes(): void {
+    this.offsetIndex = this.emptyOffsetIndex()
+    this.timeIndex = this.emptyTimeIndex()
+    this.offsetIndex.file.clear()
+    this.timeIndex.file.clear()
+    this.#maxTimestamp = { timestamp: -1, offset: this.baseOffset }
+    this.#firstTimestamp = undefined
+    this.#bytesSinceIndexEntry = 0
+    this.#readEnds.clear()
+    this.sizeBytes = 0
+  }
+
+  /** Adds the entry that ends a time index: the segment's largest timestamp. */
+  closeTimeIndex(): void {
+    this.timeIndex.maybeAppend(this.maxTimestamp.timestamp, this.maxTimestamp.offset)
+  }
+
+  /** Whether the segment must make way for a new one before `addedBytes` up to `lastOffset` are appended. `firstTimestamp` must be known. */
+  mustRoll(batch: { addedBytes: number; lastOffset: number; maxTimestamp: number }, limits: RollLimits): boolean {
+    if (this.sizeBytes > limits.segmentBytes - batch.addedBytes) return true
+    if (batch.lastOffset - this.baseOffset > MAX_RELATIVE_OFFSET) return true
+    if (this.offsetIndex.isFull(limits.maxIndexBytes) || this.timeIndex.isFull(limits.maxIndexBytes)) return true
+    if (this.sizeBytes === 0) return false
+    const first = this.#firstTimestamp ?? -1
+    const waitedMs = first >= 0 ? batch.maxTimestamp - first : limits.nowMs - limits.createdMs
+    return waitedMs > limits.segmentMs
+  }
+
+  /**
+   * The first batch whose last offset is not before `offset`, or undefined when the segment has none.
+   * @throws KafkaError CORRUPT_MESSAGE when the log cannot be read on.
+   */
+  async findBatch(offset: number): Promise<BatchPlace | undefined> {
+    await this.load()
+    const { position } = this.offsetIndex.lookup(offset)
+    const found = await this.#findFrom(position, offset)
+    if (found !== 'index is wrong') return found
+    this.#context.logger.warn('Rebuilding an index that does not match its log', { path: this.offsetIndex.file.path })
+    await rebuildIndexes(this)
+    const again = await this.#findFrom(this.offsetIndex.lookup(offset).position, offset)
+    invariant(again !== 'index is wrong', `${this.offsetIndex.file.path} does not match its log after it was rebuilt`)
+    return again
+  }
+
+  /**
+   * An offset at or before the first batch whose largest timestamp is not before `timestamp`. The entry of the time index that it comes from is
+   * checked against the log; the indexes are made anew when it is wrong.
+   */
+  async lookupTimestamp(timestamp: number): Promise<TimestampOffset> {
+    await this.load()
+    const entry = this.timeIndex.lookup(timestamp)
+    if (entry.timestamp < 0) return entry
+    const place = await this.findBatch(entry.offset)
+    if (place?.maxTimestamp === entry.timestamp) return { timestamp: entry.timestamp, offset: place.baseOffset }
+    this.#context.logger.warn('Rebuilding a time index that does not match its log', { path: this.timeIndex.file.path })
+    await rebuildIndexes(this)
+    return this.timeIndex.lookup(timestamp)
+  }
+
+  /** The first batch behind `place` whose largest timestamp is not before `timestamp`. */
+  async findTimestamp(place: BatchPlace, timestamp: number): Promise<BatchPlace | undefined> {
+    let found: BatchPlace | undefined
+    await this.scanHeaders(place.position + place.sizeBytes, (buffer, at, position, sizeBytes) => {
+      if (maxTimestampOf(buffer, at) < timestamp) return true
+      found = placeOf(buffer, at, position, sizeBytes)
+      return false
+    })
+    return found
+  }
+
+  /**
+   * Reads whole batches, from the one that holds `startOffset` on.
+   * @param limitOffset No batch that reaches to this offset is returned.
+   * @returns Nothing when there is no such batch, or when it is longer than `maxBytes` and `atLeastOneBatch` is false.
+   */
+  async read(startOffset: number, maxBytes: number, limitOffset: number, atLeastOneBatch: boolean): Promise<Buffer | undefined> {
+    const { fs, pool } = this.#context
+    const visibleBytes = this.sizeBytes
+    let position = this.#readEnds.get(startOffset)
+    let firstBatchBytes = 0
+    if (position === undefined) {
+      const place = await this.findBatch(startOffset)
+      if (place === undefined) return undefined
+      position = place.position
+      firstBatchBytes = place.sizeBytes
+    }
+    const end = Math.min(this.sizeBytes, visibleBytes)
+    if (position >= end) return undefined
+    const wanted = Math.min(Math.max(maxBytes, atLeastOneBatch ? firstBatchBytes : 0, batchHeader.BATCH_OVERHEAD_BYTES), end - position)
+    let bytes = Buffer.allocUnsafeSlow(wanted)
+    let filled = await pool.use(this.file, (fd) => readFully(fs, fd, bytes, position))
+    firstBatchBytes = filled < batchHeader.LOG_OVERHEAD_BYTES ? filled : batchHeader.sizeBytes(bytes, 0)
+    if (firstBatchBytes > wanted && atLeastOneBatch && firstBatchBytes <= end - position) {
+      bytes = Buffer.allocUnsafeSlow(firstBatchBytes)
+      filled = await pool.use(this.file, (fd) => readFully(fs, fd, bytes, position))
+    }
+    const { batchesEnd, nextOffset } = wholeBatches(bytes, filled, Math.max(maxBytes, atLeastOneBatch ? firstBatchBytes : 0), limitOffset)
+    if (batchesEnd === 0) return undefined
+    this.#rememberRead(nextOffset, position + batchesEnd)
+    return bytes.subarray(0, batchesEnd)
+  }
+
+  /** Reads the whole batch at `place`. */
+  async readBatch(place: BatchPlace): Promise<Buffer> {
+    const { fs, pool } = this.#context
+    const bytes = Buffer.allocUnsafeSlow(place.sizeBytes)
+    const filled = await pool.use(this.file, (fd) => readFully(fs, fd, bytes, place.position))
+    if (filled < bytes.length) throw new KafkaError('CORRUPT_MESSAGE', `${this.file.path} ends inside the batch at ${place.position}`)
+    return bytes
+  }
+
+  /** Cuts the log and its indexes: the batch that holds `offset`, and all behind it, go. Returns the bytes that went. */
+  async truncateTo(offset: number): Promise<number> {
+    const { fs, pool } = this.#context
+    const place = await this.findBatch(offset)
+    if (place === undefined) return 0
+    const removed = this.sizeBytes - place.position
+    await pool.use(this.file, (fd) => fs.truncate(fd, place.position))
+    this.sizeBytes = place.position
+    this.offsetIndex.truncateTo(place.baseOffset)
+    this.timeIndex.truncateTo(place.baseOffset)
+    await this.transactionIndex.truncateTo(place.baseOffset)
+    this.#readEnds.clear()
+    this.#bytesSinceIndexEntry = 0
+    if (this.sizeBytes === 0) this.#firstTimestamp = undefined
+    await this.#refreshMaxTimestamp()
+    return removed
+  }
+
+  /** Makes the log file, and for a closed segment its indexes, outlive a power cut. */
+  async flush({ indexes }: { indexes: boolean }): Promise<void> {
+    const { fs, pool } = this.#context
+    await pool.use(this.file, (fd) => fs.sync(fd))
+    if (!indexes) return
+    for (const index of [this.offsetIndex, this.timeIndex]) if (index.file.isLoaded) await index.file.write({ trim: true, sync: true })
+  }
+
+  /** Brings the index files up to date and trims them: the segment is not written any more. */
+  async seal(): Promise<void> {
+    if (!this.isLoaded) return
+    this.closeTimeIndex()
+    for (const index of [this.offsetIndex, this.timeIndex]) await index.file.write({ trim: true, sync: false })
+    this.isPreallocated = false
+  }
+
+  /** Grows the index files of an active segment to their full size; once, before its first write. */
+  async preallocateIndexes(maxIndexBytes: number): Promise<void> {
+    await this.offsetIndex.file.preallocate(maxIndexBytes)
+    await this.timeIndex.file.preallocate(maxIndexBytes)
+    this.isPreallocated = true
+  }
+
+  /** Takes the files out of the log by renaming them to *.deleted; reads that are under way end well. */
+  async markDeleted(): Promise<void> {
+    const { fs, indexMemory } = this.#context
+    indexMemory.forget(this)
+    for (const suffix of [LOG_SUFFIX, INDEX_SUFFIX, TIME_INDEX_SUFFIX, TRANSACTION_INDEX_SUFFIX]) {
+      const path = this.pathOf(suffix)
+      try {
+        await fs.rename(path, path + DELETED_SUFFIX)
+      } catch (error) {
+        if (!isMissing(error)) throw error
+      }
+    }
+    this.file.path += DELETED_SUFFIX
+  }
+
+  /** Unlinks what `markDeleted` has renamed. */
+  async removeDeleted(): Promise<void> {
+    const { fs, pool } = this.#context
+    await pool.close(this.file, { forEver: true })
+    for (const suffix of [LOG_SUFFIX, INDEX_SUFFIX, TIME_INDEX_SUFFIX, TRANSACTION_INDEX_SUFFIX]) {
+      try {
+        await fs.unlink(this.pathOf(suffix) + DELETED_SUFFIX)
+      } catch (error) {
+        if (!isMissing(error)) throw error
+      }
+    }
+  }
+
+  async close(): Promise<void> {
+    this.#context.indexMemory.forget(this)
+    await this.#context.pool.close(this.file)
+  }
+
+  /** Visits batches by their headers. */
+  async scanHeaders(from: number, visit: Parameters<typeof scanBatches>[3]): Promise<void> {
+    const { end, problem } = await this.#scan(from, this.sizeBytes, visit)
+    if (problem !== undefined) throw new KafkaError('CORRUPT_MESSAGE', `${this.file.path} cannot be read at ${end}: ${problem}`)
+  }
+
+  async #scan(from: number, to: number, visit: Parameters<typeof scanBatches>[3]) {
+    const { fs, pool } = this.#context
+    return pool.use(this.file, (fd) => scanBatches(fs, fd, { from, to, chunkBytes: LOOKUP_CHUNK_BYTES, need: 'header' }, visit))
+  }
+
+  async #findFrom(position: number, offset: number): Promise<BatchPlace | 'index is wrong' | undefined> {
+    let place: BatchPlace | undefined
+    let isIndexWrong = false
+    const { end, problem } = await this.#scan(position, this.sizeBytes, (buffer, at, batchPosition, sizeBytes) => {
+      const baseOffset = batchHeader.baseOffset(buffer, at)
+      const lastOffset = lastOffsetOf(buffer, at)
+      if (batchPosition === position && position > 0 && (baseOffset > offset || baseOffset < this.baseOffset)) {
+        isIndexWrong = true
+        return false
+      }
+      if (lastOffset < offset) return true
+      place = placeOf(buffer, at, batchPosition, sizeBytes)
+      return false
+    })
+    if (isIndexWrong) return 'index is wrong'
+    if (problem !== undefined) {
+      if (position > 0 && end === position) return 'index is wrong'
+      throw new KafkaError('CORRUPT_MESSAGE', `${this.file.path} cannot be read at ${end}: ${problem}`)
+    }
+    return place
+  }
+
+  async #loadIndexes(): Promise<void> {
+    const problem =
+      (await this.#loadIndex(this.offsetIndex)) ?? (await this.#loadIndex(this.timeIndex)) ?? (await this.#refreshMaxTimestamp())
+    if (problem === undefined) return
+    this.#context.logger.warn('Rebuilding the indexes of a segment', { path: this.file.path, reason: problem })
+    await rebuildIndexes(this)
+  }
+
+  async #loadIndex(index: OffsetIndex | TimeIndex): Promise<string | undefined> {
+    if (index.file.isLoaded) return undefined
+    const problem = await index.load(this.sizeBytes)
+    return problem === undefined ? undefined : `${index.file.path}: ${problem}`
+  }
+
+  /**
+   * Finds the largest timestamp: that of the time index's last entry, unless a batch behind it has a larger one, as when the index was cut.
+   * Returns what is wrong with that entry, or nothing.
+   */
+  async #refreshMaxTimestamp(): Promise<string | undefined> {
+    const last = this.timeIndex.lastEntry
+    if (this.timeIndex.count > 0) {
+      const place = await this.#findFrom(this.offsetIndex.lookup(last.offset).position, last.offset)
+      if (place === 'index is wrong') return `${this.offsetIndex.file.path}: it does not match its log`
+      if (place === undefined || place.maxTimestamp !== last.timestamp) {
+        return `${this.timeIndex.file.path}: its last entry does not match the log`
+      }
+    }
+    let max = last
+    const from = this.timeIndex.count > 0 ? this.offsetIndex.lookup(last.offset).position : 0
+    await this.scanHeaders(from, (buffer, at) => {
+      const timestamp = maxTimestampOf(buffer, at)
+      if (timestamp > max.timestamp) max = { timestamp, offset: lastOffsetOf(buffer, at) }
+      return true
+    })
+    this.#maxTimestamp = max
+    return undefined
+  }
+
+  #rememberRead(nextOffset: number, nextPosition: number): void {
+    this.#readEnds.delete(nextOffset)
+    this.#readEnds.set(nextOffset, nextPosition)
+    if (this.#readEnds.size <= REMEMBERED_READS) return
+    for (const oldest of this.#readEnds.keys()) {
+      this.#readEnds.delete(oldest)
+      break
+    }
+  }
+}
+
+export interface RollLimits {
+  readonly segmentBytes: number
+  readonly maxIndexBytes: number
+  /** segment.ms less the jitter of this segment. */
+  readonly segmentMs: number
+  readonly nowMs: number
+  /** When the segment was opened or made; its age counts from here when its records have no timestamps. */
+  readonly createdMs: number
+}
+
+function placeOf(buffer: Buffer, at: number, position: number, sizeBytes: number): BatchPlace {
+  const baseOffset = batchHeader.baseOffset(buffer, at)
+  return { position, sizeBytes, baseOffset, lastOffset: lastOffsetOf(buffer, at), maxTimestamp: maxTimestampOf(buffer, at) }
+}
+
+/** How many of the first `filled` bytes are whole batches that fit into `maxBytes` and end before `limitOffset`. */
+export function wholeBatches(
+  bytes: Buffer,
+  filled: number,
+  maxBytes: number,
+  limitOffset: number,
+  from = 0,
+): { batchesEnd: number; nextOffset: number } {
+  let at = from
+  let nextOffset = -1
+  while (filled - at >= batchHeader.HEADER_BYTES_UP_TO_MAGIC) {
+    const sizeBytes = batchHeader.sizeBytes(bytes, at)
+    if (sizeBytes < batchHeader.HEADER_BYTES_UP_TO_MAGIC || at + sizeBytes > filled || at + sizeBytes - from > maxBytes) break
+    const lastOffset = lastOffsetOf(bytes, at)
+    if (lastOffset >= limitOffset) break
+    nextOffset = lastOffset + 1
+    at += sizeBytes
+  }
+  return { batchesEnd: at, nextOffset }
+}
