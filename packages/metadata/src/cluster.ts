@@ -1,4 +1,5 @@
 import { type Clock, type Random, randomUuid } from '@tidelog/core'
+import { createMissing } from './store/bulk-write.ts'
 import { isStoreError, type MetadataStore } from './store/metadata-store.ts'
 import {
   type BrokerRegistration,
@@ -13,31 +14,36 @@ import {
   PERSISTENT_PATHS,
 } from './znodes.ts'
 
+export interface OpenClusterOptions {
+  /** The id that meta.properties has, if it has one. */
+  readonly clusterId?: string | undefined
+  readonly random: Random
+  /** Takes over what lies in the log dirs; called while the store knows no cluster, again after a stop in the middle of it. */
+  readonly adopt?: () => Promise<void>
+}
+
 /**
- * Makes the nodes that every cluster has, where they are missing, and gives the cluster its id.
- * @param clusterId The id that meta.properties has, if it has one.
- * @returns The cluster's id: the store's, else `clusterId`, else a random one.
+ * Makes the nodes that every cluster has, where they are missing, and gives the cluster its id, the last of them.
+ * @returns The cluster's id: the store's, else that of meta.properties, else a random one.
  * @throws Error in one line when the log dirs belong to another cluster than the store
  */
-export async function openCluster(store: MetadataStore, options: { clusterId?: string; random: Random }): Promise<string> {
-  const nodes: (readonly [path: string, data: Buffer])[] = [
-    ...PERSISTENT_PATHS.map((path) => [path, Buffer.alloc(0)] as const),
-    [CLUSTER_ID, encodeClusterId(options.clusterId ?? randomUuid(options.random))],
-  ]
-  await createMissing(store, nodes)
+export async function openCluster(store: MetadataStore, { clusterId: wanted, random, adopt }: OpenClusterOptions): Promise<string> {
+  await createMissing(
+    store,
+    PERSISTENT_PATHS.map((path) => [path, Buffer.alloc(0)]),
+  )
+  if ((await store.exists(CLUSTER_ID)) === undefined) {
+    await adopt?.()
+    await createMissing(store, [[CLUSTER_ID, encodeClusterId(wanted ?? randomUuid(random))]])
+  }
   const clusterId = decodeClusterId((await store.get(CLUSTER_ID)).data)
-  if (options.clusterId !== undefined && options.clusterId !== clusterId) {
+  if (wanted !== undefined && wanted !== clusterId) {
     throw new Error(
-      `the log dirs belong to cluster ${options.clusterId} (meta.properties), but the metadata store to cluster ${clusterId}: ` +
+      `the log dirs belong to cluster ${wanted} (meta.properties), but the metadata store to cluster ${clusterId}: ` +
         'one of them comes from elsewhere',
     )
   }
   return clusterId
-}
-
-/** True when the store knows a cluster already: its log dirs are then no longer adopted. */
-export async function hasCluster(store: MetadataStore): Promise<boolean> {
-  return (await store.exists(CLUSTER_ID)) !== undefined
 }
 
 /**
@@ -65,20 +71,4 @@ export async function readFeatures(store: MetadataStore): Promise<{ epoch: numbe
 /** Writes the features a new cluster begins with; does nothing when there are finalized features. */
 export async function initializeFeatures(store: MetadataStore, levels: ReadonlyMap<string, number>): Promise<void> {
   await createMissing(store, [[FEATURE, encodeFeatures(levels)]])
-}
-
-/** All that are missing at once, so that nobody sees half of them. */
-async function createMissing(store: MetadataStore, nodes: readonly (readonly [path: string, data: Buffer])[]): Promise<void> {
-  for (;;) {
-    const stats = await Promise.all(nodes.map(([path]) => store.exists(path)))
-    const missing = nodes.filter((_node, index) => stats[index] === undefined)
-    if (missing.length === 0) return
-    try {
-      await store.multi(missing.map(([path, data]) => ({ type: 'create', path, data })))
-      return
-    } catch (error) {
-      // Another broker is at it too.
-      if (!isStoreError(error, 'NodeExists')) throw error
-    }
-  }
 }

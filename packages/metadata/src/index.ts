@@ -1,3 +1,4 @@
+export * from './adoption.ts'
 export * from './cluster.ts'
 export * from './configs.ts'
 export type { ControllerConfig } from './controller/active-controller.ts'

@@ -1,4 +1,5 @@
 import { KafkaError } from '@tidelog/protocol'
+import { writeInChunks } from '../store/bulk-write.ts'
 import { isStoreError, type MetadataStore, type OperationResult, type StoreOperation } from '../store/metadata-store.ts'
 import {
   CONTROLLER_EPOCH,
@@ -15,10 +16,6 @@ import {
 import type { PartitionState, StoredLeadership, TopicState } from './cluster-state.ts'
 import type { PlannedTopic } from './create-topics.ts'
 import type { NextLeadership } from './leader-election.ts'
-
-/** Well below the store's (and ZooKeeper's) limit on one transaction. */
-const MAX_CHUNK_BYTES = 500_000
-const MAX_CHUNK_OPERATIONS = 1000
 
 /** This controller's term of office: writes carry its number and happen only while no later controller has been elected. */
 export interface ControllerTerm {
@@ -155,38 +152,14 @@ export class ControllerStore {
 
   /** One result an operation. */
   async #write(operations: readonly StoreOperation[]): Promise<OperationResult[]> {
-    const fence: StoreOperation = { type: 'check', path: CONTROLLER_EPOCH, version: this.#term.epochVersion }
-    const results: OperationResult[] = []
-    for (const chunk of chunksOf(operations)) {
-      try {
-        const [, ...done] = await this.#store.multi([fence, ...chunk])
-        results.push(...done)
-      } catch (error) {
-        const isFenced = isStoreError(error, 'BadVersion') && error.path === CONTROLLER_EPOCH
-        if (isFenced || isStoreError(error, 'SessionExpired')) {
-          throw new KafkaError('NOT_CONTROLLER', 'This is not the correct controller for this cluster.', { cause: error })
-        }
-        throw error
-      }
+    try {
+      return await writeInChunks(this.#store, operations, { type: 'check', path: CONTROLLER_EPOCH, version: this.#term.epochVersion })
+    } catch (error) {
+      const isFenced = isStoreError(error, 'BadVersion') && error.path === CONTROLLER_EPOCH
+      if (!isFenced && !isStoreError(error, 'SessionExpired')) throw error
+      throw new KafkaError('NOT_CONTROLLER', 'This is not the correct controller for this cluster.', { cause: error })
     }
-    return results
   }
 }
 
 const emptyNode = (path: string): StoreOperation => ({ type: 'create', path, data: Buffer.alloc(0) })
-
-function* chunksOf(operations: readonly StoreOperation[]): Generator<StoreOperation[]> {
-  let chunk: StoreOperation[] = []
-  let bytes = 0
-  for (const operation of operations) {
-    const size = operation.path.length + ('data' in operation ? operation.data.byteLength : 0)
-    if (chunk.length > 0 && (bytes + size > MAX_CHUNK_BYTES || chunk.length >= MAX_CHUNK_OPERATIONS)) {
-      yield chunk
-      chunk = []
-      bytes = 0
-    }
-    chunk.push(operation)
-    bytes += size
-  }
-  if (chunk.length > 0) yield chunk
-}
