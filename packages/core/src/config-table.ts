@@ -271,8 +271,15 @@ type ValueOf<R> = R extends ConfigRow<infer T> ? T : never
 /** The values of a table by name. */
 export type ConfigOf<T> = T extends ConfigTable<infer R> ? { readonly [K in keyof R]: ValueOf<R[K]> } : never
 
+/** A table whose rows are not known by type: what describes, documents and checks any table. */
+export interface AnyConfigTable {
+  readonly rows: ReadonlyMap<string, ConfigRow>
+  row(name: string): ConfigRow | undefined
+  canonical(name: string, text: string): string
+}
+
 /** Rows by name, in the order of their declaration. Names that come from outside are looked up in a Map. */
-export class ConfigTable<const R extends Rows> {
+export class ConfigTable<const R extends Rows> implements AnyConfigTable {
   readonly rows: ReadonlyMap<string, ConfigRow>
 
   constructor(rows: R) {

@@ -300,13 +300,17 @@ export function logConfigText(
 /**
  * A topic's effective configuration.
  * @param brokerText What the broker's configuration holds by name: dynamic over static, undefined where only the default holds.
- * @throws ConfigError for a value that is not valid, or values that contradict each other.
+ * @throws ConfigError for a value that is not valid
  */
 export function resolveLogConfig(
   topicEntries: ReadonlyMap<string, string>,
   brokerText: (brokerName: string) => string | undefined = () => undefined,
 ): LogConfig {
-  const config = logConfig.resolve((name) => logConfigText(name, topicEntries, brokerText))
+  return logConfig.resolve((name) => logConfigText(name, topicEntries, brokerText))
+}
+
+/** @throws ConfigError for values that contradict each other */
+export function checkLogConfig(config: LogConfig): void {
   const minLag = config['min.compaction.lag.ms']
   const maxLag = config['max.compaction.lag.ms']
   if (minLag > maxLag)
@@ -314,5 +318,4 @@ export function resolveLogConfig(
       'min.compaction.lag.ms',
       `conflict topic config setting min.compaction.lag.ms (${minLag}) > max.compaction.lag.ms (${maxLag})`,
     )
-  return config
 }

@@ -1,5 +1,5 @@
 import { ConfigError } from '@tidelog/core'
-import { resolveLogConfig } from '@tidelog/storage'
+import { checkLogConfig, resolveLogConfig } from '@tidelog/storage'
 import { type BrokerConfig, brokerConfig } from './broker-config.ts'
 import { listenersOf } from './listeners.ts'
 
@@ -112,7 +112,7 @@ export function parseBrokerConfig(properties: Readonly<Record<string, string>> |
   refuseUnserved(config)
   checkRelations(config)
   listenersOf(config)
-  resolveLogConfig(new Map(), (name) => entries.get(name))
+  checkLogConfig(resolveLogConfig(new Map(), (name) => entries.get(name)))
   return { config, entries, warnings: warningsOf(given, config) }
 }
 

@@ -1,0 +1,236 @@
+import { ConfigError, type Logger } from '@tidelog/core'
+import type { ClusterConfigs, ConfigEntity, MetadataImage } from '@tidelog/metadata'
+import { checkTopicName, DEFAULT_ENTITY } from '@tidelog/metadata'
+import { KafkaError } from '@tidelog/protocol'
+import { type LogConfig, logConfig, resolveLogConfig } from '@tidelog/storage'
+import { alteredBrokerConfigs, alteredTopicConfigs, type ConfigOp, checkTopicConfigs, replacing } from './alter-configs.ts'
+import { type BrokerConfig, type BrokerConfigName, brokerConfig } from './broker-config.ts'
+import { type ConfigLayer, ConfigSource, defaultsOf } from './config-layers.ts'
+import { type DescribedConfig, describeBroker, describeDefaultBroker, describeGroup, describeTopic } from './describe-configs.ts'
+import type { ParsedBrokerConfig } from './parse-broker-config.ts'
+
+/** Kinds of resources by their number on the wire. Source: ConfigResource.Type. */
+export const ConfigResourceType = { topic: 2, broker: 4, brokerLogger: 8, clientMetrics: 16, group: 32 } as const
+
+export interface ConfigResource {
+  readonly type: number
+  /** A broker's id as text, empty for what holds for every broker. */
+  readonly name: string
+}
+
+/** @param topic Whose effective configuration may have changed; undefined: every topic's. It must not throw. */
+export type LogConfigListener = (topic: string | undefined) => void
+
+interface ConfigServiceOptions {
+  readonly parsed: ParsedBrokerConfig
+  readonly nodeId: number
+  readonly image: Pick<MetadataImage, 'configs' | 'topic'>
+  readonly logger: Logger
+}
+
+const brokerDefaults = defaultsOf(brokerConfig)
+
+const invalidRequest = (message: string) => new KafkaError('INVALID_REQUEST', message)
+
+/**
+ * One broker's configurations: what server.properties says, what the store says over it, and what follows for each topic.
+ * A dynamic change holds at once: the broker's live `config` is rewritten, and who keeps logs is told. KIP-226, KIP-339.
+ */
+export class ConfigService {
+  /** The broker's effective configuration; the object stays, its values change. */
+  readonly config: BrokerConfig
+  readonly #options: ConfigServiceOptions
+  readonly #configs: ClusterConfigs
+  /** Valid dynamic values of this broker by name. */
+  readonly #dynamic = new Map<string, string>()
+  readonly #logListeners = new Set<LogConfigListener>()
+  readonly #unsubscribe: () => void
+
+  constructor(options: ConfigServiceOptions) {
+    this.#options = options
+    this.config = options.parsed.config
+    this.#configs = options.image.configs
+    this.#unsubscribe = this.#configs.onChange((entity) => this.#changed(entity))
+    this.#applyToBroker()
+  }
+
+  /** A topic's effective configuration. An override in the store that is not valid is passed over with a warning. */
+  logConfigOf(topic: string): LogConfig {
+    const overrides = new Map([...this.#configs.topic(topic)].filter(([name]) => logConfig.has(name)))
+    for (;;) {
+      try {
+        return resolveLogConfig(overrides, this.#brokerText)
+      } catch (error) {
+        if (!(error instanceof ConfigError) || !overrides.delete(error.configName)) throw error
+        this.#options.logger.warn('a stored configuration of a topic is not valid and has no effect', { topic, reason: error.message })
+      }
+    }
+  }
+
+  /** @returns What ends the subscription. */
+  onLogConfigChange(listener: LogConfigListener): () => void {
+    this.#logListeners.add(listener)
+    return () => this.#logListeners.delete(listener)
+  }
+
+  /** @throws KafkaError INVALID_CONFIG when a topic could not be created with these overrides */
+  validateTopicConfigs(overrides: ReadonlyMap<string, string>): void {
+    checkTopicConfigs(overrides, this.#brokerText)
+  }
+
+  /** A topic's configurations with these overrides, sorted by name: what CreateTopics answers from version 5 on. KIP-525. */
+  describeTopicConfigs(overrides: ReadonlyMap<string, string>): DescribedConfig[] {
+    return describeTopic(overrides, this.#layers())
+  }
+
+  /**
+   * A resource's configurations, sorted by name.
+   * @throws KafkaError UNKNOWN_TOPIC_OR_PARTITION, INVALID_TOPIC_EXCEPTION, INVALID_REQUEST (another broker's, a kind that has none)
+   */
+  describe({ type, name }: ConfigResource): DescribedConfig[] {
+    switch (type) {
+      case ConfigResourceType.topic:
+        checkTopicName(name)
+        if (this.#options.image.topic(name) === undefined) throw new KafkaError('UNKNOWN_TOPIC_OR_PARTITION', '')
+        return this.describeTopicConfigs(this.#configs.topic(name))
+      case ConfigResourceType.broker:
+        if (name === '') return describeDefaultBroker(this.#defaultLayer())
+        this.#checkNodeId(name, { as: 'Broker', orEmpty: ' or empty string' })
+        return describeBroker(this.#layers())
+      case ConfigResourceType.group:
+        if (name === '') throw invalidRequest('Group name must not be empty')
+        return describeGroup(this.#layers())
+      case ConfigResourceType.brokerLogger:
+        throw invalidRequest('Broker loggers are not served: the log level is set where the broker is started')
+      default:
+        throw invalidRequest(`Unsupported resource type: ${type}`)
+    }
+  }
+
+  /**
+   * Changes single configurations, durably unless `validateOnly`; resolves when they hold.
+   * @throws KafkaError as `describe`; INVALID_CONFIG for a topic's values, INVALID_REQUEST for a broker's, as in Kafka
+   */
+  async alter(resource: ConfigResource, ops: readonly ConfigOp[], options: { validateOnly: boolean }): Promise<void> {
+    return this.#alter(resource, () => ops, options)
+  }
+
+  /** Replaces all dynamic configurations of a resource. @throws as `alter` */
+  async replace(resource: ConfigResource, values: ReadonlyMap<string, string>, options: { validateOnly: boolean }): Promise<void> {
+    return this.#alter(resource, (current) => replacing(current, values), options)
+  }
+
+  close(): void {
+    this.#unsubscribe()
+    this.#logListeners.clear()
+  }
+
+  async #alter(
+    { type, name }: ConfigResource,
+    opsOn: (current: ReadonlyMap<string, string>) => readonly ConfigOp[],
+    { validateOnly }: { validateOnly: boolean },
+  ): Promise<void> {
+    const { entity, change } = this.#alteration(type, name)
+    const altered = (current: ReadonlyMap<string, string>) => change(current, opsOn(current))
+    if (validateOnly) {
+      altered(this.#configs.get(entity))
+      return
+    }
+    await this.#configs.alter(entity, altered)
+    this.#options.logger.info('dynamic configurations were changed', { ...entity, names: [...this.#configs.get(entity).keys()].join(',') })
+  }
+
+  /** What a change of this resource writes to, and how it is checked. */
+  #alteration(
+    type: number,
+    name: string,
+  ): { entity: ConfigEntity; change: (current: ReadonlyMap<string, string>, ops: readonly ConfigOp[]) => ReadonlyMap<string, string> } {
+    switch (type) {
+      case ConfigResourceType.topic:
+        if (name === '') throw invalidRequest('Default topic resources are not allowed.')
+        checkTopicName(name)
+        if (this.#options.image.topic(name) === undefined) {
+          throw new KafkaError('UNKNOWN_TOPIC_OR_PARTITION', `The topic '${name}' does not exist.`)
+        }
+        return {
+          entity: { type: 'topics', name },
+          change: (current, ops) => alteredTopicConfigs(current, ops, this.#brokerText),
+        }
+      case ConfigResourceType.broker: {
+        const scope = name === '' ? 'all' : 'one'
+        if (scope === 'one') this.#checkNodeId(name, { as: 'Node', orEmpty: '' })
+        return {
+          entity: { type: 'brokers', name: scope === 'all' ? DEFAULT_ENTITY : name },
+          change: (current, ops) => alteredBrokerConfigs(current, ops, { scope, effectiveText: this.#brokerText }),
+        }
+      }
+      case ConfigResourceType.group:
+        throw invalidRequest('Configurations of groups cannot be altered: no group protocol that reads them is served yet')
+      case ConfigResourceType.brokerLogger:
+        throw invalidRequest('Broker loggers are not served: the log level is set where the broker is started')
+      default:
+        throw invalidRequest(`Unknown resource type ${type}`)
+    }
+  }
+
+  #checkNodeId(name: string, { as, orEmpty }: { as: 'Broker' | 'Node'; orEmpty: string }): void {
+    if (!/^[+-]?\d{1,10}$/.test(name)) throw invalidRequest(`${as} id must be an integer, but it is: ${name}`)
+    const { nodeId } = this.#options
+    if (Number(name) !== nodeId) throw invalidRequest(`Unexpected broker id, expected ${nodeId}${orEmpty}, but received ${name}`)
+  }
+
+  #changed({ type, name }: ConfigEntity): void {
+    if (type === 'topics') this.#tellLogs(name)
+    if (type !== 'brokers' || (name !== DEFAULT_ENTITY && name !== String(this.#options.nodeId))) return
+    this.#applyToBroker()
+    this.#tellLogs(undefined)
+  }
+
+  #tellLogs(topic: string | undefined): void {
+    for (const listener of [...this.#logListeners]) listener(topic)
+  }
+
+  /** Rewrites the live configuration. What may not change at run time stays; a stored value that is not valid is passed over. */
+  #applyToBroker(): void {
+    const live = this.config as Record<BrokerConfigName, unknown>
+    this.#dynamic.clear()
+    for (const name of brokerConfig.names) {
+      if (brokerConfig.row(name)?.update === 'read-only') continue
+      const text = this.#validDynamicText(name)
+      if (text !== undefined) this.#dynamic.set(name, text)
+      live[name] = brokerConfig.parse(name, this.#brokerText(name))
+    }
+  }
+
+  /** This broker's own dynamic value, or the one of all brokers. */
+  #validDynamicText(name: BrokerConfigName): string | undefined {
+    for (const entity of [this.#options.nodeId, DEFAULT_ENTITY] as const) {
+      const text = this.#configs.broker(entity).get(name)
+      if (text === undefined) continue
+      try {
+        brokerConfig.parse(name, text)
+        return text
+      } catch (error) {
+        if (!(error instanceof ConfigError)) throw error
+        this.#options.logger.warn('a stored configuration of this broker is not valid and has no effect', { reason: error.message })
+      }
+    }
+    return undefined
+  }
+
+  /** What is set for a broker configuration: dynamically, else in server.properties. */
+  readonly #brokerText = (name: string): string | undefined => this.#dynamic.get(name) ?? this.#options.parsed.entries.get(name)
+
+  #defaultLayer(): ConfigLayer {
+    return { source: ConfigSource.defaultBroker, entries: this.#configs.broker(DEFAULT_ENTITY) }
+  }
+
+  #layers(): ConfigLayer[] {
+    return [
+      { source: ConfigSource.broker, entries: this.#configs.broker(this.#options.nodeId) },
+      this.#defaultLayer(),
+      { source: ConfigSource.staticBroker, entries: this.#options.parsed.entries },
+      { source: ConfigSource.default, entries: brokerDefaults },
+    ]
+  }
+}

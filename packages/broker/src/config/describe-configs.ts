@@ -1,0 +1,98 @@
+import type { AnyConfigTable, ConfigRow } from '@tidelog/core'
+import type { DescribeConfigsResponse } from '@tidelog/protocol'
+import { logConfig, logConfigText } from '@tidelog/storage'
+import { brokerConfig, shownWhenSet } from './broker-config.ts'
+import { baseNameOf, type ConfigLayer, ConfigSource, configTypeIds, synonymsOf } from './config-layers.ts'
+import { groupConfig } from './group-config.ts'
+
+/** One configuration as DescribeConfigs and CreateTopics answer it. */
+export type DescribedConfig = DescribeConfigsResponse['results'][number]['configs'][number]
+type Synonym = DescribedConfig['synonyms'][number]
+
+function entry(name: string, row: ConfigRow | undefined, value: string | null, synonyms: Synonym[], readOnly: boolean): DescribedConfig {
+  const configSource = synonyms[0]?.source ?? ConfigSource.default
+  // Kafka takes what it does not know for a secret; so do we.
+  const isSensitive = row?.sensitive ?? true
+  return {
+    name,
+    value: isSensitive ? null : value,
+    readOnly,
+    isDefault: configSource === ConfigSource.default,
+    configSource,
+    isSensitive,
+    synonyms: isSensitive ? synonyms.map((synonym) => ({ ...synonym, value: null })) : synonyms,
+    configType: row === undefined ? 0 : configTypeIds[row.type],
+    documentation: row === undefined ? null : row.unused === undefined ? row.doc : `${row.doc} (No effect here: ${row.unused}.)`,
+  }
+}
+
+/**
+ * Where a broker configuration gets its value from, the source that wins first. What stands before the name itself is left out:
+ * a broader synonym does not explain a narrower name. Source: kafka.server.ConfigHelper.
+ */
+function brokerSynonymsIn(layers: readonly ConfigLayer[], name: string): Synonym[] {
+  const found = layers.flatMap(({ source, entries }) =>
+    synonymsOf(name).flatMap((synonym) => (entries.has(synonym) ? [{ name: synonym, value: entries.get(synonym)!.trim(), source }] : [])),
+  )
+  const first = found.findIndex((synonym) => synonym.name === name)
+  return first < 0 ? [] : found.slice(first)
+}
+
+/** Exact and canonical where the text is valid. An invalid one, left in the store by somebody else, is shown as it stands. */
+function canonical(table: AnyConfigTable, name: string, text: string): string {
+  try {
+    return table.canonical(name, text)
+  } catch {
+    return text
+  }
+}
+
+/** @param layers The broker's, in order of precedence. */
+export function describeTopic(overrides: ReadonlyMap<string, string>, layers: readonly ConfigLayer[]): DescribedConfig[] {
+  const withoutDefaults = layers.filter(({ source }) => source !== ConfigSource.default)
+  const brokerText = (name: string) => withoutDefaults.find(({ entries }) => entries.has(name))?.entries.get(name)
+  return logConfig.names.sort().map((name) => {
+    const row = logConfig.row(name)!
+    const text = logConfigText(name, overrides, brokerText)
+    const value = text === undefined ? row.defaultText! : canonical(logConfig, name, text)
+    const [brokerName] = row.brokerNames
+    const synonyms = brokerName === undefined ? [] : brokerSynonymsIn(layers, brokerName)
+    if (overrides.has(name)) synonyms.unshift({ name, value, source: ConfigSource.topic })
+    return entry(name, row, value, synonyms, false)
+  })
+}
+
+/** Every configuration of a broker, also those it does not know. */
+export function describeBroker(layers: readonly ConfigLayer[]): DescribedConfig[] {
+  const isSet = (name: string) => layers.some(({ source, entries }) => source !== ConfigSource.default && entries.has(name))
+  const names = new Set(brokerConfig.names.filter((name) => !shownWhenSet.has(name) || isSet(name)) as string[])
+  for (const { entries } of layers) for (const name of entries.keys()) if (isSet(name)) names.add(name)
+  return [...names].sort().map((name) => describeBrokerConfig(name, layers, layers))
+}
+
+/** The dynamic configurations that hold for every broker. */
+export function describeDefaultBroker(layer: ConfigLayer): DescribedConfig[] {
+  return [...layer.entries.keys()].sort().map((name) => describeBrokerConfig(name, [layer], [layer]))
+}
+
+function describeBrokerConfig(name: string, layers: readonly ConfigLayer[], shown: readonly ConfigLayer[]): DescribedConfig {
+  const row = brokerConfig.row(baseNameOf(name) ?? name)
+  const value =
+    layers
+      .find(({ entries }) => entries.has(name))
+      ?.entries.get(name)
+      ?.trim() ?? null
+  // A listener's own value is read-only in Kafka's answer, whatever its name allows.
+  const readOnly = !brokerConfig.has(name) || row?.update === 'read-only'
+  return entry(name, row, value, brokerSynonymsIn(shown, name), readOnly)
+}
+
+/** The configurations of a group: what the broker gives, since no group has its own yet. */
+export function describeGroup(brokerLayers: readonly ConfigLayer[]): DescribedConfig[] {
+  return groupConfig.names.sort().map((name) => {
+    const row = groupConfig.row(name)!
+    const source = row.brokerNames[0] ?? name
+    const value = brokerLayers.find(({ entries }) => entries.has(source))?.entries.get(source) ?? row.defaultText!
+    return entry(name, row, value, [{ name: source, value, source: ConfigSource.default }], false)
+  })
+}
