@@ -46,17 +46,17 @@ export interface LogState extends TopicPartition {
 export function failLog(state: LogState, error: unknown): KafkaError {
   if (error instanceof KafkaError && error.errorName !== 'KAFKA_STORAGE_ERROR') return error
   if (state.failure === undefined) {
-    state.failure = new KafkaError(
-      'KAFKA_STORAGE_ERROR',
-      `${state.name}: the log directory failed: ${error instanceof Error ? error.message : error}`,
-      {
-        cause: error,
-      },
-    )
+    state.failure = storageError(state, error)
     state.logger.error('Writing to a log failed; it goes offline', { partition: state.name, error })
     state.onStorageError(error)
   }
   return state.failure
+}
+
+export function storageError({ name }: LogState, cause: unknown): KafkaError {
+  return new KafkaError('KAFKA_STORAGE_ERROR', `${name}: the log directory failed: ${cause instanceof Error ? cause.message : cause}`, {
+    cause,
+  })
 }
 
 export function newRollJitter(random: Random, config: LogConfig): number {

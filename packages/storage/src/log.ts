@@ -9,7 +9,7 @@ import type { LogConfig } from './log-config.ts'
 import { loadLog } from './log-loader.ts'
 import { findByTimestamp, findMaxTimestamp, type ReadOptions, type ReadResult, readLog, type TimestampAndOffset } from './log-reader.ts'
 import { dueSegments } from './log-retention.ts'
-import { failLog, type LogState, newRollJitter } from './log-state.ts'
+import { failLog, type LogState, newRollJitter, storageError } from './log-state.ts'
 import { truncateFully, truncateLog } from './log-truncation.ts'
 import { type AppendOptions, type AppendResult, LogWriter } from './log-writer.ts'
 import type { ActiveProducer } from './producer-state.ts'
@@ -170,6 +170,16 @@ export class Log {
     return this.#state.segments.first.baseOffset
   }
 
+  /** Every segment's first offset and when its file was last written, oldest first. */
+  async segmentTimes(): Promise<{ readonly baseOffset: number; readonly modifiedMs: number }[]> {
+    const { segments, context } = this.#state
+    const times = segments.all.map(async ({ baseOffset, file }) => ({
+      baseOffset,
+      modifiedMs: (await context.fs.stat(file.path))?.modifiedMs ?? 0,
+    }))
+    return this.#reading(() => Promise.all(times))
+  }
+
   /** The largest producer id that is known here, -1 when none is. */
   get highestProducerId(): number {
     return this.#state.producers.highestProducerId
@@ -327,6 +337,11 @@ export class Log {
 
   updateConfig(config: LogConfig): void {
     this.#state.config = config
+  }
+
+  /** The disk under the log failed elsewhere: nothing is appended any more. */
+  fail(error: unknown): void {
+    this.#state.failure ??= storageError(this.#state, error)
   }
 
   /** Flushes and closes, so that the next start need not check anything. Rejects when that could not be done. */

@@ -1,5 +1,5 @@
 import { join } from 'node:path'
-import { isUuid } from '@tidelog/core'
+import { isUuid, parseProperties } from '@tidelog/core'
 import { type FileSystem, readTextIfPresent, writeFileAtomically } from './file-system.ts'
 
 /*
@@ -30,7 +30,12 @@ export async function readMetaProperties(fs: FileSystem, dir: string): Promise<M
   const refuse = (reason: string): never => {
     throw new LogDirRefusedError(`${path} is damaged: ${reason}`)
   }
-  const values = parseProperties(text)
+  let values: Map<string, string>
+  try {
+    values = parseProperties(text)
+  } catch (error) {
+    return refuse(error instanceof Error ? error.message : String(error))
+  }
   const version = values.get('version')
   if (version !== '0' && version !== '1') return refuse(version === undefined ? 'it has no version' : `version ${version} is not known`)
   const numberOf = (name: string): number | undefined => {
@@ -64,13 +69,4 @@ export async function writeMetaProperties(
     `cluster.id=${clusterId}`,
   ]
   await writeFileAtomically(fs, join(dir, FILE_NAME), `${lines.join('\n')}\n`)
-}
-
-function parseProperties(text: string): Map<string, string> {
-  const values = new Map<string, string>()
-  for (const line of text.split(/\r?\n/)) {
-    const match = /^\s*([^#!\s:=][^\s:=]*)\s*[:=]\s*(.*?)\s*$/.exec(line)
-    if (match !== null) values.set(match[1]!, match[2]!)
-  }
-  return values
 }

@@ -1,0 +1,116 @@
+import { join } from 'node:path'
+import type { Logger } from '@tidelog/core'
+import { removeCleanShutdownMarker, wasCleanShutdown, writeCleanShutdownMarker } from './clean-shutdown.ts'
+import { parsePartitionFolder, partitionFolder, type TopicPartition } from './file-names.ts'
+import type { FileSystem } from './file-system.ts'
+import type { Log } from './log.ts'
+import {
+  type Checkpoint,
+  type CheckpointEntry,
+  type CheckpointName,
+  readOffsetCheckpoint,
+  writeOffsetCheckpoint,
+} from './offset-checkpoint.ts'
+
+/** Folders that Kafka or we keep in a log dir and that hold no partition of ours: KRaft's metadata is read by adoption, never opened as a log. */
+const METADATA_FOLDER = '__cluster_metadata-0'
+
+/** One log dir of an open LogManager: its logs, and the files that speak of all of them. */
+export class LogDirectory {
+  readonly path: string
+  readonly logs = new Map<string, Log>()
+  /** Partitions whose log could not be opened; their files and checkpoint entries stay as they are. */
+  readonly broken = new Map<string, { readonly place: TopicPartition; readonly error: unknown }>()
+  /** Folders of deleted topics, found at the start. */
+  readonly deleted: string[] = []
+  /** Other folders, which are left alone. */
+  readonly strange: string[] = []
+  isOffline = false
+  cleanShutdown = false
+  #recoveryPoints: Checkpoint | undefined
+  #logStarts: Checkpoint | undefined
+  #highWatermarks: Checkpoint | undefined
+  readonly #fs: FileSystem
+  readonly #logger: Logger
+  /** One write of a checkpoint file at a time. */
+  #writing: Promise<void> = Promise.resolve()
+
+  constructor(fs: FileSystem, path: string, logger: Logger) {
+    this.#fs = fs
+    this.path = path
+    this.#logger = logger
+  }
+
+  /** Reads what the directory says of itself, takes the clean-shutdown marker away and returns the partitions that are here. */
+  async scan(): Promise<TopicPartition[]> {
+    this.#recoveryPoints = await readOffsetCheckpoint(this.#fs, this.path, 'recovery-point', this.#logger)
+    this.#logStarts = await readOffsetCheckpoint(this.#fs, this.path, 'log-start', this.#logger)
+    this.#highWatermarks = await readOffsetCheckpoint(this.#fs, this.path, 'replication', this.#logger)
+    this.cleanShutdown = await wasCleanShutdown(this.#fs, this.path)
+    const partitions: TopicPartition[] = []
+    for (const { name, isDirectory } of await this.#fs.list(this.path)) {
+      if (!isDirectory || name === METADATA_FOLDER) continue
+      const folder = parsePartitionFolder(name)
+      if (folder.kind === 'partition') partitions.push({ topic: folder.topic, partition: folder.partition })
+      else if (folder.kind === 'delete') this.deleted.push(name)
+      else {
+        this.strange.push(name)
+        this.#logger.warn('Leaving a folder alone that is not a partition', { path: join(this.path, name) })
+      }
+    }
+    if (partitions.length > 0 && this.#recoveryPoints === undefined && !this.cleanShutdown) {
+      this.#logger.warn('No usable recovery-point-offset-checkpoint: every segment is checked from its beginning', { path: this.path })
+    }
+    await removeCleanShutdownMarker(this.#fs, this.path)
+    return partitions
+  }
+
+  recoveryPointOf(name: string): number {
+    return this.#recoveryPoints?.get(name)?.offset ?? 0
+  }
+
+  logStartOf(name: string): number {
+    return this.#logStarts?.get(name)?.offset ?? 0
+  }
+
+  highWatermarkOf(name: string): number {
+    return this.#highWatermarks?.get(name)?.offset ?? 0
+  }
+
+  checkpointRecoveryPoints(): Promise<void> {
+    return this.#write('recovery-point', this.#recoveryPoints, (log) => log.recoveryPoint)
+  }
+
+  /** Only logs whose start lies within their first segment need an entry, as in Kafka. */
+  checkpointLogStarts(): Promise<void> {
+    return this.#write('log-start', this.#logStarts, (log) =>
+      log.logStartOffset > log.firstSegmentOffset ? log.logStartOffset : undefined,
+    )
+  }
+
+  checkpointHighWatermarks(): Promise<void> {
+    return this.#write('replication', this.#highWatermarks, (log) => log.highWatermark)
+  }
+
+  async markClean(brokerEpoch: number): Promise<void> {
+    await writeCleanShutdownMarker(this.#fs, this.path, brokerEpoch)
+  }
+
+  #write(name: CheckpointName, before: Checkpoint | undefined, offsetOf: (log: Log) => number | undefined): Promise<void> {
+    const written = this.#writing.then(async () => {
+      if (this.isOffline) return
+      const entries: CheckpointEntry[] = []
+      for (const log of this.logs.values()) {
+        const offset = offsetOf(log)
+        if (offset !== undefined) entries.push({ topic: log.topic, partition: log.partition, offset })
+      }
+      for (const { place } of this.broken.values()) {
+        const entry = before?.get(partitionFolder(place.topic, place.partition))
+        if (entry !== undefined) entries.push(entry)
+      }
+      await writeOffsetCheckpoint(this.#fs, this.path, name, entries)
+    })
+    this.#writing = written.catch(() => {})
+    return written
+  }
+}

@@ -1,0 +1,127 @@
+import { resolve } from 'node:path'
+import { type Clock, type Logger, type Random, randomUuid } from '@tidelog/core'
+import { type FileSystem, nodeFileSystem } from './file-system.ts'
+import { type LogDirLock, lockLogDir } from './log-dir-lock.ts'
+import { LogDirRefusedError, type MetaProperties, readMetaProperties, writeMetaProperties } from './meta-properties.ts'
+
+export interface LogDirsOptions {
+  /** log.dirs; made when they are missing. */
+  readonly dirs: readonly string[]
+  /** What the configuration says, if it does: a directory of another cluster or broker is refused. */
+  readonly clusterId?: string | undefined
+  readonly nodeId?: number | undefined
+  readonly clock: Clock
+  readonly random: Random
+  readonly logger: Logger
+  readonly fs?: FileSystem
+}
+
+/** The log dirs of one broker, locked, and whose they are. Taken before anything in them is read or written. */
+export class LogDirs {
+  /** Absolute paths. */
+  readonly paths: readonly string[]
+  /** From meta.properties; undefined while every directory is new. */
+  readonly clusterId: string | undefined
+  readonly nodeId: number | undefined
+  readonly fs: FileSystem
+  readonly #metas: ReadonlyMap<string, MetaProperties | undefined>
+  readonly #locks: readonly LogDirLock[]
+  readonly #clock: Clock
+  readonly #random: Random
+  readonly #directoryIds = new Map<string, string>()
+
+  /**
+   * Checks meta.properties of every directory, then locks them.
+   * @throws LogDirRefusedError with one line for the operator: another cluster or broker, garbage, in use, the same directory twice.
+   */
+  static async open(options: LogDirsOptions): Promise<LogDirs> {
+    const { fs = nodeFileSystem } = options
+    const paths = options.dirs.map((dir) => resolve(dir))
+    const twice = paths.find((path, index) => paths.indexOf(path) !== index)
+    if (twice !== undefined) throw new LogDirRefusedError(`log.dirs names ${twice} twice`)
+    const metas = new Map<string, MetaProperties | undefined>()
+    for (const path of paths) metas.set(path, await readMetaProperties(fs, path))
+    const clusterId = agreed(metas, 'cluster.id', (meta) => meta.clusterId, options.clusterId)
+    const nodeId = agreed(metas, 'node.id', (meta) => meta.nodeId, options.nodeId)
+    const locks: LogDirLock[] = []
+    try {
+      for (const path of paths) {
+        await fs.makeDirectory(path)
+        locks.push(lockLogDir(path))
+      }
+    } catch (error) {
+      for (const lock of locks) lock.release()
+      throw error
+    }
+    return new LogDirs(options, { fs, paths, metas, locks, clusterId, nodeId })
+  }
+
+  /** Use `open`. */
+  constructor(
+    { clock, random }: Pick<LogDirsOptions, 'clock' | 'random'>,
+    found: {
+      fs: FileSystem
+      paths: readonly string[]
+      metas: ReadonlyMap<string, MetaProperties | undefined>
+      locks: readonly LogDirLock[]
+      clusterId: string | undefined
+      nodeId: number | undefined
+    },
+  ) {
+    this.paths = found.paths
+    this.clusterId = found.clusterId
+    this.nodeId = found.nodeId
+    this.fs = found.fs
+    this.#metas = found.metas
+    this.#locks = found.locks
+    this.#clock = clock
+    this.#random = random
+    for (const [path, meta] of found.metas) if (meta?.directoryId !== undefined) this.#directoryIds.set(path, meta.directoryId)
+  }
+
+  /** True while no directory has been used by a broker yet. */
+  get isNew(): boolean {
+    return [...this.#metas.values()].every((meta) => meta === undefined)
+  }
+
+  /** The id of a directory; undefined for one of a Kafka that had none. */
+  directoryId(path: string): string | undefined {
+    return this.#directoryIds.get(path)
+  }
+
+  /** Writes meta.properties where it is missing; what is there stays. */
+  async format({ clusterId, nodeId }: { clusterId: string; nodeId: number }): Promise<void> {
+    for (const path of this.paths) {
+      if (this.#metas.get(path) !== undefined) continue
+      const directoryId = randomUuid(this.#random)
+      this.#directoryIds.set(path, directoryId)
+      await writeMetaProperties(this.fs, path, { clusterId, nodeId, directoryId }, this.#clock.now())
+    }
+  }
+
+  /** Gives the locks back. */
+  close(): void {
+    for (const lock of this.#locks) lock.release()
+  }
+}
+
+/** The one value that all directories and the configuration agree on; undefined when none says. */
+function agreed<T extends string | number>(
+  metas: ReadonlyMap<string, MetaProperties | undefined>,
+  name: string,
+  valueOf: (meta: MetaProperties) => T | undefined,
+  configured: T | undefined,
+): T | undefined {
+  let known = configured
+  let source = 'the configuration'
+  for (const [path, meta] of metas) {
+    const value = meta && valueOf(meta)
+    if (value === undefined) continue
+    if (known !== undefined && known !== value) {
+      throw new LogDirRefusedError(`${path}/meta.properties belongs to ${name} ${value}, but ${source} says ${name} ${known}`)
+    }
+    known = value
+    source = `${path}/meta.properties`
+  }
+  return known
+}

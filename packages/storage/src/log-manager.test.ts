@@ -1,0 +1,189 @@
+import assert from 'node:assert/strict'
+import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { type TestContext, test } from 'node:test'
+import { randomUuid, seededRandom, silentLogger } from '@tidelog/core'
+import { buildBatch, type KafkaError } from '@tidelog/protocol'
+import { ManualClock } from '@tidelog/testkit'
+import { LogDirs, LogManager, resolveLogConfig } from './index.ts'
+
+const random = seededRandom(7)
+
+async function temporaryDir(t: TestContext): Promise<string> {
+  const dir = await mkdtemp(join(tmpdir(), 'tidelog-manager-'))
+  t.after(() => rm(dir, { recursive: true, force: true }))
+  return dir
+}
+
+function openManager(dirs: string[], clock = new ManualClock()): Promise<LogManager> {
+  return LogManager.open({ dirs, clock, random, logger: silentLogger, configOf: () => resolveLogConfig(new Map()), finishDeletions: true })
+}
+
+const batchOf = (...values: string[]): Buffer =>
+  buildBatch(values.map((value) => ({ value: Buffer.from(value), timestamp: 1_700_000_000_000 })))
+
+test('what was appended is there again after a clean stop, with its topic id and high watermark', async (t) => {
+  const dir = await temporaryDir(t)
+  const manager = await openManager([dir])
+  const topicId = randomUuid(random)
+  const log = await manager.createLog('orders', 3, topicId)
+  await log.append(batchOf('a', 'b'), { leaderEpoch: 0, origin: 'client' })
+  log.updateHighWatermark(1)
+  await manager.close()
+  assert.equal(await readFile(join(dir, '.kafka_cleanshutdown'), 'utf8'), '{"version":0,"brokerEpoch":-1}')
+  assert.equal(await readFile(join(dir, 'recovery-point-offset-checkpoint'), 'utf8'), '0\n1\norders 3 2\n')
+  assert.equal(await readFile(join(dir, 'replication-offset-checkpoint'), 'utf8'), '0\n1\norders 3 1\n')
+
+  const again = await openManager([dir])
+  const reopened = again.getLog('orders', 3)!
+  assert.equal(reopened.topicId, topicId)
+  assert.equal(reopened.logEndOffset, 2)
+  assert.equal(reopened.highWatermark, 1)
+  await assert.rejects(stat(join(dir, '.kafka_cleanshutdown')), { code: 'ENOENT' })
+  await again.close()
+})
+
+test('a topic with the longest legal name can be deleted; its folder goes after file.delete.delay.ms', async (t) => {
+  const dir = await temporaryDir(t)
+  const clock = new ManualClock()
+  const manager = await openManager([dir], clock)
+  const topic = 'x'.repeat(249)
+  await manager.createLog(topic, 0, randomUuid(random))
+  await manager.deleteLog(topic, 0)
+  assert.equal(manager.getLog(topic, 0), undefined)
+  const [folder] = (await readdir(dir)).filter((name) => name.endsWith('-delete'))
+  assert.match(folder!, /^x+-0\.[0-9a-f]{32}-delete$/)
+  assert.equal(Buffer.byteLength(folder!), 255)
+  clock.advance(60_000)
+  await manager.close()
+  assert.deepEqual(
+    (await readdir(dir)).filter((name) => name.endsWith('-delete')),
+    [],
+  )
+})
+
+test('partitions go to the directory that has fewest', async (t) => {
+  const dirs = [await temporaryDir(t), await temporaryDir(t)]
+  const manager = await openManager(dirs)
+  for (let partition = 0; partition < 4; partition++) await manager.createLog('spread', partition, randomUuid(random))
+  assert.equal((await readdir(dirs[0]!)).filter((name) => name.startsWith('spread-')).length, 2)
+  assert.equal((await readdir(dirs[1]!)).filter((name) => name.startsWith('spread-')).length, 2)
+  await manager.close()
+})
+
+test('L13: missing or garbage checkpoints cost a check of every segment, not a record', async (t) => {
+  for (const damage of [undefined, '', 'garbage', '0\n2\nt 0 5\n', '7\n0\n', '0\n1\nt 0 999999\n']) {
+    const dir = await temporaryDir(t)
+    const manager = await openManager([dir])
+    const log = await manager.createLog('t', 0, randomUuid(random))
+    for (let index = 0; index < 5; index++) await log.append(batchOf(`value-${index}`), { leaderEpoch: 0, origin: 'client' })
+    await manager.close()
+    await rm(join(dir, '.kafka_cleanshutdown'))
+    for (const name of ['recovery-point-offset-checkpoint', 'replication-offset-checkpoint']) {
+      if (damage === undefined) await rm(join(dir, name))
+      else await writeFile(join(dir, name), damage)
+    }
+    const again = await openManager([dir])
+    assert.equal(again.getLog('t', 0)!.logEndOffset, 5, `after ${JSON.stringify(damage)}`)
+    assert.equal(again.getLog('t', 0)!.logStartOffset, 0)
+    await again.close()
+  }
+})
+
+test('L15: a directory of another cluster or broker, or with garbage for meta.properties, is refused with one line and not touched', async (t) => {
+  const clock = new ManualClock()
+  for (const [content, reason] of [
+    ['version=1\nnode.id=1\ncluster.id=other\ndirectory.id=IWDGM3MXGj4XlcG1EmWZ4w\n', /belongs to cluster.id other/],
+    ['version=1\nnode.id=9\ncluster.id=ours\n', /belongs to node.id 9/],
+    ['version=0\nbroker.id=9\ncluster.id=ours\n', /belongs to node.id 9/],
+    ['\u0000\u0001\u0002', /damaged/],
+    ['version=2\nnode.id=1\ncluster.id=ours\n', /version 2 is not known/],
+    ['version=1\nnode.id=minus\ncluster.id=ours\n', /node.id is "minus"/],
+  ] as const) {
+    const dir = await temporaryDir(t)
+    await writeFile(join(dir, 'meta.properties'), content)
+    const options = { dirs: [dir], clusterId: 'ours', nodeId: 1, clock, random, logger: silentLogger }
+    await assert.rejects(LogDirs.open(options), (error: Error) => reason.test(error.message) && !error.message.includes('\n'), content)
+    assert.deepEqual(await readdir(dir), ['meta.properties'])
+    assert.equal(await readFile(join(dir, 'meta.properties'), 'utf8'), content)
+  }
+})
+
+test('L15: garbage for partition.metadata is refused, for whose records they are must not be guessed', async (t) => {
+  const dir = await temporaryDir(t)
+  const manager = await openManager([dir])
+  await manager.createLog('t', 0, randomUuid(random))
+  await manager.close()
+  await writeFile(join(dir, 't-0', 'partition.metadata'), 'version: 0\ntopic_id: nonsense')
+  await assert.rejects(openManager([dir]), /t-0\/partition.metadata is damaged/)
+})
+
+test('meta.properties is written as version 1 and read again, version 0 is read', async (t) => {
+  const clock = new ManualClock()
+  const dir = await temporaryDir(t)
+  const options = { dirs: [dir], clock, random, logger: silentLogger }
+  const dirs = await LogDirs.open(options)
+  assert.equal(dirs.isNew, true)
+  await dirs.format({ clusterId: 'abcdefghijklmnopqrstug', nodeId: 4 })
+  dirs.close()
+  const again = await LogDirs.open(options)
+  assert.equal(again.clusterId, 'abcdefghijklmnopqrstug')
+  assert.equal(again.nodeId, 4)
+  assert.equal(again.directoryId(dir), dirs.directoryId(dir))
+  again.close()
+
+  await writeFile(join(dir, 'meta.properties'), '#\n#Sat Nov 21 06:58:17 UTC 2026\nbroker.id=7\nversion=0\ncluster.id=old\n')
+  const old = await LogDirs.open(options)
+  assert.deepEqual([old.clusterId, old.nodeId], ['old', 7])
+  old.close()
+})
+
+test('L16: unknown files and folders are left alone', async (t) => {
+  const dir = await temporaryDir(t)
+  const strange = [
+    'lost+found',
+    'not a partition',
+    't-0.0123456789abcdef0123456789abcdef-future',
+    't-0.0123456789abcdef0123456789abcdef-stray',
+    '-3',
+    'a-b',
+  ]
+  for (const name of strange) {
+    await mkdir(join(dir, name))
+    await writeFile(join(dir, name, '00000000000000000000.log'), 'content')
+  }
+  await writeFile(join(dir, 'notes.txt'), 'mine')
+  const manager = await openManager([dir])
+  const log = await manager.createLog('t', 0, randomUuid(random))
+  await writeFile(join(log.dir, 'README'), 'mine too')
+  await manager.close()
+  const again = await openManager([dir])
+  assert.deepEqual(
+    [...again.logs()].map(({ name }) => name),
+    ['t-0'],
+  )
+  assert.deepEqual(again.leftAlone.map(({ folder }) => folder).sort(), [...strange].sort())
+  await again.close()
+  for (const name of strange) assert.equal(await readFile(join(dir, name, '00000000000000000000.log'), 'utf8'), 'content')
+  assert.equal(await readFile(join(dir, 'notes.txt'), 'utf8'), 'mine')
+  assert.equal(await readFile(join(dir, 't-0', 'README'), 'utf8'), 'mine too')
+})
+
+test('L22: a second broker in the same process is refused, and may have the directory once the first is gone', async (t) => {
+  const dir = await temporaryDir(t)
+  const options = { dirs: [dir], clock: new ManualClock(), random, logger: silentLogger }
+  const first = await LogDirs.open(options)
+  await assert.rejects(LogDirs.open(options), /is in use: another broker/)
+  first.close()
+  const second = await LogDirs.open(options)
+  second.close()
+})
+
+test('every append waits in its place: a partition that is closed refuses with KAFKA_STORAGE_ERROR', async (t) => {
+  const dir = await temporaryDir(t)
+  const manager = await openManager([dir])
+  const log = await manager.createLog('t', 0, randomUuid(random))
+  await manager.close()
+  await assert.rejects(log.append(batchOf('late'), { leaderEpoch: 0, origin: 'client' }), (error: KafkaError) => error.code === 56)
+})

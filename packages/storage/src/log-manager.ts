@@ -1,0 +1,400 @@
+import { join } from 'node:path'
+import { type Clock, type Logger, libuvOffload, type Random, type Timer, ZERO_UUID } from '@tidelog/core'
+import { KafkaError } from '@tidelog/protocol'
+import { deleteFolder, partitionFolder, type TopicPartition } from './file-names.ts'
+import { FilePool } from './file-pool.ts'
+import { type FileSystem, nodeFileSystem } from './file-system.ts'
+import { IndexMemory } from './index-memory.ts'
+import { Log, type LogResources } from './log.ts'
+import type { LogConfig } from './log-config.ts'
+import { LogDirectory } from './log-directory.ts'
+import { defaultLogManagerSettings, type LogManagerSettings } from './log-manager-settings.ts'
+import { LogDirRefusedError } from './meta-properties.ts'
+import { readPartitionMetadata, writePartitionMetadata } from './partition-metadata.ts'
+import { TailCache } from './tail-cache.ts'
+
+/** Partitions of a directory that are opened at a time, for each recovery thread that Kafka would have: they mostly wait for the disk. */
+const OPENS_PER_RECOVERY_THREAD = 4
+
+export interface LogManagerOptions extends LogResources {
+  /** log.dirs, locked by LogDirs. */
+  readonly dirs: readonly string[]
+  /** A topic's effective configuration. */
+  readonly configOf: (topic: string) => LogConfig
+  readonly settings?: Partial<LogManagerSettings>
+  /** Folders that end in -delete are removed after file.delete.delay.ms. false leaves them alone, as a directory that is being adopted wants it. */
+  readonly finishDeletions?: boolean
+  /** The disk under `dir` failed: its logs refuse appends from now on. `isLast`: no directory is left. */
+  readonly onDirFailure?: (dir: string, error: unknown, isLast: boolean) => void
+}
+
+/** All logs of one broker: opens what the log dirs hold, makes and deletes logs, keeps their checkpoints and retention going. */
+export class LogManager {
+  readonly #options: LogManagerOptions
+  readonly #fs: FileSystem
+  readonly #clock: Clock
+  readonly #random: Random
+  readonly #logger: Logger
+  readonly #settings: LogManagerSettings
+  readonly #resources: LogResources
+  readonly #directories: LogDirectory[]
+  readonly #logs = new Map<string, Log>()
+  readonly #timers = new Set<Timer>()
+  readonly #removals = new Map<string, Timer>()
+  /** Work of timers that is under way. */
+  readonly #running = new Set<Promise<void>>()
+  #isClosed = false
+
+  /** Opens every partition that the directories hold. @throws LogDirRefusedError when one of them cannot be told what it is. */
+  static async open(options: LogManagerOptions): Promise<LogManager> {
+    const manager = new LogManager(options)
+    try {
+      await manager.#openAll()
+    } catch (error) {
+      await manager.#abandon()
+      throw error
+    }
+    manager.#startTimers()
+    return manager
+  }
+
+  /** Use `open`. */
+  constructor(options: LogManagerOptions) {
+    const { fs = nodeFileSystem, clock, random, logger } = options
+    this.#options = options
+    this.#fs = fs
+    this.#clock = clock
+    this.#random = random
+    this.#logger = logger
+    this.#settings = { ...defaultLogManagerSettings, ...options.settings }
+    this.#resources = {
+      clock,
+      random,
+      logger,
+      fs,
+      offload: options.offload ?? libuvOffload(),
+      pool: options.pool ?? new FilePool(fs),
+      indexMemory: options.indexMemory ?? new IndexMemory(),
+      tailCache: options.tailCache ?? new TailCache(),
+    }
+    this.#directories = options.dirs.map((path) => new LogDirectory(fs, path, logger))
+  }
+
+  get dirs(): readonly string[] {
+    return this.#directories.map(({ path }) => path)
+  }
+
+  get offlineDirs(): readonly string[] {
+    return this.#directories.filter(({ isOffline }) => isOffline).map(({ path }) => path)
+  }
+
+  /** Folders that hold no partition and are left alone, by directory. */
+  get leftAlone(): readonly { readonly dir: string; readonly folder: string }[] {
+    return this.#directories.flatMap(({ path, strange, deleted }) => [...strange, ...deleted].map((folder) => ({ dir: path, folder })))
+  }
+
+  /** Partitions that are here and could not be opened. */
+  get broken(): readonly TopicPartition[] {
+    return this.#directories.flatMap(({ broken }) => [...broken.values()].map(({ place }) => place))
+  }
+
+  logs(): IterableIterator<Log> {
+    return this.#logs.values()
+  }
+
+  getLog(topic: string, partition: number): Log | undefined {
+    return this.#logs.get(partitionFolder(topic, partition))
+  }
+
+  /**
+   * Makes the log of a new partition, in the directory that has fewest; the one that is there if there is one.
+   * @throws KafkaError KAFKA_STORAGE_ERROR when it cannot be made, or is there and could not be opened.
+   */
+  async createLog(topic: string, partition: number, topicId: string): Promise<Log> {
+    const name = partitionFolder(topic, partition)
+    const known = this.#logs.get(name)
+    if (known !== undefined) return known
+    if (this.#isClosed) throw new KafkaError('KAFKA_STORAGE_ERROR', `${name} cannot be made: the log manager is closed`)
+    const failed = this.#directories.find(({ broken }) => broken.has(name))
+    if (failed !== undefined)
+      throw new KafkaError('KAFKA_STORAGE_ERROR', `${name} in ${failed.path} could not be opened`, {
+        cause: failed.broken.get(name)!.error,
+      })
+    const directory = this.#leastUsed()
+    const dir = join(directory.path, name)
+    try {
+      await this.#fs.makeDirectory(dir)
+      if (topicId !== ZERO_UUID) await writePartitionMetadata(this.#fs, dir, topicId)
+      const log = await this.#openLog(directory, { topic, partition }, topicId === ZERO_UUID ? undefined : topicId)
+      await this.#fs.syncDirectory(directory.path)
+      return log
+    } catch (error) {
+      if (error instanceof KafkaError) throw error
+      this.#onStorageError(directory, error)
+      throw new KafkaError('KAFKA_STORAGE_ERROR', `${name} cannot be made in ${directory.path}`, { cause: error })
+    }
+  }
+
+  /** Takes a log out of service at once, its folder renamed; the files go after file.delete.delay.ms. */
+  async deleteLog(topic: string, partition: number): Promise<void> {
+    const name = partitionFolder(topic, partition)
+    const log = this.#logs.get(name)
+    if (log === undefined) return
+    this.#logs.delete(name)
+    const directory = this.#directories.find(({ path }) => path === log.logDir)!
+    directory.logs.delete(name)
+    const folder = deleteFolder(topic, partition, this.#random)
+    try {
+      await log.moveTo(join(directory.path, folder))
+    } catch (error) {
+      this.#onStorageError(directory, error)
+      throw new KafkaError('KAFKA_STORAGE_ERROR', `${name} cannot be deleted in ${directory.path}`, { cause: error })
+    }
+    this.#logger.info('Deleted a log', { partition: name, folder })
+    this.#removeLater(join(directory.path, folder), log.config['file.delete.delay.ms'])
+  }
+
+  /** Takes over the configuration of a topic, or of all, after it changed. */
+  updateConfig(topic?: string): void {
+    const configs = new Map<string, LogConfig>()
+    for (const log of this.#logs.values()) {
+      if (topic !== undefined && log.topic !== topic) continue
+      const config = configs.get(log.topic) ?? this.#options.configOf(log.topic)
+      configs.set(log.topic, config)
+      log.updateConfig(config)
+    }
+  }
+
+  /** Deletes what retention no longer keeps, in every log. */
+  async applyRetention(): Promise<void> {
+    for (const log of [...this.#logs.values()]) {
+      await this.#tolerating(log, () => log.applyRetention())
+    }
+  }
+
+  checkpointRecoveryPoints(): Promise<void> {
+    return this.#inDirectories((directory) => directory.checkpointRecoveryPoints())
+  }
+
+  checkpointLogStarts(): Promise<void> {
+    return this.#inDirectories((directory) => directory.checkpointLogStarts())
+  }
+
+  checkpointHighWatermarks(): Promise<void> {
+    return this.#inDirectories((directory) => directory.checkpointHighWatermarks())
+  }
+
+  /**
+   * Closes every log and leaves the mark of a clean stop in each directory whose logs all closed in order.
+   * @param brokerEpoch Goes into the mark; -1 when there is none.
+   */
+  async close(brokerEpoch = -1): Promise<void> {
+    if (this.#isClosed) return
+    this.#isClosed = true
+    this.#stopTimers()
+    await Promise.all(this.#running)
+    for (const directory of this.#directories) {
+      let isClean = !directory.isOffline && directory.broken.size === 0
+      await inParallel([...directory.logs.values()], this.#opensAtATime, async (log) => {
+        try {
+          await log.close()
+        } catch (error) {
+          isClean = false
+          this.#logger.error('A log could not be closed in order; it is checked at the next start', { partition: log.name, error })
+        }
+      })
+      try {
+        await directory.checkpointRecoveryPoints()
+        await directory.checkpointLogStarts()
+        await directory.checkpointHighWatermarks()
+        if (isClean) await directory.markClean(brokerEpoch)
+      } catch (error) {
+        this.#logger.error('A directory could not be closed in order; it is checked at the next start', { path: directory.path, error })
+      }
+    }
+    for (const path of this.#removals.keys()) await this.#fs.removeTree(path).catch(() => {}) // the next start goes on with it
+  }
+
+  /** Closes without writing anything, as a crash would. */
+  async abandon(): Promise<void> {
+    if (this.#isClosed) return
+    this.#isClosed = true
+    this.#stopTimers()
+    await Promise.all(this.#running)
+    await this.#abandon()
+  }
+
+  get #opensAtATime(): number {
+    return Math.max(1, this.#settings.recoveryThreadsPerDir) * OPENS_PER_RECOVERY_THREAD
+  }
+
+  async #openAll(): Promise<void> {
+    const places = new Map<string, LogDirectory>()
+    for (const directory of this.#directories) {
+      const partitions = await directory.scan()
+      for (const { topic, partition } of partitions) {
+        const name = partitionFolder(topic, partition)
+        const other = places.get(name)
+        if (other !== undefined) throw new LogDirRefusedError(`${name} is in both ${other.path} and ${directory.path}`)
+        places.set(name, directory)
+      }
+      await inParallel(partitions, this.#opensAtATime, (place) => this.#openFound(directory, place))
+      if (this.#options.finishDeletions === true) {
+        for (const folder of directory.deleted) this.#removeLater(join(directory.path, folder), 0)
+      }
+    }
+  }
+
+  async #openFound(directory: LogDirectory, place: TopicPartition): Promise<void> {
+    const name = partitionFolder(place.topic, place.partition)
+    let topicId: string | undefined
+    try {
+      topicId = await readPartitionMetadata(this.#fs, join(directory.path, name))
+    } catch (error) {
+      throw new LogDirRefusedError(error instanceof Error ? error.message : String(error))
+    }
+    try {
+      const log = await this.#openLog(directory, place, topicId)
+      log.updateHighWatermark(directory.highWatermarkOf(name))
+    } catch (error) {
+      this.#logger.error('A log could not be opened; its files are left as they are', { path: join(directory.path, name), error })
+      directory.broken.set(name, { place, error })
+    }
+  }
+
+  async #openLog(directory: LogDirectory, { topic, partition }: TopicPartition, topicId: string | undefined): Promise<Log> {
+    const name = partitionFolder(topic, partition)
+    const log = await Log.open({
+      ...this.#resources,
+      dir: join(directory.path, name),
+      topic,
+      partition,
+      topicId,
+      config: this.#options.configOf(topic),
+      recoveryPoint: directory.recoveryPointOf(name),
+      logStartOffset: directory.logStartOf(name),
+      cleanShutdown: directory.cleanShutdown,
+      producerIdExpirationMs: this.#settings.producerIdExpirationMs,
+      onStorageError: (error) => this.#onStorageError(directory, error),
+      onLogStartChanged: () => directory.checkpointLogStarts(),
+    })
+    directory.logs.set(name, log)
+    this.#logs.set(name, log)
+    return log
+  }
+
+  /** The directory that has fewest partitions. @throws KafkaError KAFKA_STORAGE_ERROR when all are offline. */
+  #leastUsed(): LogDirectory {
+    let best: LogDirectory | undefined
+    for (const directory of this.#directories) {
+      if (directory.isOffline) continue
+      if (best === undefined || directory.logs.size < best.logs.size) best = directory
+    }
+    if (best === undefined) throw new KafkaError('KAFKA_STORAGE_ERROR', 'every log directory is offline')
+    return best
+  }
+
+  /** A disk that failed once is not trusted again: what it holds now is only known after a restart reads it. */
+  #onStorageError(directory: LogDirectory, error: unknown): void {
+    if (directory.isOffline || this.#isClosed) return
+    directory.isOffline = true
+    this.#logger.error('A log directory failed and is offline', { path: directory.path, error })
+    for (const log of directory.logs.values()) log.fail(error)
+    this.#options.onDirFailure?.(
+      directory.path,
+      error,
+      this.#directories.every(({ isOffline }) => isOffline),
+    )
+  }
+
+  async #inDirectories(run: (directory: LogDirectory) => Promise<void>): Promise<void> {
+    for (const directory of this.#directories) {
+      try {
+        await run(directory)
+      } catch (error) {
+        this.#onStorageError(directory, error)
+      }
+    }
+  }
+
+  async #tolerating(log: Log, run: () => Promise<unknown>): Promise<void> {
+    if (log.isClosed || log.isFailed) return
+    try {
+      await run()
+    } catch (error) {
+      // Closed meanwhile, or the disk failed, which the log has reported.
+      if (!log.isClosed && !log.isFailed) this.#logger.error('The upkeep of a log failed', { partition: log.name, error })
+    }
+  }
+
+  #startTimers(): void {
+    const settings = this.#settings
+    const first = settings.initialTaskDelayMs
+    this.#every(settings.retentionCheckIntervalMs, first, () => this.applyRetention())
+    this.#every(settings.recoveryPointCheckpointIntervalMs, first, () => this.checkpointRecoveryPoints())
+    this.#every(settings.logStartCheckpointIntervalMs, first, () => this.checkpointLogStarts())
+    this.#every(settings.highWatermarkCheckpointIntervalMs, settings.highWatermarkCheckpointIntervalMs, () =>
+      this.checkpointHighWatermarks(),
+    )
+    this.#every(settings.flushSchedulerIntervalMs, first, async () => {
+      for (const log of [...this.#logs.values()]) await this.#tolerating(log, () => log.flushIfDue())
+    })
+    this.#every(settings.producerIdExpirationCheckIntervalMs, settings.producerIdExpirationCheckIntervalMs, async () => {
+      for (const log of this.#logs.values()) log.removeExpiredProducers()
+    })
+  }
+
+  /** Runs `work` again and again, `intervalMs` after it was done. An interval that is too long for a timer is never. */
+  #every(intervalMs: number, delayMs: number, work: () => Promise<void>): void {
+    if (intervalMs > Number.MAX_SAFE_INTEGER) return
+    const timer = this.#clock.setTimer(delayMs, () => {
+      this.#timers.delete(timer)
+      const running = work()
+        .catch((error: unknown) => this.#logger.error('Upkeep of the logs failed', { error }))
+        .then(() => {
+          this.#running.delete(running)
+          if (!this.#isClosed) this.#every(intervalMs, intervalMs, work)
+        })
+      this.#running.add(running)
+    })
+    this.#timers.add(timer)
+  }
+
+  #removeLater(path: string, delayMs: number): void {
+    const timer = this.#clock.setTimer(delayMs, () => {
+      this.#removals.delete(path)
+      const running = this.#fs
+        .removeTree(path)
+        .catch((error: unknown) => this.#logger.warn('A deleted log could not be removed', { path, error }))
+        .then(() => void this.#running.delete(running))
+      this.#running.add(running)
+    })
+    this.#removals.set(path, timer)
+  }
+
+  #stopTimers(): void {
+    for (const timer of [...this.#timers, ...this.#removals.values()]) timer.cancel()
+    this.#timers.clear()
+  }
+
+  async #abandon(): Promise<void> {
+    for (const log of this.#logs.values()) await log.abandon()
+  }
+}
+
+/** Runs `work` on every item, `limit` at a time; the first error ends it, once what is under way is done. */
+async function inParallel<T>(items: readonly T[], limit: number, work: (item: T) => Promise<void>): Promise<void> {
+  let next = 0
+  const failures: unknown[] = []
+  const runner = async (): Promise<void> => {
+    while (next < items.length && failures.length === 0) {
+      try {
+        await work(items[next++]!)
+      } catch (error) {
+        failures.push(error)
+      }
+    }
+  }
+  await Promise.all(Array.from({ length: Math.min(limit, items.length) }, runner))
+  if (failures.length > 0) throw failures[0]
+}
