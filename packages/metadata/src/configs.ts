@@ -119,18 +119,26 @@ export class ClusterConfigs {
 
   /** Reads an entity anew: when its topic has been created or deleted, which no notification tells. */
   async refresh(entity: ConfigEntity): Promise<void> {
-    const stored = await this.#stored(entity)
-    const configs = stored?.configs ?? NO_CONFIGS
-    const before = this.get(entity)
-    if (stored === undefined) this.#entities[entity.type].delete(entity.name)
-    else this.#entities[entity.type].set(entity.name, configs)
-    if (sameTexts(before, configs)) return
-    for (const listener of [...this.#listeners]) listener(entity, configs)
+    this.#put(entity, (await this.#stored(entity))?.configs)
+  }
+
+  /** Forgets an entity that is being deleted, ahead of the store. */
+  forget(entity: ConfigEntity): void {
+    this.#put(entity, undefined)
   }
 
   close(): void {
     this.#unwatch()
     this.#listeners.clear()
+  }
+
+  #put(entity: ConfigEntity, configs: ConfigTexts | undefined): void {
+    const before = this.get(entity)
+    if (configs === undefined) this.#entities[entity.type].delete(entity.name)
+    else this.#entities[entity.type].set(entity.name, configs)
+    const now = configs ?? NO_CONFIGS
+    if (sameTexts(before, now)) return
+    for (const listener of [...this.#listeners]) listener(entity, now)
   }
 
   async #stored({ type, name }: ConfigEntity): Promise<{ configs: ConfigTexts; version: number } | undefined> {

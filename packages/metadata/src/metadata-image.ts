@@ -1,9 +1,9 @@
 import type { Clock, Logger } from '@tidelog/core'
-import { KafkaError, type UpdateMetadataRequest, type UpdateMetadataResponse } from '@tidelog/protocol'
+import { KafkaError, type LeaderAndIsrRequest, type UpdateMetadataRequest, type UpdateMetadataResponse } from '@tidelog/protocol'
 import { ClusterConfigs, type ConfigTexts } from './configs.ts'
 import { LEADER_DURING_DELETE } from './controller/control-requests.ts'
 import { isInternalTopic } from './controller/topic-name.ts'
-import type { MetadataStore } from './store/metadata-store.ts'
+import { isStoreError, type MetadataStore } from './store/metadata-store.ts'
 import { DEFAULT_ENTITY, type Endpoint, SECURITY_PROTOCOL_CODES, type SecurityProtocol } from './znodes.ts'
 
 export interface PartitionImage {
@@ -62,14 +62,16 @@ export class MetadataImage {
   #controllerId: number | undefined
   #controllerEpoch = 0
   readonly #listeners = new Set<ImageListener>()
+  readonly #logger: Logger
 
-  private constructor(clusterId: string, configs: ClusterConfigs) {
+  private constructor(clusterId: string, configs: ClusterConfigs, logger: Logger) {
     this.clusterId = clusterId
     this.configs = configs
+    this.#logger = logger
   }
 
   static async open(options: { clusterId: string; store: MetadataStore; clock: Clock; logger: Logger }): Promise<MetadataImage> {
-    return new MetadataImage(options.clusterId, await ClusterConfigs.open(options))
+    return new MetadataImage(options.clusterId, await ClusterConfigs.open(options), options.logger)
   }
 
   /** Undefined until a controller has made itself known. */
@@ -136,6 +138,12 @@ export class MetadataImage {
     })
   }
 
+  /** Reads the configurations of topics that a LeaderAndIsr creates: to be waited for before their logs are. */
+  async readNewTopicConfigs({ topicStates }: LeaderAndIsrRequest): Promise<void> {
+    const created = topicStates.filter(({ partitionStates }) => partitionStates.some(({ isNew }) => isNew))
+    await Promise.all(created.map(({ topicName }) => this.configs.refresh({ type: 'topics', name: topicName })))
+  }
+
   /** Takes in what the controller says, unless it is an older controller than the last one. Source: KIP-4, ZooKeeper mode. */
   applyUpdateMetadata(request: UpdateMetadataRequest): UpdateMetadataResponse {
     const { controllerEpoch, controllerId, liveBrokers } = request
@@ -162,8 +170,10 @@ export class MetadataImage {
       this.#forget(topicName)
       if (partitions.size === 0) {
         deletedTopics.add(topicName)
+        this.configs.forget({ type: 'topics', name: topicName })
         continue
       }
+      if (known?.topicId !== topicId) this.#readConfigs(topicName)
       this.#topics.set(topicName, { name: topicName, topicId, isInternal: isInternalTopic(topicName), partitions })
       this.#namesById.set(topicId, topicName)
       changedTopics.add(topicName)
@@ -184,6 +194,14 @@ export class MetadataImage {
   close(): void {
     this.#listeners.clear()
     this.configs.close()
+  }
+
+  /** For topics that this broker hosts nothing of; of the others they have been read before their logs were made. */
+  #readConfigs(name: string): void {
+    this.configs.refresh({ type: 'topics', name }).catch((error) => {
+      const isOver = isStoreError(error, 'SessionExpired') || isStoreError(error, 'StoreClosed')
+      if (!isOver) this.#logger.error("a topic's configurations could not be read", { topic: name, error })
+    })
   }
 
   #forget(name: string): void {

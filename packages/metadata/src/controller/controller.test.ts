@@ -106,12 +106,12 @@ class TestCluster {
       if (broker === undefined) throw new Error(`broker ${brokerId} is not there`)
       broker.calls.push(api.name)
       // biome-ignore lint/suspicious/noExplicitAny: the channel's type ties request and response to the API, a fake cannot
-      return answer(broker, api, request) as any
+      return (await answer(broker, api, request)) as any
     },
   }
 }
 
-function answer(broker: TestBroker, api: ControlApi, request: unknown): unknown {
+async function answer(broker: TestBroker, api: ControlApi, request: unknown): Promise<unknown> {
   if (api.name === 'UpdateMetadata') return broker.image.applyUpdateMetadata(request as UpdateMetadataRequest)
   if (api.name === 'StopReplica') {
     for (const { topicName, partitionStates } of (request as StopReplicaRequest).topicStates) {
@@ -119,6 +119,7 @@ function answer(broker: TestBroker, api: ControlApi, request: unknown): unknown 
     }
     return { errorCode: 0, partitionErrors: [] }
   }
+  await broker.image.readNewTopicConfigs(request as LeaderAndIsrRequest)
   for (const { topicName, partitionStates } of (request as LeaderAndIsrRequest).topicStates) {
     for (const { partitionIndex, leader, leaderEpoch, isr } of partitionStates) {
       broker.led.set(`${topicName}-${partitionIndex}`, { leader, leaderEpoch, isr })
@@ -256,7 +257,6 @@ test('names that JavaScript objects know are names like any other', async (t) =>
   assert.ok(outcomes.every((outcome) => 'created' in outcome))
   const { image } = cluster.brokers.get(1)!
   assert.deepEqual([...image.topics.keys()], names)
-  await image.configs.refresh({ type: 'topics', name: '__proto__' })
   assert.deepEqual([...image.topicConfigs('__proto__')], [['__proto__', 'x']])
   assert.equal(image.topic('toString'), undefined)
 })
@@ -358,6 +358,7 @@ test('a deleted topic is gone from brokers, image and store, and can be created 
   assert.ok(first && second && 'created' in first && 'created' in second)
   assert.notEqual(first.created.topicId, second.created.topicId)
   assert.equal(image.topicById(first.created.topicId), undefined)
+  assert.equal(image.topicConfigs('orders').size, 0, 'nor are the configs of the first one there')
 })
 
 test('a deletion that a stop interrupted is completed after the restart', async (t) => {
