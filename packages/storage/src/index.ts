@@ -1,3 +1,4 @@
+export * from './adoption.ts'
 export * from './append-validation.ts'
 export * from './file-names.ts'
 export * from './file-system.ts'
@@ -11,3 +12,4 @@ export type { ReadOptions, ReadResult, TimestampAndOffset } from './log-reader.t
 export type { AppendOptions, AppendResult } from './log-writer.ts'
 export * from './meta-properties.ts'
 export type { ActiveProducer, AppendOrigin } from './producer-state.ts'
+export * from './verify-partition.ts'

@@ -109,13 +109,13 @@ export class LogDirs {
 function agreed<T extends string | number>(
   metas: ReadonlyMap<string, MetaProperties | undefined>,
   name: string,
-  valueOf: (meta: MetaProperties) => T | undefined,
+  valueIn: (meta: MetaProperties) => T | undefined,
   configured: T | undefined,
 ): T | undefined {
   let known = configured
   let source = 'the configuration'
   for (const [path, meta] of metas) {
-    const value = meta && valueOf(meta)
+    const value = meta && valueIn(meta)
     if (value === undefined) continue
     if (known !== undefined && known !== value) {
       throw new LogDirRefusedError(`${path}/meta.properties belongs to ${name} ${value}, but ${source} says ${name} ${known}`)
