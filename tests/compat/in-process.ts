@@ -1,0 +1,45 @@
+import assert from 'node:assert/strict'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { TestContext } from 'node:test'
+import { type Broker, startTestBroker } from '@tidelog/tidelog'
+
+export interface RestartableBroker {
+  readonly bootstrap: string
+  /** Closes the broker and starts another on its directory and port. */
+  restart(): Promise<void>
+}
+
+/** A broker in this process whose directory outlives it, until the test ends. */
+export async function restartableBroker(t: TestContext): Promise<RestartableBroker> {
+  const dir = await mkdtemp(join(tmpdir(), 'tidelog-clients-'))
+  const start = (port: number) => startTestBroker({ config: { 'log.dirs': dir, listeners: `PLAINTEXT://127.0.0.1:${port}` } })
+  let broker: Broker = await start(0)
+  const { port, bootstrapServers } = broker
+  t.after(async () => {
+    await broker.close()
+    await rm(dir, { recursive: true, force: true })
+  })
+  return {
+    bootstrap: bootstrapServers,
+    async restart() {
+      await broker.close()
+      broker = await start(port)
+    },
+  }
+}
+
+/** Asks until it holds; fails after 20 s. */
+export async function eventually(what: string, holds: () => boolean | Promise<boolean>): Promise<void> {
+  const deadline = performance.now() + 20_000
+  while (!(await holds())) {
+    assert.ok(performance.now() < deadline, what)
+    await new Promise((resolve) => setTimeout(resolve, 20))
+  }
+}
+
+/** Null keys, tombstones and ordinary records, by number. */
+export function keyAndValue(i: number): { key: string | null; value: string | null } {
+  return { key: i % 7 === 0 ? null : `key-${i % 11}`, value: i % 13 === 0 ? null : `value-${i}${'x'.repeat(i % 50)}` }
+}
