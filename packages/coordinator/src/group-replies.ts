@@ -38,7 +38,7 @@ export const joinError = (memberId: string, error: ErrorName): JoinGroupResponse
   errorCode: codeOf(error),
   generationId: -1,
   protocolType: null,
-  protocolName: '',
+  protocolName: null,
   leader: '',
   skipAssignment: false,
   memberId,
