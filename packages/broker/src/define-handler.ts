@@ -19,20 +19,19 @@ export interface HandlerOptions<A extends Api> {
    */
   errorResponse?: (request: RequestOf<A>, errorCode: number, errorMessage: string | null, apiVersion: number) => ResponseInput<A>
   /**
-   * True when the call has taken its place in its partitions' queues by the time it returns its promise: the connection's next request
-   * may start if it is such a call too. Every other request waits until the ones before it are done, as in Kafka.
+   * The first version whose calls have taken their place in their partitions' queues by the time they return their promise: the connection's
+   * next request may start if it is such a call too. Every other request waits until the ones before it are done, as in Kafka.
    */
-  pipelined?: boolean
+  pipelinedFrom?: number
 }
 
 export interface DefinedHandler<A extends Api = Api> extends HandlerOptions<A> {
   readonly api: A
   readonly handle: Handler<A>
-  readonly pipelined: boolean
 }
 
 export function defineHandler<A extends Api>(api: A, handle: Handler<A>, options: HandlerOptions<A> = {}): DefinedHandler<A> {
-  return { pipelined: false, ...options, api, handle }
+  return { ...options, api, handle }
 }
 
 /** Thrown by a handler to close the connection without a reply: what Kafka does on acks=0 with an error. */

@@ -90,7 +90,9 @@ export class Dispatcher implements FrameHandler {
   }
 
   mayOverlap(frame: Buffer): boolean {
-    return frame.length >= 2 && this.#handlers.get(frame.readInt16BE(0))?.pipelined === true
+    if (frame.length < requestHeaderPrefixBytes) return false
+    const from = this.#handlers.get(frame.readInt16BE(0))?.pipelinedFrom
+    return from !== undefined && frame.readInt16BE(2) >= from
   }
 
   async handle(frame: Buffer, connection: ServerConnection): Promise<Reply> {

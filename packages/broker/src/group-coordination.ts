@@ -1,0 +1,54 @@
+import type { Clock, Logger, Random } from '@tidelog/core'
+import { CONSUMER_OFFSETS_TOPIC, type MetadataImage } from '@tidelog/metadata'
+import { codecById } from '@tidelog/protocol'
+import type { BrokerConfig } from './config/broker-config.ts'
+import { partitionLog } from './coordinators/coordinator-log.ts'
+import { GroupCoordinatorService } from './coordinators/group-coordinator-service.ts'
+import type { ReplicaManager } from './replicas/replica-manager.ts'
+
+const MINUTE_MS = 60_000
+
+/** The group coordinators of a broker, told of the partitions of the offsets topic that it leads and of topics that go. */
+export function startGroupCoordinators(options: {
+  config: BrokerConfig
+  image: MetadataImage
+  replicas: ReplicaManager
+  clock: Clock
+  random: Random
+  logger: Logger
+}): GroupCoordinatorService {
+  const { config, image, replicas, clock, random, logger } = options
+  const groups = new GroupCoordinatorService({
+    config: {
+      minSessionTimeoutMs: config['group.min.session.timeout.ms'],
+      maxSessionTimeoutMs: config['group.max.session.timeout.ms'],
+      maxSize: config['group.max.size'],
+      initialRebalanceDelayMs: config['group.initial.rebalance.delay.ms'],
+      offsetMetadataMaxBytes: config['offset.metadata.max.bytes'],
+      offsetsRetentionMs: config['offsets.retention.minutes'] * MINUTE_MS,
+      offsetsRetentionCheckIntervalMs: config['offsets.retention.check.interval.ms'],
+    },
+    codec: codecById(config['offsets.topic.compression.codec']),
+    loadBufferBytes: config['offsets.load.buffer.size'],
+    partitionCount: () => image.topic(CONSUMER_OFFSETS_TOPIC)?.partitions.size ?? config['offsets.topic.num.partitions'],
+    clock,
+    random,
+    logger,
+  })
+  replicas.addListener({
+    onLeader: (partition) => {
+      if (partition.topic !== CONSUMER_OFFSETS_TOPIC) return
+      const log = partitionLog(partition, { commitTimeoutMs: config['offsets.commit.timeout.ms'] })
+      groups.elected(partition.index, partition.leaderEpoch, log).catch((error) => {
+        logger.error('the groups of a partition could not be loaded', { partition: partition.name, error })
+      })
+    },
+    onResigned: (topic, index) => {
+      if (topic === CONSUMER_OFFSETS_TOPIC) groups.resigned(index)
+    },
+  })
+  image.onChange(({ deletedTopics }) => {
+    if (deletedTopics.size > 0) groups.topicsDeleted(deletedTopics)
+  })
+  return groups
+}

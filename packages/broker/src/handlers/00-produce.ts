@@ -1,0 +1,117 @@
+import {
+  batchAt,
+  batchHeader,
+  KafkaError,
+  Produce,
+  type ProduceRequest,
+  RecordValidationError,
+  type ResponseInput,
+} from '@tidelog/protocol'
+import { CloseConnection, defineHandler, errorCodeOf, noResponse } from '../define-handler.ts'
+import { batchOfMessageSet } from '../replicas/old-formats.ts'
+import type { RequestContext } from '../request-context.ts'
+
+type ProduceInput = ResponseInput<typeof Produce>
+type TopicRow = ProduceInput['responses'][number]
+type PartitionRow = TopicRow['partitionResponses'][number]
+type TopicData = ProduceRequest['topicData'][number]
+
+const FIRST_VERSION_WITH_BATCHES = 3
+const FIRST_VERSION_WITH_ZSTD = 7
+const FIRST_VERSION_WITH_TOPIC_IDS = 13
+const zstd = 4
+const notAppended = { baseOffset: -1, logAppendTimeMs: -1, logStartOffset: -1 }
+
+/**
+ * Appends to each partition on its own: a KafkaError there becomes that row's errorCode, its neighbours carry on. With acks=0 there is no
+ * reply, and an error closes the connection, the only way to tell.
+ */
+export const produce = defineHandler(Produce, appendAll, {
+  // The appends take their places in their partitions' queues before the first await; message sets are converted first.
+  pipelinedFrom: FIRST_VERSION_WITH_BATCHES,
+  errorResponse: ({ topicData }, errorCode, errorMessage) => ({
+    responses: topicData.map(({ name, topicId, partitionData }) => ({
+      name,
+      topicId,
+      partitionResponses: partitionData.map(({ index }) => ({
+        index,
+        errorCode,
+        errorMessage,
+        recordErrors: [],
+        currentLeader: {},
+        ...notAppended,
+      })),
+    })),
+  }),
+})
+
+async function appendAll(request: ProduceRequest, context: RequestContext): Promise<ProduceInput | typeof noResponse> {
+  const { acks, topicData } = request
+  const appends = topicData.map((topic) => ({
+    topic,
+    rows: topic.partitionData.map((partition) => appendOne(topic, partition, request, context)),
+  }))
+  const responses: TopicRow[] = []
+  for (const { topic, rows } of appends) {
+    responses.push({ name: topic.name, topicId: topic.topicId, partitionResponses: await Promise.all(rows) })
+  }
+  if (acks !== 0) return { responses }
+  const failed = responses.flatMap(({ partitionResponses }) => partitionResponses).find(({ errorCode }) => errorCode !== 0)
+  if (failed !== undefined) throw new CloseConnection(`Produce with acks=0 failed with error ${failed.errorCode}: ${failed.errorMessage}`)
+  return noResponse
+}
+
+async function appendOne(
+  topic: TopicData,
+  { index, records }: TopicData['partitionData'][number],
+  { acks, timeoutMs, transactionalId }: ProduceRequest,
+  context: RequestContext,
+): Promise<PartitionRow> {
+  const { broker, apiVersion } = context
+  try {
+    const name = apiVersion >= FIRST_VERSION_WITH_TOPIC_IDS ? broker.replicas.topicName(topic.topicId) : topic.name
+    context.authorize('Write', 'Topic', name)
+    const partition = broker.replicas.leaderOf(name, index)
+    if (records === null) throw new KafkaError('INVALID_RECORD', 'a partition comes without records')
+    // The only wait ahead of the append, and only for versions that do not overlap.
+    const batches =
+      apiVersion < FIRST_VERSION_WITH_BATCHES ? await batchOfMessageSet(records, broker.offload) : wholeBatch(records, apiVersion)
+    if (acks !== 0 && acks !== 1 && acks !== -1) throw new KafkaError('INVALID_REQUIRED_ACKS', `acks is ${acks}`)
+    refuseTransactional(batches, transactionalId)
+    const { baseOffset, logAppendTimeMs, logStartOffset } = await partition.append(batches, { acks, timeoutMs })
+    return { index, errorCode: 0, errorMessage: null, baseOffset, logAppendTimeMs, logStartOffset, recordErrors: [], currentLeader: {} }
+  } catch (error) {
+    const recordErrors = error instanceof RecordValidationError ? error.recordErrors : []
+    return { index, ...notAppended, ...errorCodeOf(error, context), recordErrors, currentLeader: {} }
+  }
+}
+
+/**
+ * The v2 batch to append: there must be exactly one. A cut-off rest is dropped, as in Kafka.
+ * @throws KafkaError INVALID_RECORD, CORRUPT_MESSAGE, UNSUPPORTED_COMPRESSION_TYPE
+ */
+function wholeBatch(records: Buffer, apiVersion: number): Buffer {
+  const first = batchAt(records, 0, records.length)
+  if (first === undefined) throw new KafkaError('INVALID_RECORD', `Produce ${apiVersion} must have a record batch for each partition`)
+  if (first.magic !== 2)
+    throw new KafkaError('INVALID_RECORD', `Produce ${apiVersion} takes batches of magic 2 only, this one is ${first.magic}`)
+  if (apiVersion < FIRST_VERSION_WITH_ZSTD && first.codecId === zstd) {
+    throw new KafkaError('UNSUPPORTED_COMPRESSION_TYPE', `Produce ${apiVersion} cannot carry zstd`)
+  }
+  if (first.sizeBytes === records.length) return records
+  if (batchAt(records, first.sizeBytes, records.length) !== undefined) {
+    throw new KafkaError('INVALID_RECORD', `Produce ${apiVersion} must have exactly one record batch for each partition`)
+  }
+  return records.subarray(0, first.sizeBytes)
+}
+
+/**
+ * No transaction can be open on this broker yet: what belongs to one is refused as Kafka refuses a write to a partition that was not added to
+ * the producer's transaction. Source: KIP-890.
+ */
+function refuseTransactional(batches: Buffer, transactionalId: string | null): void {
+  if (!batchHeader.isTransactional(batches, 0)) return
+  if (transactionalId === null)
+    throw new KafkaError('TRANSACTIONAL_ID_AUTHORIZATION_FAILED', 'a transactional batch comes without a transactional id')
+  throw new KafkaError('INVALID_TXN_STATE', 'the producer has no transaction that includes this partition')
+}

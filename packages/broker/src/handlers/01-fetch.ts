@@ -1,0 +1,247 @@
+import { Fetch, type FetchRequest, KafkaError, type ResponseInput } from '@tidelog/protocol'
+import { defineHandler, errorCodeOf } from '../define-handler.ts'
+import type { FetchPartition } from '../replicas/fetch-sessions.ts'
+import { forOldFetch } from '../replicas/old-formats.ts'
+import type { FetchIsolation, Partition } from '../replicas/partition.ts'
+import type { RequestContext } from '../request-context.ts'
+
+type FetchInput = ResponseInput<typeof Fetch>
+type PartitionRow = FetchInput['responses'][number]['partitions'][number]
+
+const FIRST_VERSION_WITH_SESSIONS = 7
+const FIRST_VERSION_WITH_MAX_BYTES = 3
+const FIRST_VERSION_WITH_EVERY_CODEC = 10
+const FIRST_VERSION_WITH_TOPIC_IDS = 13
+const readCommitted = 1
+
+/** One partition's part of the answer while it is being gathered. */
+interface Read {
+  readonly wanted: FetchPartition
+  readonly partition: Partition | undefined
+  readonly row: PartitionRow
+  readonly recordsBytes: number
+  /** Where its reader came to the end; what has been appended since is behind it. */
+  readonly end: number
+}
+
+/**
+ * Reads whole batches, uncopied, from each partition until the answer is full; waits for `min bytes` up to `max wait`. The first batch of the
+ * first partition that has one is given even when it alone is larger than the limits. Source: KIP-74, KIP-227, KIP-320, KIP-516.
+ */
+export const fetch = defineHandler(Fetch, fetchAll, {
+  errorResponse: (request, errorCode, _message, apiVersion) => ({
+    errorCode,
+    sessionId: 0,
+    // Sessions brought the error of the whole answer; before, each partition must carry it.
+    responses:
+      apiVersion >= FIRST_VERSION_WITH_SESSIONS
+        ? []
+        : request.topics.map(({ topic, topicId, partitions }) => ({
+            topic,
+            topicId,
+            partitions: partitions.map(({ partition }) => emptyRow(partition, errorCode)),
+          })),
+  }),
+})
+
+async function fetchAll(request: FetchRequest, context: RequestContext): Promise<FetchInput> {
+  const { broker, apiVersion } = context
+  const replicaId = apiVersion >= 15 ? request.replicaState.replicaId : request.replicaId
+  const session = broker.fetchSessions.begin({
+    sessionId: request.sessionId,
+    sessionEpoch: request.sessionEpoch,
+    usesTopicIds: apiVersion >= FIRST_VERSION_WITH_TOPIC_IDS,
+    fromFollower: replicaId >= 0,
+    partitions: request.topics.flatMap(({ topic, topicId, partitions }) =>
+      partitions.map((wanted) => ({
+        topic,
+        topicId,
+        partition: wanted.partition,
+        fetchOffset: wanted.fetchOffset,
+        maxBytes: wanted.partitionMaxBytes,
+        currentLeaderEpoch: wanted.currentLeaderEpoch,
+        lastFetchedEpoch: wanted.lastFetchedEpoch,
+      })),
+    ),
+    forgotten: request.forgottenTopicsData.flatMap(({ topic, topicId, partitions }) =>
+      partitions.map((partition) => ({ topic, topicId, partition })),
+    ),
+  })
+  if (session.error !== undefined) return { errorCode: new KafkaError(session.error).code, sessionId: 0, responses: [] }
+
+  const isolation: FetchIsolation = request.isolationLevel === readCommitted ? 'last_stable' : 'high_watermark'
+  const reads = await readUntilEnough(session.partitions, request, { replicaId, isolation }, context)
+  const { sessionId, includes } = session.finish(
+    reads.map(({ row, recordsBytes }) => ({
+      errorCode: row.errorCode,
+      highWatermark: row.highWatermark,
+      logStartOffset: row.logStartOffset ?? -1,
+      recordsBytes,
+      diverged: (row.divergingEpoch?.epoch ?? -1) >= 0,
+    })),
+  )
+  return { errorCode: 0, sessionId, responses: byTopic(reads.filter((_read, index) => includes(index))) }
+}
+
+interface Reader {
+  readonly replicaId: number
+  readonly isolation: FetchIsolation
+}
+
+async function readUntilEnough(
+  wanted: readonly FetchPartition[],
+  request: FetchRequest,
+  reader: Reader,
+  context: RequestContext,
+): Promise<readonly Read[]> {
+  const { broker } = context
+  const deadlineMs = broker.clock.monotonic() + request.maxWaitMs
+  for (;;) {
+    const reads = await readOnce(wanted, request, reader, context)
+    let bytes = 0
+    let failed = false
+    for (const { recordsBytes, row } of reads) {
+      bytes += recordsBytes
+      failed ||= row.errorCode !== 0 || (row.divergingEpoch?.epoch ?? -1) >= 0
+    }
+    const leftMs = deadlineMs - broker.clock.monotonic()
+    if (failed || bytes >= request.minBytes || leftMs <= 0 || reads.length === 0 || context.connection.closed) return reads
+    // Something came while the last partitions were read: look again instead of waiting for more.
+    if (reads.some(({ partition, end }) => partition !== undefined && partition.endOf(reader.isolation) > end)) continue
+    const partitions = reads.flatMap(({ partition }) => partition ?? [])
+    const reason = await broker.fetchPurgatory.wait(partitions, {
+      bytesWanted: request.minBytes - bytes,
+      maxWaitMs: leftMs,
+      connection: context.connection,
+    })
+    if (reason === 'gone') return reads
+    // An expired wait still answers with what is there now, which may be more than before.
+    if (reason === 'expired' && bytes === 0 && reads.every(({ partition, end }) => partition?.endOf(reader.isolation) === end)) return reads
+  }
+}
+
+async function readOnce(
+  wanted: readonly FetchPartition[],
+  request: FetchRequest,
+  reader: Reader,
+  context: RequestContext,
+): Promise<Read[]> {
+  const { config } = context.broker
+  const maxBytes = Math.min(
+    context.apiVersion >= FIRST_VERSION_WITH_MAX_BYTES ? request.maxBytes : Number.MAX_SAFE_INTEGER,
+    config['fetch.max.bytes'],
+  )
+  const reads: Read[] = []
+  let left = maxBytes
+  let nothingYet = true
+  for (const partition of wanted) {
+    const read = await readPartition(partition, { maxBytes: Math.min(partition.maxBytes, left), minOneBatch: nothingYet }, reader, context)
+    if (read.recordsBytes > 0) nothingYet = false
+    left = Math.max(0, left - read.recordsBytes)
+    reads.push(read)
+  }
+  return reads
+}
+
+async function readPartition(
+  wanted: FetchPartition,
+  limits: { maxBytes: number; minOneBatch: boolean },
+  { replicaId, isolation }: Reader,
+  context: RequestContext,
+): Promise<Read> {
+  const { broker, apiVersion } = context
+  try {
+    const topic = apiVersion >= FIRST_VERSION_WITH_TOPIC_IDS ? broker.replicas.topicName(wanted.topicId) : wanted.topic
+    context.authorize('Read', 'Topic', topic)
+    const partition = broker.replicas.leaderOf(topic, wanted.partition)
+    if (replicaId >= 0) throw unknownReplica(replicaId, wanted)
+    partition.checkLeaderEpoch(wanted.currentLeaderEpoch)
+    const diverging = divergingEpoch(wanted, partition)
+    if (diverging !== undefined) {
+      const row = { ...emptyRow(wanted.partition, 0), ...offsetsOf(partition), divergingEpoch: diverging }
+      return { wanted, partition, row, recordsBytes: 0, end: partition.endOf(isolation) }
+    }
+    const end = partition.endOf(isolation)
+    const fetched = await partition.read({ ...limits, maxBytes: Math.max(0, limits.maxBytes), fetchOffset: wanted.fetchOffset, isolation })
+    const records =
+      apiVersion < FIRST_VERSION_WITH_EVERY_CODEC
+        ? await forOldFetch(apiVersion, fetched.records, { fetchOffset: wanted.fetchOffset, offload: broker.offload })
+        : fetched.records
+    const row: PartitionRow = {
+      partitionIndex: wanted.partition,
+      errorCode: 0,
+      highWatermark: fetched.highWatermark,
+      lastStableOffset: fetched.lastStableOffset,
+      logStartOffset: fetched.logStartOffset,
+      abortedTransactions: fetched.abortedTransactions,
+      divergingEpoch: {},
+      currentLeader: {},
+      snapshotId: {},
+      preferredReadReplica: -1,
+      records,
+    }
+    return { wanted, partition, row, recordsBytes: bytesOf(fetched.records), end }
+  } catch (error) {
+    const { errorCode } = errorCodeOf(error, context)
+    return { wanted, partition: undefined, row: emptyRow(wanted.partition, errorCode), recordsBytes: 0, end: -1 }
+  }
+}
+
+function emptyRow(partitionIndex: number, errorCode: number): PartitionRow {
+  return {
+    partitionIndex,
+    errorCode,
+    highWatermark: -1,
+    lastStableOffset: -1,
+    logStartOffset: -1,
+    abortedTransactions: null,
+    divergingEpoch: {},
+    currentLeader: {},
+    snapshotId: {},
+    preferredReadReplica: -1,
+    records: noRecords,
+  }
+}
+const noRecords = Buffer.alloc(0)
+
+function bytesOf(chunks: readonly Buffer[]): number {
+  let bytes = 0
+  for (const chunk of chunks) bytes += chunk.length
+  return bytes
+}
+
+const offsetsOf = ({ log }: Partition) => ({
+  highWatermark: log.highWatermark,
+  lastStableOffset: log.lastStableOffset,
+  logStartOffset: log.logStartOffset,
+})
+
+/** Only this broker is a replica of what it hosts: nobody else may fetch as one, and move its high watermark. */
+function unknownReplica(replicaId: number, { currentLeaderEpoch }: FetchPartition): KafkaError {
+  return new KafkaError(currentLeaderEpoch >= 0 ? 'UNKNOWN_LEADER_EPOCH' : 'NOT_LEADER_OR_FOLLOWER', `broker ${replicaId} is not a replica`)
+}
+
+/**
+ * Where the fetcher's log has left the leader's; undefined when it has not, or the fetcher does not tell its last epoch. Source: KIP-595.
+ * @throws KafkaError OFFSET_OUT_OF_RANGE when the leader knows nothing of that epoch any more.
+ */
+function divergingEpoch(
+  { lastFetchedEpoch, fetchOffset }: FetchPartition,
+  { log }: Partition,
+): { epoch: number; endOffset: number } | undefined {
+  if (lastFetchedEpoch < 0) return undefined
+  const { epoch, endOffset } = log.endOffsetForEpoch(lastFetchedEpoch)
+  if (epoch < 0 || endOffset < 0) throw new KafkaError('OFFSET_OUT_OF_RANGE', `no end offset is known for epoch ${lastFetchedEpoch}`)
+  return epoch < lastFetchedEpoch || endOffset < fetchOffset ? { epoch, endOffset } : undefined
+}
+
+/** Rows of one topic that follow each other share its entry. */
+function byTopic(reads: readonly Read[]): FetchInput['responses'] {
+  const responses: { topic: string; topicId: string; partitions: PartitionRow[] }[] = []
+  for (const { wanted, row } of reads) {
+    const last = responses.at(-1)
+    if (last !== undefined && last.topic === wanted.topic && last.topicId === wanted.topicId) last.partitions.push(row)
+    else responses.push({ topic: wanted.topic, topicId: wanted.topicId, partitions: [row] })
+  }
+  return responses
+}

@@ -1,0 +1,35 @@
+import { OffsetForLeaderEpoch } from '@tidelog/protocol'
+import { defineHandler, orErrorCode } from '../define-handler.ts'
+
+const unknown = { leaderEpoch: -1, endOffset: -1 }
+
+/** Where a leader epoch ended in this log: what a consumer or follower compares its own position with, to notice that the log was cut. Source: KIP-101, KIP-320. */
+export const offsetForLeaderEpoch = defineHandler(
+  OffsetForLeaderEpoch,
+  async (request, context) => ({
+    topics: await Promise.all(
+      request.topics.map(async ({ topic, partitions }) => ({
+        topic,
+        partitions: await Promise.all(
+          partitions.map(({ partition: index, currentLeaderEpoch, leaderEpoch }) =>
+            orErrorCode({ partition: index, ...unknown }, context, () => {
+              context.authorize('Describe', 'Topic', topic)
+              const partition = context.broker.replicas.leaderOf(topic, index)
+              partition.checkLeaderEpoch(currentLeaderEpoch)
+              const { epoch, endOffset } = partition.log.endOffsetForEpoch(leaderEpoch)
+              return { partition: index, errorCode: 0, leaderEpoch: epoch, endOffset }
+            }),
+          ),
+        ),
+      })),
+    ),
+  }),
+  {
+    errorResponse: ({ topics }, errorCode) => ({
+      topics: topics.map(({ topic, partitions }) => ({
+        topic,
+        partitions: partitions.map(({ partition }) => ({ partition, ...unknown, errorCode })),
+      })),
+    }),
+  },
+)

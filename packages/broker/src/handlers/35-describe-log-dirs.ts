@@ -1,0 +1,46 @@
+import { statfs } from 'node:fs/promises'
+import { DescribeLogDirs, KafkaError, type ResponseInput } from '@tidelog/protocol'
+import { defineHandler } from '../define-handler.ts'
+
+const storageError = new KafkaError('KAFKA_STORAGE_ERROR').code
+/** As the protocol's default: the volume cannot be asked. */
+const unknownSpace = { totalBytes: -1, usableBytes: -1 }
+
+type PartitionRow = ResponseInput<typeof DescribeLogDirs>['results'][number]['topics'][number]['partitions'][number]
+
+/** Each log dir with its partitions' sizes and what its volume holds and has left. Null topics: all of them. Source: KIP-113, KIP-827. */
+export const describeLogDirs = defineHandler(DescribeLogDirs, async ({ topics }, context) => {
+  const { logs } = context.broker
+  context.authorize('Describe', 'Cluster', 'kafka-cluster')
+  const wanted = topics === null ? undefined : new Map(topics.map(({ topic, partitions }) => [topic, new Set(partitions)]))
+  const offline = new Set(logs.offlineDirs)
+  const results = await Promise.all(
+    logs.dirs.map(async (logDir) => {
+      if (offline.has(logDir)) return { errorCode: storageError, logDir, topics: [], ...unknownSpace }
+      const topicRows = new Map<string, PartitionRow[]>()
+      for (const log of logs.logs()) {
+        if (log.logDir !== logDir || (wanted !== undefined && !wanted.get(log.topic)?.has(log.partition))) continue
+        const rows = topicRows.get(log.topic) ?? []
+        topicRows.set(log.topic, rows)
+        rows.push({
+          partitionIndex: log.partition,
+          partitionSize: log.sizeBytes,
+          offsetLag: Math.max(0, log.highWatermark - log.logEndOffset),
+          isFutureKey: false,
+        })
+      }
+      const topicsHere = [...topicRows].map(([name, partitions]) => ({ name, partitions }))
+      return { errorCode: 0, logDir, topics: topicsHere, ...(await spaceOf(logDir)) }
+    }),
+  )
+  return { errorCode: 0, results }
+})
+
+async function spaceOf(dir: string): Promise<{ totalBytes: number; usableBytes: number }> {
+  try {
+    const { blocks, bavail, bsize } = await statfs(dir)
+    return { totalBytes: blocks * bsize, usableBytes: bavail * bsize }
+  } catch {
+    return unknownSpace
+  }
+}

@@ -1,0 +1,167 @@
+import type { Clock, Logger, Offload, Random } from '@tidelog/core'
+import { adoptLogDirs, EmbeddedStore, type FoundPartition, MetadataImage, type MetadataStore, openCluster } from '@tidelog/metadata'
+import { type Log, type LogConfig, LogDirs, LogManager, resolveLogConfig } from '@tidelog/storage'
+import { newTopicOf } from './auto-topic-creation.ts'
+import type { Closers } from './closers.ts'
+import type { BrokerConfig } from './config/broker-config.ts'
+import { ConfigService } from './config/config-service.ts'
+import { logDirsOf, type ParsedBrokerConfig, parseBrokerConfig } from './config/parse-broker-config.ts'
+
+/** What a broker keeps on disk, opened: its directories, the cluster's metadata, its configuration and its logs. */
+export interface NodeState {
+  readonly nodeId: number
+  readonly clusterId: string
+  readonly store: MetadataStore
+  readonly image: MetadataImage
+  readonly configs: ConfigService
+  readonly logs: LogManager
+}
+
+export interface NodeStateOptions {
+  readonly parsed: ParsedBrokerConfig
+  /** Whether the configuration names this broker; else it is who the log dirs say. */
+  readonly isNodeIdGiven: boolean
+  readonly clock: Clock
+  readonly random: Random
+  readonly logger: Logger
+  readonly offload: Offload
+  readonly closers: Closers
+  /** Called when a disk has failed that the broker cannot work without. */
+  readonly onFatal: (error: Error) => void
+}
+
+/**
+ * Locks the log dirs and opens what is in them. Partitions that another Kafka left are taken over when the metadata store is new.
+ * @throws LogDirRefusedError, ConfigError, or an Error of one line, before anything is changed where somebody else's data is.
+ */
+export async function openNodeState(options: NodeStateOptions): Promise<NodeState> {
+  const { closers, clock, random, logger, onFatal } = options
+  const dirs = await openLogDirs(options, logDirsOf(options.parsed.config))
+  const parsed = dirs.nodeId === undefined ? options.parsed : withNodeId(options.parsed, dirs.nodeId)
+  const { config } = parsed
+  const nodeId = config['node.id']
+
+  const metadataDir = await openMetadataDir(options, dirs)
+  const embedded = await EmbeddedStore.open({ dir: metadataDir, clock, logger })
+  closers.add('metadata store', () => embedded.close())
+  embedded.closed.catch(onFatal)
+  const store = embedded.connect()
+  store.ended.catch(onFatal)
+  let view: { image: MetadataImage; configs: ConfigService } | undefined
+  const brokerDefaults = resolveLogConfig(new Map(), (name) => parsed.entries.get(name))
+  const logsOptions = {
+    ...options,
+    config,
+    dirs: dirs.paths,
+    // While directories are being adopted no topic is known and the broker's defaults hold; retention begins later, by the topics' own.
+    configOf: (topic: string): LogConfig => view?.configs.logConfigOf(topic) ?? brokerDefaults,
+  }
+  let logs: LogManager | undefined
+  const clusterId = await openCluster(store, {
+    clusterId: dirs.clusterId,
+    random,
+    adopt: async () => {
+      logs = await openLogs({ ...logsOptions, finishDeletions: false })
+      await adopt(options, store, config, logs)
+    },
+  })
+  await dirs.format({ clusterId, nodeId })
+
+  const image = await MetadataImage.open({ clusterId, store, clock, logger })
+  closers.add('metadata image', () => image.close())
+  const configs = new ConfigService({ parsed, nodeId, image, logger })
+  closers.add('configurations', () => configs.close())
+  view = { image, configs }
+  if (logs === undefined) logs = await openLogs({ ...logsOptions, finishDeletions: true })
+  else logs.updateConfig()
+  const opened = logs
+  configs.onLogConfigChange((topic) => opened.updateConfig(topic))
+  return { nodeId, clusterId, store, image, configs, logs }
+}
+
+function openLogDirs(
+  { parsed, isNodeIdGiven, clock, random, logger, closers }: NodeStateOptions,
+  paths: readonly string[],
+): Promise<LogDirs> {
+  const nodeId = isNodeIdGiven ? parsed.config['node.id'] : undefined
+  return LogDirs.open({ dirs: paths, nodeId, clock, random, logger }).then((dirs) => {
+    closers.add('log dirs', () => dirs.close())
+    return dirs
+  })
+}
+
+/** The directory of the metadata store: one of the log dirs, or one of its own, which is then locked and marked like them. */
+async function openMetadataDir(options: NodeStateOptions, dirs: LogDirs): Promise<string> {
+  const configured = options.parsed.config['metadata.log.dir']
+  if (configured === null) return dirs.paths[0]!
+  const own = await openLogDirs(options, dirs.paths.includes(configured) ? [] : [configured])
+  return own.paths[0] ?? configured
+}
+
+/** The configuration of the broker whose directories these are. The live object stays the same: listeners hold it already. */
+function withNodeId(parsed: ParsedBrokerConfig, nodeId: number): ParsedBrokerConfig {
+  if (parsed.config['node.id'] === nodeId) return parsed
+  const { config, ...rest } = parseBrokerConfig(new Map([...parsed.entries, ['node.id', String(nodeId)], ['broker.id', String(nodeId)]]))
+  return { ...rest, config: Object.assign(parsed.config, config) }
+}
+
+async function openLogs({
+  config,
+  dirs,
+  configOf,
+  finishDeletions,
+  clock,
+  random,
+  logger,
+  offload,
+  closers,
+  onFatal,
+}: NodeStateOptions & {
+  config: BrokerConfig
+  dirs: readonly string[]
+  configOf: (topic: string) => LogConfig
+  finishDeletions: boolean
+}): Promise<LogManager> {
+  const logs = await LogManager.open({
+    dirs,
+    configOf,
+    finishDeletions,
+    clock,
+    random,
+    logger,
+    offload,
+    settings: {
+      retentionCheckIntervalMs: config['log.retention.check.interval.ms'],
+      recoveryPointCheckpointIntervalMs: config['log.flush.offset.checkpoint.interval.ms'],
+      logStartCheckpointIntervalMs: config['log.flush.start.offset.checkpoint.interval.ms'],
+      highWatermarkCheckpointIntervalMs: config['replica.high.watermark.checkpoint.interval.ms'],
+      flushSchedulerIntervalMs: config['log.flush.scheduler.interval.ms'],
+      producerIdExpirationMs: config['producer.id.expiration.ms'],
+      recoveryThreadsPerDir: config['num.recovery.threads.per.data.dir'],
+    },
+    onDirFailure: (dir, error, isLast) => {
+      if (isLast) onFatal(new Error(`the last log dir, ${dir}, has failed`, { cause: error }))
+    },
+  })
+  closers.add('logs', () => logs.close())
+  return logs
+}
+
+async function adopt({ random, logger }: NodeStateOptions, store: MetadataStore, config: BrokerConfig, logs: LogManager): Promise<void> {
+  const all: readonly Log[] = [...logs.logs()]
+  if (all.length === 0) return
+  const found = all.map(
+    ({ topic, partition, topicId, latestEpoch }): FoundPartition => ({ topic, partition, topicId, lastLeaderEpoch: latestEpoch }),
+  )
+  await adoptLogDirs(store, {
+    brokerId: config['node.id'],
+    found,
+    highestProducerId: Math.max(-1, ...all.map(({ highestProducerId }) => highestProducerId)),
+    internalTopic: (name) => {
+      const { partitions, configs } = newTopicOf(name, { config, isOnlyBroker: true })
+      return { partitions, configs: new Map(configs.flatMap(({ name: key, value }) => (value === null ? [] : [[key, value] as const]))) }
+    },
+    random,
+    logger,
+  })
+}

@@ -1,0 +1,211 @@
+import type { Logger } from '@tidelog/core'
+import {
+  KafkaError,
+  type LeaderAndIsrRequest,
+  type LeaderAndIsrResponse,
+  type StopReplicaRequest,
+  type StopReplicaResponse,
+} from '@tidelog/protocol'
+import type { LogManager } from '@tidelog/storage'
+import { Partition, type PartitionState } from './partition.ts'
+import type { TimerWheel } from './timer-wheel.ts'
+
+/** What the rest of the broker knows of the cluster's topics; a partition that is not here may be elsewhere. */
+export interface TopicView {
+  hasPartition(topic: string, index: number): boolean
+  /** The name of the topic with that id; undefined when there is none. */
+  topicName(topicId: string): string | undefined
+}
+
+/** Told when this broker begins or ends to lead a partition, in the order of the controller's decisions. */
+export interface LeadershipListener {
+  onLeader(partition: Partition): void
+  onResigned(topic: string, index: number): void
+}
+
+const noTopicId = 'AAAAAAAAAAAAAAAAAAAAAA'
+
+/** The partitions of one broker, as the controller's LeaderAndIsr and StopReplica say. */
+export class ReplicaManager {
+  readonly #nodeId: number
+  readonly #logs: LogManager
+  readonly #timers: TimerWheel
+  readonly #topics: TopicView
+  readonly #logger: Logger
+  readonly #partitions = new Map<string, Map<number, Partition>>()
+  readonly #listeners: LeadershipListener[] = []
+  #controllerEpoch = 0
+  /** The controller's calls are applied one after the other, whole. */
+  #applying: Promise<unknown> = Promise.resolve()
+
+  constructor(options: { nodeId: number; logs: LogManager; timers: TimerWheel; topics: TopicView; logger: Logger }) {
+    this.#nodeId = options.nodeId
+    this.#logs = options.logs
+    this.#timers = options.timers
+    this.#topics = options.topics
+    this.#logger = options.logger
+  }
+
+  addListener(listener: LeadershipListener): void {
+    this.#listeners.push(listener)
+  }
+
+  /** The partition when this broker hosts it, as leader or follower. */
+  hosted(topic: string, index: number): Partition | undefined {
+    return this.#partitions.get(topic)?.get(index)
+  }
+
+  /** @throws KafkaError UNKNOWN_TOPIC_OR_PARTITION when the cluster has none, NOT_LEADER_OR_FOLLOWER when another broker leads it */
+  leaderOf(topic: string, index: number): Partition {
+    const partition = this.hosted(topic, index)
+    if (partition?.isLeader) return partition
+    if (partition === undefined && !this.#topics.hasPartition(topic, index)) {
+      throw new KafkaError('UNKNOWN_TOPIC_OR_PARTITION', `there is no partition ${topic}-${index}`)
+    }
+    throw new KafkaError('NOT_LEADER_OR_FOLLOWER', `this broker does not lead ${topic}-${index}`)
+  }
+
+  /** @throws KafkaError UNKNOWN_TOPIC_ID */
+  topicName(topicId: string): string {
+    const name = this.#topics.topicName(topicId)
+    if (name === undefined) throw new KafkaError('UNKNOWN_TOPIC_ID', `there is no topic with id ${topicId}`)
+    return name
+  }
+
+  *partitions(): Iterable<Partition> {
+    for (const byIndex of this.#partitions.values()) yield* byIndex.values()
+  }
+
+  applyLeaderAndIsr(request: LeaderAndIsrRequest): Promise<LeaderAndIsrResponse> {
+    return this.#inTurn(() => this.#leaderAndIsr(request))
+  }
+
+  applyStopReplica(request: StopReplicaRequest): Promise<StopReplicaResponse> {
+    return this.#inTurn(() => this.#stopReplica(request))
+  }
+
+  /** Ends what waits on any partition; the logs are their manager's to close. */
+  async close(): Promise<void> {
+    await this.#inTurn(async () => {
+      for (const partition of this.partitions()) partition.stop()
+    })
+  }
+
+  async #leaderAndIsr({ controllerEpoch, topicStates, ungroupedPartitionStates }: LeaderAndIsrRequest): Promise<LeaderAndIsrResponse> {
+    if (this.#isStale(controllerEpoch)) return { errorCode: staleControllerEpoch, partitionErrors: [], topics: [] }
+    const partitionErrors: LeaderAndIsrResponse['partitionErrors'] = []
+    const topics: LeaderAndIsrResponse['topics'] = []
+    const states = [
+      ...topicStates,
+      ...ungroupedPartitionStates.map((state) => ({ topicName: state.topicName, topicId: noTopicId, partitionStates: [state] })),
+    ]
+    for (const { topicName, topicId, partitionStates } of states) {
+      const errors: LeaderAndIsrResponse['partitionErrors'] = []
+      for (const state of partitionStates) {
+        const errorCode = await this.#codeOf(`${topicName}-${state.partitionIndex}`, () =>
+          this.#lead(topicName, topicId, state.partitionIndex, {
+            leaderId: state.leader,
+            leaderEpoch: state.leaderEpoch,
+            partitionEpoch: state.partitionEpoch,
+            isr: state.isr,
+            replicas: state.replicas,
+          }),
+        )
+        errors.push({ topicName, partitionIndex: state.partitionIndex, errorCode })
+      }
+      partitionErrors.push(...errors)
+      topics.push({ topicId, partitionErrors: errors })
+    }
+    return { errorCode: 0, partitionErrors, topics }
+  }
+
+  async #lead(topic: string, topicId: string, index: number, state: PartitionState): Promise<void> {
+    let partition = this.hosted(topic, index)
+    if (partition !== undefined && topicId !== noTopicId && partition.topicId !== topicId) {
+      throw new KafkaError('INCONSISTENT_TOPIC_ID', `${topic} is here with id ${partition.topicId}, not ${topicId}`)
+    }
+    if (partition !== undefined && isOlder(state, partition.state)) {
+      throw new KafkaError('FENCED_LEADER_EPOCH', `${partition.name} is at leader epoch ${partition.leaderEpoch} already`)
+    }
+    const wasLeader = partition?.isLeader === true
+    if (partition === undefined) {
+      const log = this.#logs.getLog(topic, index) ?? (await this.#logs.createLog(topic, index, topicId))
+      partition = new Partition({ topic, index, topicId, log, nodeId: this.#nodeId, timers: this.#timers, state })
+      const byIndex = this.#partitions.get(topic) ?? new Map<number, Partition>()
+      this.#partitions.set(topic, byIndex)
+      byIndex.set(index, partition)
+    }
+    await partition.become(state)
+    if (partition.isLeader && !wasLeader) for (const listener of this.#listeners) listener.onLeader(partition)
+    if (!partition.isLeader && wasLeader) this.#tellResigned(topic, index)
+  }
+
+  async #stopReplica({
+    controllerEpoch,
+    topicStates,
+    topics,
+    ungroupedPartitions,
+    deletePartitions,
+  }: StopReplicaRequest): Promise<StopReplicaResponse> {
+    if (this.#isStale(controllerEpoch)) return { errorCode: staleControllerEpoch, partitionErrors: [] }
+    const stops = [
+      ...topicStates.flatMap(({ topicName, partitionStates }) =>
+        partitionStates.map(({ partitionIndex, deletePartition }) => ({ topicName, partitionIndex, remove: deletePartition })),
+      ),
+      ...topics.flatMap(({ name, partitionIndexes }) =>
+        partitionIndexes.map((partitionIndex) => ({ topicName: name, partitionIndex, remove: deletePartitions })),
+      ),
+      ...ungroupedPartitions.map(({ topicName, partitionIndex }) => ({ topicName, partitionIndex, remove: deletePartitions })),
+    ]
+    const partitionErrors: StopReplicaResponse['partitionErrors'] = []
+    for (const { topicName, partitionIndex, remove } of stops) {
+      const errorCode = await this.#codeOf(`${topicName}-${partitionIndex}`, () => this.#stop(topicName, partitionIndex, remove))
+      partitionErrors.push({ topicName, partitionIndex, errorCode })
+    }
+    return { errorCode: 0, partitionErrors }
+  }
+
+  async #stop(topic: string, index: number, remove: boolean): Promise<void> {
+    const byIndex = this.#partitions.get(topic)
+    const partition = byIndex?.get(index)
+    if (partition !== undefined) {
+      const wasLeader = partition.isLeader
+      partition.stop()
+      byIndex!.delete(index)
+      if (byIndex!.size === 0) this.#partitions.delete(topic)
+      if (wasLeader) this.#tellResigned(topic, index)
+    }
+    if (remove && this.#logs.getLog(topic, index) !== undefined) await this.#logs.deleteLog(topic, index)
+  }
+
+  #tellResigned(topic: string, index: number): void {
+    for (const listener of this.#listeners) listener.onResigned(topic, index)
+  }
+
+  #isStale(controllerEpoch: number): boolean {
+    if (controllerEpoch < this.#controllerEpoch) return true
+    this.#controllerEpoch = controllerEpoch
+    return false
+  }
+
+  async #codeOf(partition: string, work: () => Promise<void>): Promise<number> {
+    try {
+      await work()
+      return 0
+    } catch (error) {
+      this.#logger.error('a decision of the controller could not be applied', { partition, error })
+      return error instanceof KafkaError ? error.code : new KafkaError('KAFKA_STORAGE_ERROR').code
+    }
+  }
+
+  #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const result = this.#applying.then(work)
+    this.#applying = result.catch(() => {})
+    return result
+  }
+}
+
+const staleControllerEpoch = new KafkaError('STALE_CONTROLLER_EPOCH').code
+
+const isOlder = (next: PartitionState, now: PartitionState) =>
+  next.leaderEpoch < now.leaderEpoch || (next.leaderEpoch === now.leaderEpoch && next.partitionEpoch < now.partitionEpoch)
