@@ -15,7 +15,14 @@ import type { ControllerOptions, CreatedTopic, TopicOutcome } from './controller
 import { ControllerStore, type ControllerTerm, type LeadershipChange } from './controller-store.ts'
 import { type NewPartitions, planPartitions } from './create-partitions.ts'
 import { type NewTopic, type PlannedTopic, planTopics, type TopicDefaults } from './create-topics.ts'
-import { type ElectionType, electLeader, firstLeadership, leadershipAfterBrokerChange, type NextLeadership } from './leader-election.ts'
+import {
+  ELECTION_REFUSALS,
+  type ElectionType,
+  electLeader,
+  firstLeadership,
+  leadershipAfterBrokerChange,
+  type NextLeadership,
+} from './leader-election.ts'
 
 /** What of the broker's configuration the controller needs. */
 export interface ControllerConfig {
@@ -176,7 +183,8 @@ export class ActiveController {
           const outcome = electLeader(state, this.#state, type)
           if (typeof outcome !== 'string') changes.push({ topic, index, next: outcome })
           if (outcome === 'ELECTION_NOT_NEEDED' && wanted === undefined) continue
-          results.push({ topic: name, partition: index, error: typeof outcome === 'string' ? new KafkaError(outcome) : undefined })
+          const error = typeof outcome === 'string' ? new KafkaError(outcome, ELECTION_REFUSALS[outcome]) : undefined
+          results.push({ topic: name, partition: index, error })
         }
       }
       await this.#store.setLeaderships(changes)
@@ -364,7 +372,8 @@ export class ActiveController {
   }
 }
 
-const timedOut = () => new KafkaError('REQUEST_TIMED_OUT', 'The request timed out.')
+/** Without a message, as in Kafka. */
+const timedOut = () => new KafkaError('REQUEST_TIMED_OUT', '')
 
 function summaryOf({ name, topicId, partitions, configs }: PlannedTopic): CreatedTopic {
   const replicationFactor = partitions.get(0)?.replicas.length ?? 0

@@ -73,34 +73,37 @@ export class Controller {
     await this.#active?.settled()
   }
 
-  /** Refused unless this broker is the controller. @throws KafkaError NOT_CONTROLLER, POLICY_VIOLATION for the whole request */
+  /**
+   * Resolves when the brokers know the topics. What takes longer than `timeoutMs` is REQUEST_TIMED_OUT, and done all the same.
+   * @throws KafkaError for the whole request: NOT_CONTROLLER, POLICY_VIOLATION, REQUEST_TIMED_OUT (no time to begin, nothing is done)
+   */
   createTopics(topics: readonly NewTopic[], options: { validateOnly?: boolean; timeoutMs: number }): Promise<TopicOutcome<CreatedTopic>[]> {
-    return this.#run((active) => active.createTopics(topics, options))
+    return this.#run(options, (active) => active.createTopics(topics, options))
   }
 
-  /** @param topics Names of topics. @throws KafkaError NOT_CONTROLLER */
+  /** Names of topics, each with why it was refused. Resolves as `createTopics`. @throws KafkaError for the whole request: NOT_CONTROLLER, REQUEST_TIMED_OUT */
   deleteTopics(topics: readonly string[], options: { timeoutMs: number }): Promise<ReadonlyMap<string, KafkaError | undefined>> {
-    return this.#run((active) => active.deleteTopics(topics, options))
+    return this.#run(options, (active) => active.deleteTopics(topics, options))
   }
 
-  /** @throws KafkaError NOT_CONTROLLER, POLICY_VIOLATION for the whole request */
+  /** Names of topics, each with why it was refused. Resolves and throws as `createTopics`. */
   createPartitions(
     requests: readonly NewPartitions[],
     options: { validateOnly?: boolean; timeoutMs: number },
   ): Promise<ReadonlyMap<string, KafkaError | undefined>> {
-    return this.#run((active) => active.createPartitions(requests, options))
+    return this.#run(options, (active) => active.createPartitions(requests, options))
   }
 
   /**
    * @param partitions Indexes by topic; undefined for all partitions, of which those that need no election are left out of the answer.
-   * @throws KafkaError NOT_CONTROLLER
+   * @throws KafkaError for the whole request: NOT_CONTROLLER, REQUEST_TIMED_OUT
    */
   electLeaders(
     type: ElectionType,
     partitions: ReadonlyMap<string, readonly number[]> | undefined,
     options: { timeoutMs: number },
   ): Promise<{ topic: string; partition: number; error: KafkaError | undefined }[]> {
-    return this.#run((active) => active.electLeaders(type, partitions, options))
+    return this.#run(options, (active) => active.electLeaders(type, partitions, options))
   }
 
   /** Decides nothing more. The node /controller goes with the session, which its owner closes. */
@@ -112,9 +115,11 @@ export class Controller {
     await this.#events
   }
 
-  async #run<T>(call: (active: ActiveController) => Promise<T>): Promise<T> {
+  async #run<T>({ timeoutMs }: { timeoutMs: number }, call: (active: ActiveController) => Promise<T>): Promise<T> {
     const active = this.#active
     if (active === undefined) throw new KafkaError('NOT_CONTROLLER', 'This is not the correct controller for this cluster.')
+    // Kafka's controller drops what is due before it begins with it, and gives no message.
+    if (timeoutMs <= 0) throw new KafkaError('REQUEST_TIMED_OUT', '')
     try {
       return await call(active)
     } catch (error) {

@@ -49,7 +49,8 @@ export function planPartitions(requests: readonly NewPartitions[], state: Cluste
 function planOne({ name, count, assignments }: NewPartitions, state: ClusterState, random: Random): Map<number, readonly number[]> {
   const topic = state.topics.get(name)
   if (topic === undefined || state.deleting.has(name)) {
-    throw new KafkaError('UNKNOWN_TOPIC_OR_PARTITION', 'This server does not host this topic-partition.')
+    // Kafka gives no message here.
+    throw new KafkaError('UNKNOWN_TOPIC_OR_PARTITION', '')
   }
   const existing = topic.partitions.size
   if (count === existing) throw new KafkaError('INVALID_PARTITIONS', `Topic already has ${existing} partition(s).`)

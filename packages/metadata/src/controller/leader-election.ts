@@ -41,6 +41,13 @@ export type ElectionType = 'preferred' | 'unclean'
 /** Outcome of an election that an operator asks for; the codes are those of ElectLeaders (KIP-183, KIP-460). */
 export type ElectionOutcome = NextLeadership | 'ELECTION_NOT_NEEDED' | 'PREFERRED_LEADER_NOT_AVAILABLE' | 'ELIGIBLE_LEADERS_NOT_AVAILABLE'
 
+/** In Kafka's words. */
+export const ELECTION_REFUSALS: Readonly<Record<Extract<ElectionOutcome, string>, string>> = {
+  ELECTION_NOT_NEEDED: 'Leader election not needed for topic partition.',
+  PREFERRED_LEADER_NOT_AVAILABLE: 'The preferred leader was not available.',
+  ELIGIBLE_LEADERS_NOT_AVAILABLE: 'Eligible topic partition leaders are not available.',
+}
+
 export function electLeader(
   { replicas, leadership }: PartitionState,
   { brokers }: Pick<ClusterState, 'brokers'>,
