@@ -35,7 +35,8 @@ async function bundleCode(): Promise<Set<string>> {
     dir: dist,
     format: 'esm',
     entryFileNames: '[name].js',
-    chunkFileNames: 'chunks/[name].js',
+    // Beside the entries: a worker is opened by a path relative to the code that opens it.
+    chunkFileNames: '[name].js',
     comments: { legal: true, annotation: true, jsdoc: false },
   })
   await build.close()
@@ -94,7 +95,11 @@ function removeAllBut(keep: Set<string>): void {
   }
 }
 
-const kept = new Set([...(await bundleCode()), ...copyDeclarations()])
-removeAllBut(kept)
-// Last, so that its age is the age of everything: scripts/bootstrap.mjs reads it.
-writeFileSync(join(dist, '.built'), '')
+try {
+  removeAllBut(new Set([...(await bundleCode()), ...copyDeclarations()]))
+  // Last, so that its age is the age of everything: scripts/bootstrap.mjs reads it.
+  writeFileSync(join(dist, '.built'), '')
+} catch (error) {
+  process.stderr.write(`${(error as Error).message}\n`)
+  process.exitCode = 1
+}

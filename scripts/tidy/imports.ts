@@ -49,7 +49,10 @@ function refusal(id: string, { path, room, isTest, allowed, shipped, known }: Im
   return `imports ${name}, which package.json does not list${known.has(name) ? ' as a dependency of the published package' : ''}`
 }
 
-/** Every file must be reachable from its room's index or be a worker's first file: what nobody imports goes. */
+/**
+ * Every file must be reachable from its room's index or be a worker's first file: what nobody imports goes. What only tests import is
+ * called `*-harness.ts`.
+ */
 export function checkReachable(sources: readonly SourceFile[]): Finding[] {
   const byPath = new Map(sources.map((source) => [source.path, source]))
   const reached = new Set<string>()
@@ -69,5 +72,5 @@ export function checkReachable(sources: readonly SourceFile[]): Finding[] {
 }
 
 function isRoot(path: string): boolean {
-  return /^packages\/[^/]+\/src\/index\.ts$/.test(path) || path.endsWith('-worker.ts')
+  return /^packages\/[^/]+\/src\/index\.ts$/.test(path) || /-(worker|harness)\.ts$/.test(path)
 }

@@ -1,4 +1,5 @@
 import type { Readable, Writable } from 'node:stream'
+import type { Clients } from './clients.ts'
 import { checkRequired, describeOptions, flag, type OptionTable, type OptionValues, parseOptions, UsageError } from './option-table.ts'
 
 /** What a command sees of the process it runs in. */
@@ -6,6 +7,7 @@ export interface CommandContext {
   readonly stdin: Readable & { readonly isTTY?: boolean }
   readonly stdout: Writable
   readonly stderr: Writable
+  readonly clients: Clients
   /** Aborts when the user wants the command to end: Ctrl-C, SIGTERM, or a reader of stdout that went away. */
   readonly interrupted: AbortSignal
 }
@@ -17,6 +19,9 @@ export interface Command {
   /** Resolves with the exit code. */
   run(args: readonly string[], context: CommandContext): Promise<number>
 }
+
+/** The command cannot do what was asked, for a reason that its usage would not explain: one line on stderr and exit code 1. */
+export class CommandFailure extends Error {}
 
 interface Definition<T extends OptionTable> {
   readonly name: string
@@ -57,6 +62,10 @@ export function defineCommand<T extends OptionTable>(definition: Definition<T>):
         definition.check?.(own, args)
         return await definition.run(own, context, args)
       } catch (error) {
+        if (error instanceof CommandFailure) {
+          context.stderr.write(`${error.message}\n`)
+          return 1
+        }
         if (!(error instanceof UsageError)) throw error
         context.stderr.write(`${error.message}\n${usage()}`)
         return 1

@@ -1,4 +1,1 @@
-/** The `tidelog` command. */
-export async function runCommand(args: readonly string[]): Promise<void> {
-  process.stdout.write(`${args.join(' ')}\n`)
-}
+export { runCommand } from './run-command.ts'

@@ -3,7 +3,8 @@
  *
  * The rules are those of jopt-simple, on which Kafka's tools are built, so that scripts written for them run here unchanged:
  * `--name value`, `--name=value`, any unambiguous beginning of a name, options repeated, and a required value taken as it is even
- * when it begins with a dash (`--shift-by -10`). Words that belong to no option are ignored. No parser from npm does all of these:
+ * when it begins with a dash (`--shift-by -10`). Words that belong to no option are left to the command,
+ * and Kafka's tools ignore them. No parser from npm does all of these:
  * docs/decisions/dependencies.md.
  */
 
@@ -51,12 +52,28 @@ export class UsageError extends Error {}
  * @throws UsageError naming the option, for one that is unknown, ambiguous, without its value, with a bad number, or given twice where one is meant.
  */
 export function parseOptions<T extends OptionTable>(table: T, args: readonly string[]): OptionValues<T> {
+  return walk(table, args).values
+}
+
+/** The words among `args` that belong to no option. @throws UsageError */
+export function wordsOf(table: OptionTable, args: readonly string[]): string[] {
+  return walk(table, args).words
+}
+
+function walk<T extends OptionTable>(table: T, args: readonly string[]): { values: OptionValues<T>; words: string[] } {
   const values: Record<string, boolean | number | string | string[] | undefined> = {}
+  const words: string[] = []
   for (const [name, { kind }] of Object.entries(table)) values[name] = kind === 'flag' ? false : kind === 'list' ? [] : undefined
   for (let i = 0; i < args.length; i++) {
     const word = args[i] as string
-    if (word === '--') break
-    if (!looksLikeOption(word)) continue
+    if (word === '--') {
+      words.push(...args.slice(i + 1))
+      break
+    }
+    if (!looksLikeOption(word)) {
+      words.push(word)
+      continue
+    }
     const equals = word.indexOf('=')
     const given = word.slice(word.startsWith('--') ? 2 : 1, equals === -1 ? undefined : equals)
     const name = resolveName(table, given)
@@ -76,7 +93,7 @@ export function parseOptions<T extends OptionTable>(table: T, args: readonly str
     else if (values[name] !== undefined) throw new UsageError(`Found multiple arguments for option ${name}, but you asked for only one`)
     else values[name] = kind === 'number' ? parseNumber(name, value as string) : (value ?? '')
   }
-  return values as OptionValues<T>
+  return { values: values as OptionValues<T>, words }
 }
 
 /** @throws UsageError when an option that the table calls required is missing. */
