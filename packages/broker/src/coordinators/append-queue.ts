@@ -1,0 +1,108 @@
+import { encodeGroupRecord, type Instant, type Step, type Write } from '@tidelog/coordinator'
+import type { Logger } from '@tidelog/core'
+import { BatchBuilder, type CodecName, type ErrorName, KafkaError, type NewRecord } from '@tidelog/protocol'
+import type { CoordinatorLog } from './coordinator-log.ts'
+
+/**
+ * Appends the writes of one coordinator partition in their order, one batch at a time: what arrives while one is under way goes into the
+ * next together. A write's records stay together; every write is settled, in order.
+ */
+export class AppendQueue {
+  readonly #log: CoordinatorLog
+  readonly #codec: CodecName
+  readonly #now: () => Instant
+  readonly #onSettled: (step: Step) => void
+  readonly #logger: Logger
+  #waiting: Write[] = []
+  /** In the batch that is being appended. */
+  #underWay: Write[] = []
+  #failedFor: ErrorName | undefined
+  /** What follows from settling a write waits until the writes beside it are settled too. */
+  #isSettling = false
+
+  /** @param onSettled Gets the step that follows from each settled write; what it appends goes behind. */
+  constructor(options: { log: CoordinatorLog; codec: CodecName; now: () => Instant; onSettled: (step: Step) => void; logger: Logger }) {
+    this.#log = options.log
+    this.#codec = options.codec
+    this.#now = options.now
+    this.#onSettled = options.onSettled
+    this.#logger = options.logger
+  }
+
+  add(writes: readonly Write[]): void {
+    if (writes.length === 0) return
+    this.#waiting.push(...writes)
+    this.#appendNext()
+  }
+
+  /** Settles everything as failed, now and from now on; the outcome of a batch that is under way no longer counts. */
+  fail(error: ErrorName): void {
+    this.#failedFor = error
+    const writes = [...this.#underWay, ...this.#waiting]
+    this.#underWay = []
+    this.#waiting = []
+    this.#settle(writes, error)
+    this.#appendNext()
+  }
+
+  #appendNext(): void {
+    while (!this.#isSettling && this.#underWay.length === 0 && this.#waiting.length > 0) {
+      if (this.#failedFor !== undefined) {
+        this.#settle(this.#waiting.splice(0), this.#failedFor)
+        continue
+      }
+      const builder = new BatchBuilder({ codec: this.#codec })
+      const { taken, tooLarge } = this.#fill(builder)
+      if (tooLarge !== undefined) this.#settle([tooLarge], 'RECORD_LIST_TOO_LARGE')
+      else if (builder.recordsCount === 0) this.#settle(taken)
+      else {
+        this.#underWay = taken
+        void this.#append(builder.build())
+      }
+    }
+  }
+
+  /** Moves waiting writes into a batch, as many as it holds. */
+  #fill(builder: BatchBuilder): { taken: Write[]; tooLarge: Write | undefined } {
+    const { maxBatchBytes } = this.#log
+    const timestamp = this.#now().wallMs
+    const taken: Write[] = []
+    for (const write of this.#waiting) {
+      const records: NewRecord[] = write.records.map((record) => ({ ...encodeGroupRecord(record), timestamp }))
+      let bytes = 0
+      for (const record of records) bytes += builder.recordBytes(record)
+      if (records.length > 0 && builder.sizeBytes + bytes > maxBatchBytes) {
+        if (taken.length > 0) break
+        this.#waiting.shift()
+        return { taken, tooLarge: write }
+      }
+      for (const record of records) builder.append(record)
+      taken.push(write)
+    }
+    this.#waiting.splice(0, taken.length)
+    return { taken, tooLarge: undefined }
+  }
+
+  async #append(batch: Buffer): Promise<void> {
+    let failure: ErrorName | undefined
+    try {
+      await this.#log.append(batch)
+    } catch (error) {
+      failure = error instanceof KafkaError ? error.errorName : 'UNKNOWN_SERVER_ERROR'
+      this.#logger.warn('records of a coordinator could not be appended', {
+        error: error instanceof Error ? (error.stack ?? error.message) : String(error),
+      })
+    }
+    // Empty when `fail` came first: then these writes are settled already.
+    const writes = this.#underWay
+    this.#underWay = []
+    this.#settle(writes, failure)
+    this.#appendNext()
+  }
+
+  #settle(writes: readonly Write[], failure?: ErrorName): void {
+    this.#isSettling = true
+    for (const write of writes) this.#onSettled(write.settle(this.#now(), failure))
+    this.#isSettling = false
+  }
+}

@@ -1,0 +1,139 @@
+import { GroupCoordinator, type GroupCoordinatorConfig, type Instant, type Step, type Ticket } from '@tidelog/coordinator'
+import type { Clock, Logger, Random, Timer } from '@tidelog/core'
+import { type CodecName, KafkaError } from '@tidelog/protocol'
+import { AppendQueue } from './append-queue.ts'
+import type { CoordinatorLog } from './coordinator-log.ts'
+import { replayGroupLog } from './group-log-replay.ts'
+
+/** More requests than this wait at one partition only when something is wrong: new ones are told to come back. */
+const maxWaitingRequests = 100_000
+
+/** A run of batches that is replayed without letting others have the event loop. */
+const maxReplayBytes = 1 << 20
+
+export interface CoordinatorPartitionOptions {
+  readonly log: CoordinatorLog
+  readonly config: GroupCoordinatorConfig
+  readonly codec: CodecName
+  readonly loadBufferBytes: number
+  readonly clock: Clock
+  readonly random: Random
+  readonly logger: Logger
+}
+
+/**
+ * Runs the group coordinator of one partition of the offsets topic for one term of leadership: replays the log, appends what steps ask for,
+ * keeps the time, and answers. When the term ends it is thrown away; results that come later find nothing of it.
+ */
+export class CoordinatorPartition {
+  readonly #options: CoordinatorPartitionOptions
+  readonly #coordinator: GroupCoordinator
+  readonly #queue: AppendQueue
+  /** Resolves the promises of requests that wait. */
+  readonly #answers = new Map<Ticket, (response: unknown) => void>()
+  #nextTicket = 1
+  #state: 'loading' | 'active' | 'failed' | 'unloaded' = 'loading'
+  #timer: Timer | undefined
+  #timerMs = Infinity
+
+  constructor(options: CoordinatorPartitionOptions) {
+    this.#options = options
+    this.#coordinator = new GroupCoordinator(options)
+    this.#queue = new AppendQueue({ ...options, now: () => this.now(), onSettled: (step) => this.#carryOut(step) })
+  }
+
+  /** Replays the log; until it is done, requests are answered COORDINATOR_LOAD_IN_PROGRESS. Does not reject. */
+  async load(): Promise<void> {
+    const { log, loadBufferBytes, clock, logger } = this.#options
+    const startMs = clock.monotonic()
+    try {
+      const isWanted = () => this.#state === 'loading'
+      const maxBytes = Math.min(loadBufferBytes, maxReplayBytes)
+      const counts = await replayGroupLog(log, this.#coordinator, { maxBytes, isWanted, logger })
+      if (this.#state !== 'loading') return
+      this.#state = 'active'
+      logger.debug('loaded groups and offsets', { ...counts, durationMs: Math.round(clock.monotonic() - startMs) })
+      this.#carryOut(this.#coordinator.loaded(this.now()))
+    } catch (error) {
+      if (this.#state === 'loading') this.#state = 'failed'
+      logger.error('groups and offsets could not be loaded', {
+        error: error instanceof Error ? (error.stack ?? error.message) : String(error),
+      })
+    }
+  }
+
+  /** Ends the term: everyone who waits is told to look for another coordinator. */
+  unload(): void {
+    if (this.#state === 'unloaded') return
+    this.#state = 'unloaded'
+    this.#timer?.cancel()
+    this.#carryOut(this.#coordinator.unload(this.now()))
+    this.#queue.fail('NOT_COORDINATOR')
+    // What is left waited for writes that had no answer of their own for a failure.
+    for (const [ticket, answer] of this.#answers) {
+      this.#answers.delete(ticket)
+      answer(new KafkaError('NOT_COORDINATOR'))
+    }
+  }
+
+  now(): Instant {
+    const { clock } = this.#options
+    return { wallMs: clock.now(), monotonicMs: clock.monotonic() }
+  }
+
+  /**
+   * The coordinator, for what is answered at once.
+   * @throws KafkaError COORDINATOR_LOAD_IN_PROGRESS, NOT_COORDINATOR
+   */
+  get active(): GroupCoordinator {
+    if (this.#state === 'loading') throw new KafkaError('COORDINATOR_LOAD_IN_PROGRESS')
+    if (this.#state !== 'active') throw new KafkaError('NOT_COORDINATOR')
+    return this.#coordinator
+  }
+
+  /** Takes one step and gives the reply to its ticket. @throws KafkaError as `active`, and what the reply itself says */
+  ask<Response>(take: (coordinator: GroupCoordinator, ticket: Ticket, now: Instant) => Step): Promise<Response> {
+    const coordinator = this.active
+    if (this.#answers.size >= maxWaitingRequests)
+      throw new KafkaError('COORDINATOR_NOT_AVAILABLE', 'too many requests wait at this coordinator')
+    const ticket = this.#nextTicket++
+    return new Promise<Response>((resolve, reject) => {
+      this.#answers.set(ticket, (response) => (response instanceof KafkaError ? reject(response) : resolve(response as Response)))
+      try {
+        this.#carryOut(take(coordinator, ticket, this.now()))
+      } catch (error) {
+        this.#answers.delete(ticket)
+        reject(error)
+      }
+    })
+  }
+
+  /** Takes one step that nobody waits for. */
+  tell(take: (coordinator: GroupCoordinator, now: Instant) => Step): void {
+    if (this.#state === 'active') this.#carryOut(take(this.#coordinator, this.now()))
+  }
+
+  #carryOut({ replies, writes }: Step): void {
+    for (const { ticket, response } of replies) {
+      const answer = this.#answers.get(ticket)
+      this.#answers.delete(ticket)
+      answer?.(response)
+    }
+    this.#queue.add(writes)
+    this.#setTimer()
+  }
+
+  /** A deadline that was only put off leaves the timer as it is: it will find nothing due and be set anew. */
+  #setTimer(): void {
+    if (this.#state !== 'active') return
+    const nextMs = this.#coordinator.nextDeadlineMs
+    if (nextMs >= this.#timerMs) return
+    this.#timer?.cancel()
+    this.#timerMs = nextMs
+    const { clock } = this.#options
+    this.#timer = clock.setTimer(Math.max(0, nextMs - clock.monotonic()), () => {
+      this.#timerMs = Infinity
+      if (this.#state === 'active') this.#carryOut(this.#coordinator.advance(this.now()))
+    })
+  }
+}

@@ -1,0 +1,160 @@
+import type {
+  Caller,
+  CommitOffsetsRequest,
+  CommitResultOfTopic,
+  DescribedGroup,
+  GroupCoordinatorConfig,
+  ListedGroup,
+  OffsetsOfTopic,
+  TopicPartitions,
+} from '@tidelog/coordinator'
+import type { Clock, Logger, Random } from '@tidelog/core'
+import { CONSUMER_OFFSETS_TOPIC } from '@tidelog/metadata'
+import {
+  type CodecName,
+  type HeartbeatRequest,
+  type HeartbeatResponse,
+  type JoinGroupRequest,
+  type JoinGroupResponse,
+  KafkaError,
+  type LeaveGroupRequest,
+  type LeaveGroupResponse,
+  type OffsetDeleteRequest,
+  type OffsetDeleteResponse,
+  type SyncGroupRequest,
+  type SyncGroupResponse,
+} from '@tidelog/protocol'
+import type { CoordinatorLog } from './coordinator-log.ts'
+import { CoordinatorPartition } from './coordinator-partition.ts'
+import { groupPartition } from './group-partition.ts'
+
+export interface GroupCoordinatorServiceOptions {
+  readonly config: GroupCoordinatorConfig
+  /** offsets.topic.compression.codec */
+  readonly codec: CodecName
+  /** offsets.load.buffer.size */
+  readonly loadBufferBytes: number
+  /** Of __consumer_offsets; what it will have while it does not exist. */
+  readonly partitionCount: () => number
+  readonly clock: Clock
+  readonly random: Random
+  readonly logger: Logger
+}
+
+/**
+ * The group coordinators of one broker: one for each partition of __consumer_offsets that it leads. Every method finds the partition of its
+ * group, and throws KafkaError COORDINATOR_LOAD_IN_PROGRESS, NOT_COORDINATOR or, once closed, COORDINATOR_NOT_AVAILABLE.
+ */
+export class GroupCoordinatorService {
+  readonly #options: GroupCoordinatorServiceOptions
+  readonly #partitions = new Map<number, { readonly leaderEpoch: number; readonly coordinator: CoordinatorPartition }>()
+  #closed = false
+
+  constructor(options: GroupCoordinatorServiceOptions) {
+    this.#options = options
+  }
+
+  // --- leadership ------------------------------------------------------------------------------------------------------------------
+
+  /** This broker leads a partition of the offsets topic from now on. @returns when its groups have been loaded */
+  async elected(index: number, leaderEpoch: number, log: CoordinatorLog): Promise<void> {
+    const current = this.#partitions.get(index)
+    if (this.#closed || (current !== undefined && current.leaderEpoch >= leaderEpoch)) return
+    current?.coordinator.unload()
+    const logger = this.#options.logger.child({ partition: `${CONSUMER_OFFSETS_TOPIC}-${index}`, leaderEpoch })
+    const coordinator = new CoordinatorPartition({ ...this.#options, log, logger })
+    this.#partitions.set(index, { leaderEpoch, coordinator })
+    await coordinator.load()
+  }
+
+  /** Another broker leads it, or it is gone. */
+  resigned(index: number): void {
+    this.#partitions.get(index)?.coordinator.unload()
+    this.#partitions.delete(index)
+  }
+
+  /** Answers everyone who waits. */
+  close(): void {
+    this.#closed = true
+    for (const index of [...this.#partitions.keys()]) this.resigned(index)
+  }
+
+  partitionOf(groupId: string): number {
+    return groupPartition(groupId, this.#options.partitionCount())
+  }
+
+  #coordinatorOf(groupId: string): CoordinatorPartition {
+    if (this.#closed) throw new KafkaError('COORDINATOR_NOT_AVAILABLE')
+    const partition = this.#partitions.get(this.partitionOf(groupId))
+    if (partition === undefined) throw new KafkaError('NOT_COORDINATOR')
+    return partition.coordinator
+  }
+
+  // --- members ---------------------------------------------------------------------------------------------------------------------
+
+  async joinGroup(request: JoinGroupRequest, caller: Caller): Promise<JoinGroupResponse> {
+    return this.#coordinatorOf(request.groupId).ask((groups, ticket, now) => groups.joinGroup(request, caller, ticket, now))
+  }
+
+  async syncGroup(request: SyncGroupRequest): Promise<SyncGroupResponse> {
+    return this.#coordinatorOf(request.groupId).ask((groups, ticket, now) => groups.syncGroup(request, ticket, now))
+  }
+
+  heartbeat(request: HeartbeatRequest): HeartbeatResponse {
+    const partition = this.#coordinatorOf(request.groupId)
+    return partition.active.heartbeat(request, partition.now())
+  }
+
+  async leaveGroup(request: Pick<LeaveGroupRequest, 'groupId' | 'members'>): Promise<LeaveGroupResponse> {
+    return this.#coordinatorOf(request.groupId).ask((groups, ticket, now) => groups.leaveGroup(request, ticket, now))
+  }
+
+  // --- offsets ---------------------------------------------------------------------------------------------------------------------
+
+  async commitOffsets(request: CommitOffsetsRequest, caller: Pick<Caller, 'apiVersion'>): Promise<CommitResultOfTopic[]> {
+    return this.#coordinatorOf(request.groupId).ask((groups, ticket, now) => groups.commitOffsets(request, caller, ticket, now))
+  }
+
+  /** @param request.topics null for all that the group has. */
+  async fetchOffsets(request: {
+    groupId: string
+    topics: readonly TopicPartitions[] | null
+    requireStable: boolean
+  }): Promise<OffsetsOfTopic[]> {
+    return this.#coordinatorOf(request.groupId).ask((groups, ticket, now) => groups.fetchOffsets(request, ticket, now))
+  }
+
+  async deleteOffsets(request: OffsetDeleteRequest): Promise<OffsetDeleteResponse> {
+    return this.#coordinatorOf(request.groupId).ask((groups, ticket, now) => groups.deleteOffsets(request, ticket, now))
+  }
+
+  /** Topics are gone: so is what groups had consumed of them. */
+  topicsDeleted(topics: ReadonlySet<string>): void {
+    for (const { coordinator } of this.#partitions.values()) coordinator.tell((groups, now) => groups.topicsDeleted(topics, now))
+  }
+
+  // --- groups ----------------------------------------------------------------------------------------------------------------------
+
+  describeGroup(groupId: string, caller: Pick<Caller, 'apiVersion'>): DescribedGroup {
+    return this.#coordinatorOf(groupId).active.describeGroup(groupId, caller)
+  }
+
+  /** Those of the partitions that this broker leads. @throws KafkaError COORDINATOR_LOAD_IN_PROGRESS while any of them loads */
+  listGroups(filter: { states: ReadonlySet<string>; types: ReadonlySet<string> }): ListedGroup[] {
+    if (this.#closed) throw new KafkaError('COORDINATOR_NOT_AVAILABLE')
+    return [...this.#partitions.values()].flatMap(({ coordinator }) => {
+      try {
+        return coordinator.active.listGroups(filter)
+      } catch (error) {
+        // One that could not be loaded has nothing to list here.
+        if (error instanceof KafkaError && error.errorName === 'NOT_COORDINATOR') return []
+        throw error
+      }
+    })
+  }
+
+  /** @returns An error code; NONE when the group and its offsets are gone. */
+  async deleteGroup(groupId: string): Promise<number> {
+    return this.#coordinatorOf(groupId).ask((groups, ticket, now) => groups.deleteGroup(groupId, ticket, now))
+  }
+}
