@@ -41,7 +41,7 @@ export class CloseConnection extends Error {
 
 /** The code a failure is answered with. What is not a KafkaError is a defect of ours: it is logged with its stack. Source: faults.md X5. */
 export function errorCodeOf(error: unknown, context: RequestContext): { errorCode: number; errorMessage: string | null } {
-  if (error instanceof KafkaError) return { errorCode: error.code, errorMessage: error.message }
+  if (error instanceof KafkaError) return { errorCode: error.code, errorMessage: error.message || null }
   if (error instanceof CloseConnection) throw error
   context.broker.logger.error('a handler failed', {
     api: context.apiName,

@@ -27,8 +27,12 @@ export class LocalBrokerChannel implements BrokerChannel {
     return (await this.#apply(api, request)) as ResponseOf<A>
   }
 
-  #apply(api: ControlApi, request: unknown): unknown {
-    if (api.key === LeaderAndIsr.key) return this.#replicas.applyLeaderAndIsr(request as LeaderAndIsrRequest)
+  async #apply(api: ControlApi, request: unknown): Promise<unknown> {
+    if (api.key === LeaderAndIsr.key) {
+      // A log is made with its topic's configurations, so they come first.
+      await this.#image.readNewTopicConfigs(request as LeaderAndIsrRequest)
+      return this.#replicas.applyLeaderAndIsr(request as LeaderAndIsrRequest)
+    }
     if (api.key === StopReplica.key) return this.#replicas.applyStopReplica(request as StopReplicaRequest)
     return this.#image.applyUpdateMetadata(request as UpdateMetadataRequest)
   }
