@@ -54,6 +54,7 @@ export function importsOf(code: string): Import[] {
     /^\s*(?:import|export)\s[^'"`;]*?\bfrom\s*'([^']+)'/gm,
     /^\s*import\s*'([^']+)'/gm,
     /\bimport\(\s*'([^']+)'\s*\)/g,
+    /\bonFirstUse<[^()]*?(?:\([^()]*\))?>\(\s*'([^']+)'\s*\)/g,
     /\bnew URL\(\s*'(\.[^']*-worker\.(?:ts|js))'/g,
   ]
   for (const pattern of patterns) {

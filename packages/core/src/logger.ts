@@ -1,5 +1,8 @@
-import pino from 'pino'
+import type pino from 'pino'
 import { type Clock, systemClock } from './clock.ts'
+import { onFirstUse } from './on-first-use.ts'
+
+const pinoPackage = onFirstUse<typeof pino>('pino')
 
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error'
 
@@ -25,11 +28,11 @@ export interface LoggerOptions {
 
 /** Writes one line an event; control characters in it are escaped, so that nothing from outside can forge a line or drive a terminal. */
 export function createLogger({ level = 'info', format = 'text', destination, clock = systemClock }: LoggerOptions = {}): Logger {
-  const out = destination ?? pino.destination({ dest: 2, sync: true })
+  const out = destination ?? pinoPackage().destination({ dest: 2, sync: true })
   const escaping = {
     write: (line: string) => out.write(`${format === 'json' ? escapeControls(line.trimEnd()) : asText(line)}\n`),
   }
-  const root = pino(
+  const root = pinoPackage()(
     {
       level,
       base: null,

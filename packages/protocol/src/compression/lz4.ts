@@ -12,9 +12,11 @@
  * In messages of format v0 Kafka's first LZ4 code computed HC over magic and descriptor, and its readers still expect it there.
  * Source: lz4 frame format 1.6; KIP-57.
  */
-import { compressFrame, compressFrameSync, decompressFrame, decompressFrameSync } from 'lz4-napi'
+import { onFirstUse } from '@tidelog/core'
 import { type Codec, type DecompressOptions, garbage, OutputLimitError } from './codec.ts'
 import { xxHash32 } from './xx-hash-32.ts'
+
+const native = onFirstUse<typeof import('lz4-napi')>('lz4-napi')
 
 const MAGIC = 0x184d2204
 const MAGIC_BYTES = 4
@@ -129,12 +131,12 @@ function withLegacyChecksum(frame: Buffer): Buffer {
 function lz4Frames(legacyChecksum: boolean): Codec {
   const finish = legacyChecksum ? withLegacyChecksum : (frame: Buffer) => frame
   return {
-    compressSync: (input) => finish(compressFrameSync(input)),
-    compress: async (input) => finish(await compressFrame(input)),
+    compressSync: (input) => finish(native().compressFrameSync(input)),
+    compress: async (input) => finish(await native().compressFrame(input)),
     decompressSync(input, options) {
       const frame = checkedFrame(input, options, legacyChecksum)
       try {
-        return decompressFrameSync(frame)
+        return native().decompressFrameSync(frame)
       } catch (error) {
         throw garbage('lz4', error)
       }
@@ -142,7 +144,7 @@ function lz4Frames(legacyChecksum: boolean): Codec {
     async decompress(input, options) {
       const frame = checkedFrame(input, options, legacyChecksum)
       try {
-        return await decompressFrame(frame)
+        return await native().decompressFrame(frame)
       } catch (error) {
         throw garbage('lz4', error)
       }

@@ -8,8 +8,10 @@
  * Some clients write one raw snappy block without the framing; what does not start with the magic is read as such.
  * A raw block starts with the length of its output as a varint. Source: xerial/snappy-java, google/snappy format_description.
  */
-import { compress, compressSync, uncompress, uncompressSync } from 'snappy'
+import { onFirstUse } from '@tidelog/core'
 import { type Codec, type DecompressOptions, garbage, OutputLimitError } from './codec.ts'
+
+const native = onFirstUse<typeof import('snappy')>('snappy')
 
 const MAGIC = Buffer.from([0x82, 0x53, 0x4e, 0x41, 0x50, 0x50, 0x59, 0x00])
 const HEADER = Buffer.concat([MAGIC, Buffer.from([0, 0, 0, 1, 0, 0, 0, 1])])
@@ -83,7 +85,7 @@ export const snappyCodec: Codec = {
   compressSync(input) {
     const parts: Buffer[] = [HEADER]
     for (const block of inputBlocks(input)) {
-      const compressed = compressSync(block)
+      const compressed = native().compressSync(block)
       parts.push(lengthOf(compressed), compressed)
     }
     return Buffer.concat(parts)
@@ -91,7 +93,7 @@ export const snappyCodec: Codec = {
   async compress(input) {
     const parts: Buffer[] = [HEADER]
     for (const block of inputBlocks(input)) {
-      const compressed = await compress(block)
+      const compressed = await native().compress(block)
       parts.push(lengthOf(compressed), compressed)
     }
     return Buffer.concat(parts)
@@ -99,7 +101,7 @@ export const snappyCodec: Codec = {
   decompressSync(input, options) {
     const blocks = blocksOf(input, options)
     try {
-      return join(blocks.map((block) => uncompressSync(block, AS_BUFFER) as Buffer))
+      return join(blocks.map((block) => native().uncompressSync(block, AS_BUFFER) as Buffer))
     } catch (error) {
       throw garbage('snappy', error)
     }
@@ -108,7 +110,7 @@ export const snappyCodec: Codec = {
     const blocks = blocksOf(input, options)
     const parts: Buffer[] = []
     try {
-      for (const block of blocks) parts.push((await uncompress(block, AS_BUFFER)) as Buffer)
+      for (const block of blocks) parts.push((await native().uncompress(block, AS_BUFFER)) as Buffer)
     } catch (error) {
       throw garbage('snappy', error)
     }

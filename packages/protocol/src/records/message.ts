@@ -14,9 +14,11 @@
  * the messages inside have absolute offsets in v0 and, in v1, offsets relative to the first. The wrapper's timestamp is the largest inside,
  * or the append time of all under LogAppendTime. Source: KIP-31, KIP-32.
  */
-import { crc32 } from '@node-rs/crc32'
+import { onFirstUse } from '@tidelog/core'
 import { KafkaError } from '../errors.ts'
 import { CODEC_MASK, LOG_APPEND_TIME_FLAG, LOG_OVERHEAD_BYTES } from './batch-header.ts'
+
+const native = onFirstUse<typeof import('@node-rs/crc32')>('@node-rs/crc32')
 
 const CRC_AT = 12
 const MAGIC_AT = 16
@@ -51,7 +53,7 @@ export interface NewMessage {
 }
 
 export function isMessageCrcValid(buffer: Buffer, at: number, sizeBytes: number): boolean {
-  return crc32(buffer.subarray(at + MAGIC_AT, at + sizeBytes)) === buffer.readUInt32BE(at + CRC_AT)
+  return native().crc32(buffer.subarray(at + MAGIC_AT, at + sizeBytes)) === buffer.readUInt32BE(at + CRC_AT)
 }
 
 /**
@@ -94,7 +96,7 @@ export function writeMessage(buffer: Buffer, at: number, message: NewMessage): n
   if (magic === 1) putInt64(buffer, at + TIMESTAMP_AT, message.timestamp)
   const valueAt = putSizedBytes(buffer, at + (magic === 0 ? KEY_AT_V0 : KEY_AT_V1), message.key)
   const end = putSizedBytes(buffer, valueAt, message.value)
-  buffer.writeUInt32BE(crc32(buffer.subarray(at + MAGIC_AT, end)), at + CRC_AT)
+  buffer.writeUInt32BE(native().crc32(buffer.subarray(at + MAGIC_AT, end)), at + CRC_AT)
   return end
 }
 
