@@ -1,4 +1,5 @@
 /** `npm run tidy`: the house rules that a machine can see. Prints PATH:LINE and what is wrong; exits with 1 when something is. */
+import { checkConfigRows, checkReferencePages } from './tidy/config-rows.ts'
 import { checkLinks, checkPrintedLayers } from './tidy/docs.ts'
 import { checkHabits, checkHandlers } from './tidy/habits.ts'
 import { checkLayers, checkReachable } from './tidy/imports.ts'
@@ -10,6 +11,8 @@ const findings = [
   ...checkReachable(sources),
   ...checkHandlers(sources),
   ...checkHabits(sources),
+  ...checkConfigRows(sources),
+  ...checkReferencePages(),
   ...checkLinks(),
   ...checkPrintedLayers(),
 ]

@@ -3,6 +3,7 @@ import { boolean, ConfigError, type ConfigOf, configTable, double, INT64_MAX, in
 const HOUR_MS = 3_600_000
 const DAY_MS = 24 * HOUR_MS
 
+const UNCOMPACTED = 'logs are not compacted yet'
 const UNTIERED = 'tiered storage is not served: every segment stays on local disk'
 
 /** Which replicas a replication throttle names: `*`, nothing, or PARTITION:BROKER pairs. KIP-73. */
@@ -66,6 +67,7 @@ export const logConfig = configTable({
     unit: 'ms',
     importance: 'medium',
     brokerNames: ['log.cleaner.delete.retention.ms'],
+    unused: UNCOMPACTED,
     doc: 'How long a compacted topic keeps a tombstone after it was cleaned: the time a reader from the beginning has to see that a key was deleted.',
   }),
   'file.delete.delay.ms': long({
@@ -131,6 +133,7 @@ export const logConfig = configTable({
     unit: 'ms',
     importance: 'medium',
     brokerNames: ['log.cleaner.max.compaction.lag.ms'],
+    unused: UNCOMPACTED,
     doc: 'The longest a record may wait before its part of the log becomes due for compaction.',
   }),
   'max.message.bytes': int({
@@ -170,6 +173,7 @@ export const logConfig = configTable({
     max: 1,
     importance: 'medium',
     brokerNames: ['log.cleaner.min.cleanable.ratio'],
+    unused: UNCOMPACTED,
     doc: 'Share of a compacted log that must be uncleaned before it is compacted again. Lower wastes less space and compacts more often.',
   }),
   'min.compaction.lag.ms': long({
@@ -178,6 +182,7 @@ export const logConfig = configTable({
     unit: 'ms',
     importance: 'medium',
     brokerNames: ['log.cleaner.min.compaction.lag.ms'],
+    unused: UNCOMPACTED,
     doc: 'The shortest time a record stays uncompacted, so that readers can see every update that is younger.',
   }),
   'min.insync.replicas': int({
@@ -209,7 +214,6 @@ export const logConfig = configTable({
   'remote.storage.enable': boolean({
     default: false,
     importance: 'medium',
-    unused: UNTIERED,
     doc: 'Whether the topic is tiered. true is refused while the broker has no tiered storage.',
   }),
   'retention.bytes': long({

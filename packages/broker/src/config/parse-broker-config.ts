@@ -1,6 +1,6 @@
 import { ConfigError } from '@tidelog/core'
 import { checkLogConfig, resolveLogConfig } from '@tidelog/storage'
-import { type BrokerConfig, brokerConfig } from './broker-config.ts'
+import { type BrokerConfig, type BrokerConfigName, brokerConfig } from './broker-config.ts'
 import { listenersOf } from './listeners.ts'
 
 export interface ParsedBrokerConfig {
@@ -42,37 +42,26 @@ function refuseUnserved(config: BrokerConfig): void {
     throw new ConfigError('remote.log.storage.system.enable', 'remote.log.storage.system.enable: tiered storage is not served')
 }
 
-/** Relations between values that Kafka checks at start, in its words. */
-function checkRelations(config: BrokerConfig): void {
-  const require = (holds: boolean, name: string, message: string) => {
-    if (!holds) throw new ConfigError(name, message)
+/** What is wrong with values that are each valid, by the configuration to blame; in Kafka's words. */
+function* contradictions(config: BrokerConfig): Generator<[name: BrokerConfigName, message: string]> {
+  for (const name of ['log.retention.ms', 'log.retention.minutes', 'log.retention.hours'] as const) {
+    if (config[name] === 0) yield [name, `Invalid value 0 for configuration ${name}: it must be unlimited (-1) or, equal or greater than 1`]
   }
-  const retention = ['log.retention.ms', 'log.retention.minutes', 'log.retention.hours'] as const
-  for (const name of retention) {
-    const value = config[name]
-    require(value === null ||
-      value !== 0, name, `Invalid value ${value} for configuration ${name}: it must be unlimited (-1) or, equal or greater than 1`)
+  if (config['group.max.session.timeout.ms'] < config['group.min.session.timeout.ms']) {
+    const name = 'group.max.session.timeout.ms'
+    yield [name, `${name} must be greater than or equal to group.min.session.timeout.ms`]
   }
-  require(config['group.max.session.timeout.ms'] >=
-    config[
-      'group.min.session.timeout.ms'
-    ], 'group.max.session.timeout.ms', 'group.max.session.timeout.ms must be greater than or equal to group.min.session.timeout.ms')
   const queued = config['queued.max.request.bytes']
-  require(queued <= 0 ||
-    queued >=
-      config[
-        'socket.request.max.bytes'
-      ], 'queued.max.request.bytes', `queued.max.request.bytes must be larger or equal to socket.request.max.bytes (${queued} < ${config['socket.request.max.bytes']})`)
+  if (queued > 0 && queued < config['socket.request.max.bytes']) {
+    const name = 'queued.max.request.bytes'
+    yield [name, `${name} must be larger or equal to socket.request.max.bytes (${queued} < ${config['socket.request.max.bytes']})`]
+  }
   const codec = config['offsets.topic.compression.codec']
-  require(codec >= 0 &&
-    codec <=
-      4, 'offsets.topic.compression.codec', `Invalid value ${codec} for configuration offsets.topic.compression.codec: Unknown compression type id: ${codec}`)
-  require(config['replica.fetch.wait.max.ms'] <=
-    config[
-      'replica.lag.time.max.ms'
-    ], 'replica.fetch.wait.max.ms', 'replica.fetch.wait.max.ms should always be less than or equal to replica.lag.time.max.ms to prevent frequent changes in ISR')
-  const dirs = config['log.dirs'] ?? config['log.dir']
-  require(dirs.length > 0 && !dirs.includes(''), 'log.dirs', 'At least one log directory must be defined via log.dirs or log.dir.')
+  if (codec < 0 || codec > 4) {
+    const name = 'offsets.topic.compression.codec'
+    yield [name, `Invalid value ${codec} for configuration ${name}: Unknown compression type id: ${codec}`]
+  }
+  if (logDirsOf(config).length === 0) yield ['log.dirs', 'At least one log directory must be defined via log.dirs or log.dir.']
 }
 
 function warningsOf(given: ReadonlyMap<string, string>, config: BrokerConfig): string[] {
@@ -110,7 +99,7 @@ export function parseBrokerConfig(properties: Readonly<Record<string, string>> |
   }
   const config = brokerConfig.resolve((name) => entries.get(name))
   refuseUnserved(config)
-  checkRelations(config)
+  for (const [name, message] of contradictions(config)) throw new ConfigError(name, message)
   listenersOf(config)
   checkLogConfig(resolveLogConfig(new Map(), (name) => entries.get(name)))
   return { config, entries, warnings: warningsOf(given, config) }

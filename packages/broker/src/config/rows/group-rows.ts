@@ -267,7 +267,6 @@ export const groupRows = {
     default: 5_242_880,
     min: 1,
     importance: 'high',
-    unused: ONE_LOOP,
     doc: 'Bytes read at a time while offsets and groups are loaded.',
   }),
   'offsets.retention.check.interval.ms': long({

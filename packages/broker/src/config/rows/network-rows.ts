@@ -1,5 +1,5 @@
 import { int, list, long, string } from '@tidelog/core'
-import { KRAFT, NO_AUTH, SOCKET_BUFFERS, THREADS } from './unused-reasons.ts'
+import { KRAFT, NO_AUTH, NO_QUEUE, ONE_BROKER, SOCKET_BUFFERS, THREADS } from './unused-reasons.ts'
 
 /** Listeners, sockets and connections. */
 export const networkRows = {
@@ -65,7 +65,7 @@ export const networkRows = {
     min: 0,
     importance: 'medium',
     update: 'cluster-wide',
-    doc: "New connections a second that the broker takes; more wait. Also with a listener's prefix.",
+    doc: 'New connections a second that the broker takes; more wait.',
   }),
   'max.connections': int({
     default: 2_147_483_647,
@@ -113,6 +113,7 @@ export const networkRows = {
     default: 500,
     min: 1,
     importance: 'high',
+    unused: NO_QUEUE,
     doc: 'Requests in flight above which no further request is read.',
   }),
   'request.timeout.ms': int({ default: 30_000, unit: 'ms', importance: 'high', doc: "How long one broker waits for another's response." }),
@@ -126,12 +127,14 @@ export const networkRows = {
     default: 30_000,
     unit: 'ms',
     importance: 'medium',
+    unused: ONE_BROKER,
     doc: 'Longest time a connection to another broker may take to come up, reached by doubling on failure.',
   }),
   'socket.connection.setup.timeout.ms': long({
     default: 10_000,
     unit: 'ms',
     importance: 'medium',
+    unused: ONE_BROKER,
     doc: 'Time a connection to another broker may take to come up at the first try.',
   }),
   'socket.listen.backlog.size': int({

@@ -201,7 +201,6 @@ export const remoteRows = {
   'remote.log.storage.system.enable': boolean({
     default: false,
     importance: 'medium',
-    unused: TIERED,
-    doc: 'Whether the broker has tiered storage.',
+    doc: 'Whether the broker has tiered storage. It has none, so true is refused.',
   }),
 }

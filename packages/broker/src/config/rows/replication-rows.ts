@@ -49,6 +49,7 @@ export const replicationRows = {
     default: 30_000,
     unit: 'ms',
     importance: 'medium',
+    unused: ONE_BROKER,
     doc: "How long the controller waits for a broker's response.",
   }),
   'default.replication.factor': int({ default: 1, importance: 'medium', doc: 'Replicas of a topic that is created without a number.' }),

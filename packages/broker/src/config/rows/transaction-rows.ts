@@ -61,21 +61,18 @@ export const transactionRows = {
     default: 2,
     min: 1,
     importance: 'high',
-    unused: TRANSACTIONS,
     doc: 'min.insync.replicas of the transaction topic. On the embedded store with one broker 1, unless it is set.',
   }),
   'transaction.state.log.num.partitions': int({
     default: 50,
     min: 1,
     importance: 'high',
-    unused: TRANSACTIONS,
     doc: 'Partitions of the transaction topic; fixed once it exists.',
   }),
   'transaction.state.log.replication.factor': short({
     default: 3,
     min: 1,
     importance: 'high',
-    unused: TRANSACTIONS,
     doc: 'Replicas of the transaction topic. On the embedded store with one broker 1, unless it is set.',
   }),
   'transaction.state.log.segment.bytes': int({
@@ -83,7 +80,6 @@ export const transactionRows = {
     min: 1,
     unit: 'bytes',
     importance: 'high',
-    unused: TRANSACTIONS,
     doc: 'Segment size of the transaction topic.',
   }),
   'transaction.two.phase.commit.enable': boolean({

@@ -1,6 +1,8 @@
 /** Why a configuration of Kafka's is accepted here and has no effect: printed in the reference page, checked by `npm run tidy`. */
 export const THREADS = 'one event loop does this work, and the runtime sizes its own thread pool'
 export const ONE_LOOP = 'the coordinator runs on the event loop and writes what one turn of it gathered'
+export const NO_QUEUE =
+  'requests are not queued between threads: a connection waits until its request is done, and bytes in flight are bounded'
 export const SOCKET_BUFFERS = 'Node gives no access to it: the operating system sizes socket buffers'
 export const PREALLOCATE = 'files grow as they are written; preallocation helped on Windows only'
 export const PURGATORY = 'a waiting request is removed the moment it is answered: there is nothing to sweep'
@@ -26,3 +28,5 @@ export const SASL = 'listeners with SASL are not served yet; a broker configured
 export const KERBEROS = 'Kerberos is not served'
 export const TLS = 'listeners with TLS are not served yet; a broker configured with one does not start'
 export const TOKENS = 'delegation tokens are not served yet'
+export const COMPACTION = 'logs are not compacted yet'
+export const CONVERSION = 'they always are'

@@ -3,6 +3,7 @@ import { checkKafkaVersion } from './checks.ts'
 import {
   BROKER_NUMBERS,
   COMMIT_ACKS,
+  CONVERSION,
   ENCODER,
   FORMATS,
   JAVA,
@@ -78,7 +79,8 @@ export const zookeeperRows = {
   'log.message.downconversion.enable': boolean({
     default: true,
     importance: 'low',
-    doc: 'Whether batches are converted for consumers that only know older formats; otherwise those get error 35.',
+    unused: CONVERSION,
+    doc: 'Whether batches are converted for consumers that only know older formats.',
   }),
   'log.message.format.version': string({
     default: '3.0-IV1',
