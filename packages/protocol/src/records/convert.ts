@@ -52,7 +52,7 @@ function checkMessages(batches: readonly RecordBatch[]): CodecName {
     }
     batch.ensureValid()
     const codec = codecById(messageOf(batch).codecId)
-    if (codec === 'zstd') throw new KafkaError('UNSUPPORTED_COMPRESSION_TYPE', 'zstd needs record format v2')
+    if (codec === 'zstd') throw new KafkaError('INVALID_RECORD', 'zstd needs record format v2')
     if (codec !== 'none') sourceCodec = codec
   }
   if (sourceCodec !== 'none' && batches.length > 1) {

@@ -150,7 +150,7 @@ export class RefusedRecords {
     const shown = this.#errors.slice(0, 3).map(({ batchIndexErrorMessage }) => batchIndexErrorMessage)
     return new RecordValidationError(
       'INVALID_RECORD',
-      `One or more records have been rejected due to ${this.#count} record errors in total, of which the first are: ${shown.join('; ')}`,
+      `One or more records have been rejected due to ${this.#count} record errors in total, and only showing the first three errors at most: ${shown.join('; ')}`,
       this.#errors,
     )
   }
