@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events'
 import type { Clock, Logger, Random, Timer } from '@tidelog/core'
 import type { CommonConfig } from '../config/client-config.ts'
 import { ClosedError, DisconnectedError } from '../errors.ts'
@@ -43,6 +44,8 @@ export class ConnectionPool {
 
   constructor(options: PoolOptions) {
     this.#options = options
+    // Every call under way listens for it, and there may be any number of them.
+    setMaxListeners(0, this.#closing.signal)
   }
 
   get closed(): boolean {
