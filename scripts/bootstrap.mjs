@@ -122,8 +122,16 @@ export function makeReady() {
 export function makeRunnable() {
   const built = mtime(stamp)
   if (built === 0) return makeReady()
-  const rooms = readdirSync(at('packages'))
-  if (rooms.some((room) => mtime(at('packages', room, 'dist', '.tsbuildinfo')) > built)) exclusively(bundle)
+  const compiledSince = () => readdirSync(at('packages')).some((room) => mtime(at('packages', room, 'dist', '.tsbuildinfo')) > mtime(stamp))
+  if (!compiledSince()) return
+  try {
+    exclusively(() => {
+      if (compiledSince()) bundle()
+    })
+  } catch (error) {
+    // Somebody is in the middle of a change; the bundle that exists still works.
+    process.stderr.write(`${error.message}; running what was built before.\n`)
+  }
 }
 
 async function main([first, ...args]) {
