@@ -27,29 +27,41 @@ export const serializerOf = <T>(option: SerializerOption<T>): Serializer<T> => (
 export const deserializerOf = <T>(option: DeserializerOption<T>): Deserializer<T> =>
   typeof option === 'function' ? option : option.deserialize
 
+/** Ours, which never return a promise. */
+const synchronous = new WeakSet<Deserializer<unknown>>()
+export const isKnownSynchronous = (deserializer: Deserializer<unknown>): boolean => synchronous.has(deserializer)
+
+function known<S extends { readonly deserialize: Deserializer<unknown> }>(serde: S): S {
+  synchronous.add(serde.deserialize)
+  return serde
+}
+
 const asBuffer = (data: Uint8Array): Buffer => (Buffer.isBuffer(data) ? data : Buffer.from(data.buffer, data.byteOffset, data.byteLength))
 
 function fixedWidth<T>(name: string, width: number, write: (buffer: Buffer, value: T) => void, read: (buffer: Buffer) => T): Serde<T> {
-  return {
-    serialize(value) {
+  return known({
+    serialize(value: T) {
       const buffer = Buffer.allocUnsafe(width)
       write(buffer, value)
       return buffer
     },
-    deserialize(buffer) {
+    deserialize(buffer: Buffer) {
       if (buffer.length !== width) throw new SerializationError(`${name} takes ${width} bytes, these are ${buffer.length}`)
       return read(buffer)
     },
-  }
+  })
 }
 
 /** UTF-8, as Kafka's StringSerializer. */
-export const string: Serde<string> = { serialize: (text) => Buffer.from(text, 'utf8'), deserialize: (bytes) => bytes.toString('utf8') }
+export const string: Serde<string> = known({
+  serialize: (text: string) => Buffer.from(text, 'utf8'),
+  deserialize: (data: Buffer) => data.toString('utf8'),
+})
 /** Bytes as they are. */
-export const bytes: Serde<Uint8Array> & { readonly deserialize: Deserializer<Buffer> } = {
+export const bytes: { readonly serialize: Serializer<Uint8Array>; readonly deserialize: Deserializer<Buffer> } = known({
   serialize: asBuffer,
-  deserialize: (data) => data,
-}
+  deserialize: (data: Buffer) => data,
+})
 /** Big-endian, as Kafka's ShortSerializer. */
 export const int16: Serde<number> = fixedWidth(
   'int16',
@@ -111,14 +123,14 @@ export const uuid: Serde<string> = string
 
 /** UTF-8 JSON. `json<Order>()` says what it holds; nothing checks it. */
 export function json<T = unknown>(): Serde<T> {
-  return {
-    serialize(value) {
+  return known({
+    serialize(value: T) {
       const text = JSON.stringify(value)
       if (text === undefined) throw new SerializationError(`JSON has no text for ${typeof value}`)
       return Buffer.from(text, 'utf8')
     },
-    deserialize: (data) => JSON.parse(data.toString('utf8')) as T,
-  }
+    deserialize: (data: Buffer) => JSON.parse(data.toString('utf8')) as T,
+  })
 }
 
 /** What a client uses where no serde is configured: bytes stay bytes, text becomes UTF-8. */

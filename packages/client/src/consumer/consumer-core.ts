@@ -1,0 +1,447 @@
+import { libuvOffload, silentLogger, systemClock, systemRandom, type Timer } from '@tidelog/core'
+import { Cluster, messageOf } from '../cluster/cluster.ts'
+import type { ConsumerConfig } from '../config/consumer-config.ts'
+import { BrokerError, type ClientError, ClosedError, hasCode, IllegalStateError, InvalidOptionError, NoOffsetError } from '../errors.ts'
+import { type OffsetAndMetadata, PartitionMap, type TopicPartition } from '../topic-partition.ts'
+import { ConsumerMetrics } from './consumer-metrics.ts'
+import { type ConsumerOptions, type RebalanceListener, resolveConsumerOptions } from './consumer-options.ts'
+import { type ConsumerRecord, needsEagerDecoding } from './consumer-record.ts'
+import { Fetcher } from './fetcher.ts'
+import { GroupCoordinator } from './group-coordinator.ts'
+import { GroupMembership } from './group-membership.ts'
+import { Notifier } from './notifier.ts'
+import { OffsetCommitter } from './offset-committer.ts'
+import { PartitionState, type Position } from './partition-state.ts'
+import { PositionResolver } from './position-resolver.ts'
+
+type Subscription = { readonly topics: readonly string[] } | { readonly pattern: RegExp }
+
+const NO_MEMBER = { generationId: -1, memberId: '', groupInstanceId: null } as const
+
+/**
+ * What all ways of reading share: assignment, positions, fetched records, membership. `advance` and `take` do the work;
+ * poll(), the iterators and run() decide when.
+ */
+export class ConsumerCore<K, V> {
+  readonly config: ConsumerConfig
+  readonly cluster: Cluster
+  readonly metrics = new ConsumerMetrics()
+  readonly notifier: Notifier
+  readonly committer: OffsetCommitter | undefined
+  /** run() stops the handlers of partitions here before they go. */
+  beforeRevoke: ((partitions: readonly PartitionState<K, V>[]) => Promise<void>) | undefined
+  /** Records are decoded before they are handed out: a deserializer may return a promise. */
+  readonly decodesEagerly: boolean
+  readonly #options: ReturnType<typeof resolveConsumerOptions<K, V>>
+  readonly #coordinator: GroupCoordinator | undefined
+  readonly #resolver: PositionResolver
+  readonly #fetcher: Fetcher<K, V>
+  #states = new PartitionMap<PartitionState<K, V>>()
+  /** The same, as a list to go round. */
+  #order: readonly PartitionState<K, V>[] = []
+  #cursor = 0
+  #subscription: Subscription | undefined
+  #listener: RebalanceListener = {}
+  #membership: GroupMembership | undefined
+  #errors: ClientError[] = []
+  #commitTimer: Timer | undefined
+  #isCommitting = false
+  /** Monotonic time since which the user's code has had the word. */
+  #busySinceMs: number | undefined
+  /** A handler's: run() has several pieces of the user's code at a time. */
+  oldestHandlerSinceMs: (() => number | undefined) | undefined
+
+  constructor(options: ConsumerOptions<K, V>) {
+    const resolved = resolveConsumerOptions(options)
+    const { config, deserializers } = resolved
+    const { clock = systemClock, random = systemRandom, logger = silentLogger } = options
+    this.#options = resolved
+    this.config = config
+    this.notifier = new Notifier(clock)
+    const allowAutoTopicCreation = config['allow.auto.create.topics']
+    const cluster = new Cluster({ client: 'consumer', config, clock, random, logger, allowAutoTopicCreation })
+    this.cluster = cluster
+    this.decodesEagerly = needsEagerDecoding(deserializers)
+    const groupId = config['group.id']
+    const notify = () => this.notifier.notify()
+    if (groupId !== null) {
+      this.#coordinator = new GroupCoordinator(cluster, groupId)
+      this.committer = new OffsetCommitter({
+        cluster,
+        coordinator: this.#coordinator,
+        metrics: this.metrics,
+        identity: () => this.#membership?.identity ?? NO_MEMBER,
+        onMembershipLost: (error) => this.#membership?.lost(error),
+      })
+    }
+    const onError = (error: ClientError) => this.#report(error)
+    const partitions = () => this.#states.values()
+    this.#resolver = new PositionResolver({ cluster, config, committer: this.committer, partitions, onError, notify })
+    this.#fetcher = new Fetcher({
+      cluster,
+      config,
+      deserializers,
+      offload: libuvOffload(),
+      metrics: this.metrics,
+      partitions,
+      notify,
+      onError,
+      onOutOfRange: (state) => this.#outOfRange(state),
+    })
+    cluster.onMetadata(notify)
+  }
+
+  // --- subscription and assignment ---------------------------------------------------------------------------------------------------
+
+  get states(): PartitionMap<PartitionState<K, V>> {
+    return this.#states
+  }
+
+  get membership(): GroupMembership | undefined {
+    return this.#membership
+  }
+
+  get coordinator(): GroupCoordinator {
+    if (this.#coordinator === undefined) throw new InvalidOptionError('groupId is missing: groups and commits need one')
+    return this.#coordinator
+  }
+
+  /** Topics subscribed to that are known to exist, or all of them where they are listed. */
+  subscribedTopics(): readonly string[] {
+    const subscription = this.#subscription
+    if (subscription === undefined) return []
+    if ('topics' in subscription) return subscription.topics
+    const excludesInternal = this.config['exclude.internal.topics']
+    return [...this.cluster.metadata.topics.values()]
+      .filter(({ name, isInternal }) => subscription.pattern.test(name) && !(isInternal && excludesInternal))
+      .map(({ name }) => name)
+  }
+
+  subscribe(what: Subscription, listener: RebalanceListener): void {
+    if (this.#subscription === undefined && this.#states.size > 0)
+      throw new IllegalStateError('assign() was called: unsubscribe() before subscribe()')
+    const coordinator = this.coordinator
+    const isFirst = this.#subscription === undefined
+    this.#subscription = what
+    this.#listener = listener
+    this.cluster.setInterest('topics' in what ? what.topics : null)
+    this.cluster.requestRefresh()
+    if (!isFirst) {
+      this.#membership?.rejoin('the subscription has changed')
+      return
+    }
+    const { cluster, config, metrics } = this
+    this.#membership = new GroupMembership({
+      cluster,
+      config,
+      coordinator,
+      metrics,
+      assignors: this.#options.assignors,
+      topics: () => this.subscribedTopics(),
+      busySinceMs: () => this.oldestHandlerSinceMs?.() ?? this.#busySinceMs,
+      notify: () => this.notifier.notify(),
+      actions: {
+        owned: () => [...this.#states.keys()],
+        revoke: (partitions) => this.#revoke(partitions),
+        lose: (partitions) => this.#lose(partitions),
+        assign: (partitions) => this.#assigned(partitions),
+      },
+    })
+    this.#armCommit()
+  }
+
+  /** Partitions of one's own choice, in place of those before. */
+  assign(partitions: readonly TopicPartition[]): void {
+    if (this.#subscription !== undefined) throw new IllegalStateError('subscribe() was called: unsubscribe() before assign()')
+    const states = new PartitionMap<PartitionState<K, V>>()
+    for (const { topic, partition } of partitions) {
+      const key = { topic, partition }
+      states.set(key, this.#states.get(key) ?? new PartitionState(key))
+    }
+    this.#setStates(states)
+    this.cluster.setInterest(partitions.map(({ topic }) => topic))
+    this.cluster.requestRefresh()
+    this.#armCommit()
+    this.notifier.notify()
+  }
+
+  /** Leaves the group, or drops the assignment. */
+  async unsubscribe(): Promise<void> {
+    await this.leave('the consumer has unsubscribed', this.config['request.timeout.ms'])
+    this.#subscription = undefined
+    this.#membership = undefined
+    this.#setStates(new PartitionMap())
+    this.cluster.setInterest([])
+  }
+
+  stateOf(partition: TopicPartition): PartitionState<K, V> {
+    const state = this.#states.get(partition)
+    if (state === undefined) throw new IllegalStateError(`${partition.topic}-${partition.partition} is not assigned to this consumer`)
+    return state
+  }
+
+  #setStates(states: PartitionMap<PartitionState<K, V>>): void {
+    this.#states = states
+    this.#order = [...states.values()]
+    this.#cursor = 0
+  }
+
+  async #assigned(partitions: readonly TopicPartition[]): Promise<void> {
+    const states = new PartitionMap(this.#states)
+    for (const partition of partitions) states.set(partition, new PartitionState(partition))
+    this.#setStates(states)
+    for (const { topic } of partitions) this.cluster.addInterest(topic)
+    await this.#listener.onAssigned?.(partitions)
+  }
+
+  async #revoke(partitions: readonly TopicPartition[]): Promise<void> {
+    await this.#stopHandlers(partitions)
+    if (this.config['enable.auto.commit']) {
+      await this.#commitConsumed(this.config['request.timeout.ms']).catch((error) => {
+        this.cluster.logger.warn('offsets could not be committed before partitions go', { reason: messageOf(error) })
+      })
+    }
+    try {
+      await this.#listener.onRevoked?.(partitions)
+    } finally {
+      this.#drop(partitions)
+    }
+  }
+
+  async #lose(partitions: readonly TopicPartition[]): Promise<void> {
+    await this.#stopHandlers(partitions)
+    try {
+      await (this.#listener.onLost ?? this.#listener.onRevoked)?.(partitions)
+    } finally {
+      this.#drop(partitions)
+    }
+  }
+
+  async #stopHandlers(partitions: readonly TopicPartition[]): Promise<void> {
+    if (this.beforeRevoke === undefined) return
+    const states = partitions.map((partition) => this.#states.get(partition)).filter((state) => state !== undefined)
+    await this.beforeRevoke(states)
+  }
+
+  #drop(partitions: readonly TopicPartition[]): void {
+    const states = new PartitionMap(this.#states)
+    for (const partition of partitions) {
+      // Whatever is on its way to it, or still held of it, is nobody's.
+      states.get(partition)?.reset(undefined)
+      states.delete(partition)
+    }
+    this.#setStates(states)
+  }
+
+  // --- reading -----------------------------------------------------------------------------------------------------------------------
+
+  /** The consumer has the word: time that passes is not the user's. */
+  enter(): void {
+    this.#busySinceMs = undefined
+  }
+
+  /** The user's code has the word. */
+  leaveToUser(): void {
+    this.#busySinceMs = this.cluster.clock.monotonic()
+  }
+
+  /** advance() would do something, or throw. */
+  get needsAttention(): boolean {
+    return this.#errors.length > 0 || this.cluster.closed || (this.#membership?.needsAttention ?? false)
+  }
+
+  /** Moves the rebalance on, looks positions up, fetches. @throws what has gone wrong since, once; what a listener throws */
+  async advance(): Promise<void> {
+    if (this.cluster.closed) throw new ClosedError('consumer')
+    const error = this.#errors.shift()
+    if (error !== undefined) throw error
+    if (this.#membership !== undefined) {
+      if (this.cluster.metadata.version === 0 && 'pattern' in this.#subscription!) {
+        this.cluster.requestRefresh()
+        return
+      }
+      this.#checkTopicErrors()
+      await this.#membership.advance()
+    }
+    this.#resolver.ensure()
+    this.#fetcher.wake()
+  }
+
+  #checkTopicErrors(): void {
+    for (const topic of this.cluster.metadata.version > 0 ? this.subscribedTopics() : []) {
+      const code = this.cluster.metadata.errorOf(topic)
+      if (code === 0) continue
+      const error = new BrokerError(code, `topic ${topic}`)
+      if (hasCode(error, 'INVALID_TOPIC_EXCEPTION', 'TOPIC_AUTHORIZATION_FAILED')) throw error
+    }
+  }
+
+  /**
+   * Up to `max` records of what is there, one fetched chunk after the other, so that no partition keeps others waiting.
+   * @param onlyOne All of one partition, whose state is returned.
+   * @throws CorruptRecordError; the position stays before the record, so that seek() gets past it
+   */
+  take(max: number, into: ConsumerRecord<K, V>[], onlyOne = false): PartitionState<K, V> | undefined {
+    const order = this.#order
+    let idle = 0
+    while (into.length < max && idle < order.length) {
+      const state = order[this.#cursor % order.length]!
+      const held = state.chunks.length
+      const before = into.length
+      const hasMore = !state.isPaused && !state.isBusy && this.#takeFrom(state, max, into)
+      if (!hasMore) this.#cursor = (this.#cursor + 1) % order.length
+      if (onlyOne && into.length > 0) return state
+      idle = into.length > before || state.chunks.length < held ? 0 : idle + 1
+    }
+    return undefined
+  }
+
+  /** The next record and its partition's state; undefined when nothing is there. */
+  takeOne(): { readonly record: ConsumerRecord<K, V>; readonly state: PartitionState<K, V> } | undefined {
+    this.#one.length = 0
+    const state = this.take(1, this.#one, true)
+    const record = this.#one[0]
+    return state === undefined || record === undefined ? undefined : { record, state }
+  }
+  readonly #one: ConsumerRecord<K, V>[] = []
+
+  /** Takes from the partition's first chunk. True: there is more in it. */
+  #takeFrom(state: PartitionState<K, V>, max: number, into: ConsumerRecord<K, V>[]): boolean {
+    const chunk = state.chunks[0]
+    if (chunk === undefined) return false
+    const before = into.length
+    try {
+      while (into.length < max) {
+        const record = chunk.next()
+        if (record === undefined) break
+        into.push(record)
+      }
+    } catch (error) {
+      state.refetch()
+      // What has been taken is handed out first; the bad batch is met again.
+      if (into.length === 0) throw error
+    }
+    this.metrics.records += into.length - before
+    if (into.length === max) return true
+    if (chunk.preparing !== undefined) chunk.preparing.then(() => this.notifier.notify())
+    else if (state.chunks[0] === chunk) {
+      state.chunks.shift()
+      this.#fetcher.wake()
+    }
+    return false
+  }
+
+  /** After pause, resume, seek: something else can be fetched now. */
+  wake(): void {
+    this.#resolver.ensure()
+    this.#fetcher.wake()
+    this.notifier.notify()
+  }
+
+  #outOfRange(state: PartitionState<K, V>): void {
+    const policy = this.#resolver.policy()
+    const { topic, partition } = state
+    if (policy === undefined) {
+      state.notBeforeMs = this.cluster.clock.monotonic() + this.cluster.config['retry.backoff.ms']
+      if (!this.#errors.some((error) => error.code === 'OFFSET_OUT_OF_RANGE'))
+        this.#report(new NoOffsetError('OFFSET_OUT_OF_RANGE', [{ topic, partition }]))
+      return
+    }
+    const reset = typeof policy === 'object' ? 'by duration' : policy
+    this.cluster.logger.info('the position is out of range and is reset', { topic, partition, offset: state.fetchOffset, reset })
+    state.reset(policy)
+    this.wake()
+  }
+
+  #report(error: ClientError): void {
+    // The user may not read for a while; what is repeated meanwhile is one error.
+    if (!this.#errors.some(({ message }) => message === error.message)) this.#errors.push(error)
+    this.notifier.notify()
+  }
+
+  // --- commits -----------------------------------------------------------------------------------------------------------------------
+
+  /** Everything handed out so far counts as done: what poll() means. */
+  consumeAll(): void {
+    for (const state of this.#order) if (state.position !== undefined) state.consumed = state.position
+  }
+
+  /** @throws CommitFailedError, BrokerError, TimeoutError, the signal's reason */
+  async commit(offsets: readonly (TopicPartition & OffsetAndMetadata)[], timeoutMs: number, signal?: AbortSignal): Promise<void> {
+    const { committer } = this
+    if (committer === undefined) throw new InvalidOptionError('groupId is missing: groups and commits need one')
+    const deadline = this.cluster.deadline(timeoutMs)
+    await committer.commit(offsets, { deadline, what: 'commit', signal })
+    for (const { topic, partition, offset } of offsets) {
+      const state = this.#states.get({ topic, partition })
+      if (state !== undefined) state.committed = offset
+    }
+  }
+
+  /** Where the user is with each partition, as commit() takes it. */
+  positions(): (TopicPartition & OffsetAndMetadata)[] {
+    return this.#order.flatMap(({ topic, partition, position }) =>
+      position === undefined ? [] : [{ topic, partition, ...asOffset(position) }],
+    )
+  }
+
+  async #commitConsumed(timeoutMs: number): Promise<void> {
+    if (this.committer === undefined) return
+    const offsets = this.#order.flatMap(({ topic, partition, consumed, committed }) =>
+      consumed === undefined || consumed.offset === committed ? [] : [{ topic, partition, ...asOffset(consumed) }],
+    )
+    if (offsets.length > 0) await this.commit(offsets, timeoutMs)
+  }
+
+  #armCommit(): void {
+    if (!this.config['enable.auto.commit'] || this.committer === undefined || this.#commitTimer !== undefined) return
+    this.#commitTimer = this.cluster.clock.setTimer(this.config['auto.commit.interval.ms'], () => {
+      this.#commitTimer = undefined
+      if (this.cluster.closed) return
+      this.#armCommit()
+      if (this.#isCommitting) return
+      this.#isCommitting = true
+      this.#commitConsumed(this.config['default.api.timeout.ms'])
+        .catch((error) => {
+          if (!this.cluster.closed) this.cluster.logger.warn('an automatic commit failed', { reason: messageOf(error) })
+        })
+        .finally(() => {
+          this.#isCommitting = false
+        })
+    })
+  }
+
+  // --- end ---------------------------------------------------------------------------------------------------------------------------
+
+  /** Gives up the assignment: commits what is due, tells the listener, leaves the group. Errors are logged; the time is bounded. */
+  async leave(reason: string, timeoutMs: number): Promise<void> {
+    const deadline = this.cluster.deadline(timeoutMs)
+    this.#commitTimer?.cancel()
+    this.#commitTimer = undefined
+    const owned = [...this.#states.keys()]
+    try {
+      if (this.config['enable.auto.commit']) await this.#commitConsumed(deadline.remainingMs)
+    } catch (error) {
+      this.cluster.logger.warn('offsets could not be committed at the end', { reason: messageOf(error) })
+    }
+    if (this.#membership === undefined) return
+    if (owned.length > 0) {
+      try {
+        await this.#listener.onRevoked?.(owned)
+      } catch (error) {
+        this.cluster.logger.warn('a rebalance listener failed at the end', { reason: messageOf(error) })
+      }
+      this.#drop(owned)
+    }
+    await this.#membership.leave(reason, deadline)
+  }
+
+  close(): void {
+    this.#commitTimer?.cancel()
+    this.#fetcher.stop()
+    this.cluster.close()
+    this.notifier.notify()
+  }
+}
+
+const asOffset = ({ offset, leaderEpoch }: Position): OffsetAndMetadata => (leaderEpoch >= 0 ? { offset, leaderEpoch } : { offset })

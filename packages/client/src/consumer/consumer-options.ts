@@ -1,0 +1,86 @@
+import type { ConfigRow } from '@tidelog/core'
+import type { Environment } from '../admin/admin-client.ts'
+import type { ClientConfig } from '../config/client-config.ts'
+import { type ConsumerConfig, type ConsumerConfigOptions, consumerConfig } from '../config/consumer-config.ts'
+import { checkOptionNames } from '../config/option-names.ts'
+import { InvalidOptionError } from '../errors.ts'
+import { type DeserializerOption, deserializerOf } from '../serde/serde.ts'
+import type { TopicPartition } from '../topic-partition.ts'
+import type { Assignor } from './assignors/assignor.ts'
+import { rangeAssignor } from './assignors/range-assignor.ts'
+import { roundRobinAssignor } from './assignors/round-robin-assignor.ts'
+import { cooperativeStickyAssignor, stickyAssignor } from './assignors/sticky-assignor.ts'
+import type { RecordDeserializers } from './consumer-record.ts'
+
+export type AssignorName = 'range' | 'roundrobin' | 'sticky' | 'cooperative-sticky'
+
+/** Kafka's configurations in camelCase, times in ms, sizes in bytes. `bootstrapServers` is required; `groupId` for groups and commits. */
+export interface ConsumerOptions<K, V> extends Omit<ConsumerConfigOptions, 'keyDeserializer' | 'valueDeserializer'>, Environment {
+  /** Without one a key is a Buffer. */
+  readonly keyDeserializer?: DeserializerOption<K> | undefined
+  /** Without one a value is a Buffer. */
+  readonly valueDeserializer?: DeserializerOption<V> | undefined
+  /** Best first, by name or of one's own; `['range', 'cooperative-sticky']` when absent. */
+  readonly partitionAssignmentStrategy?: AssignorName | Assignor | readonly (AssignorName | Assignor | string)[] | undefined
+}
+
+/** Told, and awaited, when the group's assignment changes; never beside the code that reads records. */
+export interface RebalanceListener {
+  /** Partitions that are new; seek() works on them. */
+  readonly onAssigned?: (partitions: readonly TopicPartition[]) => void | Promise<void>
+  /** Partitions that are about to go; commit() still works for them. */
+  readonly onRevoked?: (partitions: readonly TopicPartition[]) => void | Promise<void>
+  /** Partitions that are gone already; onRevoked when absent. */
+  readonly onLost?: (partitions: readonly TopicPartition[]) => void | Promise<void>
+}
+
+export interface ResolvedConsumerOptions<K, V> {
+  readonly config: ConsumerConfig
+  readonly assignors: readonly Assignor[]
+  readonly deserializers: RecordDeserializers<K, V>
+}
+
+const assignorsByName: ReadonlyMap<string, Assignor> = new Map(
+  [rangeAssignor, roundRobinAssignor, stickyAssignor, cooperativeStickyAssignor].map((assignor) => [assignor.name, assignor]),
+)
+
+/** @throws InvalidOptionError that names what is unknown, invalid, or does not go together. */
+export function resolveConsumerOptions<K, V>(options: ConsumerOptions<K, V>): ResolvedConsumerOptions<K, V> {
+  const table: ClientConfig<Readonly<Record<string, ConfigRow>>> = consumerConfig
+  checkOptionNames(table, options, ['keyDeserializer', 'valueDeserializer', 'partitionAssignmentStrategy'])
+  const { keyDeserializer, valueDeserializer, partitionAssignmentStrategy = ['range', 'cooperative-sticky'] } = options
+  const config = consumerConfig.resolve({
+    ...options,
+    keyDeserializer: undefined,
+    valueDeserializer: undefined,
+    partitionAssignmentStrategy: undefined,
+  })
+  if (config['group.protocol'] === 'consumer') {
+    throw new InvalidOptionError("groupProtocol: 'consumer' (KIP-848) comes with a later version; 'classic' works with every broker")
+  }
+  if (config['heartbeat.interval.ms'] >= config['session.timeout.ms']) {
+    throw new InvalidOptionError('heartbeatIntervalMs must be lower than sessionTimeoutMs, by a factor of three or so')
+  }
+  const strategies = Array.isArray(partitionAssignmentStrategy)
+    ? partitionAssignmentStrategy
+    : [partitionAssignmentStrategy as AssignorName]
+  if (strategies.length === 0) throw new InvalidOptionError('partitionAssignmentStrategy is empty')
+  return {
+    config,
+    assignors: strategies.map((strategy: AssignorName | Assignor) => (typeof strategy === 'object' ? strategy : assignorOf(strategy))),
+    deserializers: {
+      key: keyDeserializer === undefined ? undefined : deserializerOf(keyDeserializer),
+      value: valueDeserializer === undefined ? undefined : deserializerOf(valueDeserializer),
+    },
+  }
+}
+
+function assignorOf(name: string): Assignor {
+  const assignor = assignorsByName.get(name)
+  if (assignor === undefined) {
+    throw new InvalidOptionError(
+      `partitionAssignmentStrategy: no assignor is called ${name}; there are ${[...assignorsByName.keys()].join(', ')}`,
+    )
+  }
+  return assignor
+}

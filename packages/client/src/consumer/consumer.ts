@@ -1,0 +1,438 @@
+import { Metadata } from '@tidelog/protocol'
+import { type FoundOffset, listOffsets, type OffsetSpec } from '../cluster/list-offsets.ts'
+import type { PartitionInfo } from '../cluster/metadata-cache.ts'
+import { before, Deadline, type WaitOptions } from '../cluster/wait.ts'
+import { ClosedError, IllegalStateError, InvalidOptionError } from '../errors.ts'
+import type { Metric } from '../metrics.ts'
+import { type OffsetAndMetadata, PartitionMap, partitionName, type TopicPartition } from '../topic-partition.ts'
+import { ConsumerCore } from './consumer-core.ts'
+import type { ConsumerOptions, RebalanceListener } from './consumer-options.ts'
+import type { ConsumerRecord } from './consumer-record.ts'
+import { PartitionRunner, type RunOptions } from './partition-runner.ts'
+import { PolledRecords } from './polled-records.ts'
+import { ConsumedBatch, ConsumerStream } from './record-streams.ts'
+
+export interface CallOptions extends WaitOptions {
+  /** Limit of the call; `defaultApiTimeoutMs` when absent. */
+  readonly timeoutMs?: number
+}
+
+export interface PollOptions extends WaitOptions {
+  /** How long to wait for records when there are none; until there are some when absent. */
+  readonly timeoutMs?: number
+  /** `maxPollRecords` when absent. */
+  readonly maxRecords?: number
+}
+
+/** Which member of which group a consumer is, for a transaction that commits its offsets. KIP-447. */
+export interface ConsumerGroupMetadata {
+  readonly groupId: string
+  /** -1: no member at the moment. */
+  readonly generationId: number
+  readonly memberId: string
+  readonly groupInstanceId: string | null
+}
+
+const DEFAULT_CLOSE_TIMEOUT_MS = 10_000
+
+/**
+ * Reads records of topics, as a member of a group (`subscribe`) or of partitions of its own choice (`assign`), in one of four ways: `poll`,
+ * `records`, `batches` or `run`. Heartbeats go on while records are processed; rebalances happen when the next records are asked for.
+ */
+export class Consumer<K = Buffer, V = Buffer> {
+  readonly #core: ConsumerCore<K, V>
+  #reader: string | undefined
+  #readerEnded: Promise<unknown> = Promise.resolve()
+  #stopRun: AbortController | undefined
+  #lastPolled = false
+  #closing: Promise<void> | undefined
+
+  /** @throws InvalidOptionError that names the option. */
+  constructor(options: ConsumerOptions<K, V>) {
+    this.#core = new ConsumerCore(options)
+  }
+
+  // --- what to read ------------------------------------------------------------------------------------------------------------------
+
+  /**
+   * Joins the group with these topics, or all whose name a pattern matches, at the next read. A further call changes the subscription.
+   * @throws InvalidOptionError without groupId, IllegalStateError after assign()
+   */
+  subscribe(topics: readonly string[] | string | RegExp, listener: RebalanceListener = {}): void {
+    this.#checkOpen()
+    if (topics instanceof RegExp) {
+      // A global or sticky pattern would remember where it stopped.
+      this.#core.subscribe({ pattern: new RegExp(topics.source, topics.flags.replace(/[gy]/g, '')) }, listener)
+      return
+    }
+    const names = typeof topics === 'string' ? [topics] : [...new Set(topics)]
+    if (names.length === 0 || names.includes('')) throw new InvalidOptionError('subscribe() needs names of topics')
+    this.#core.subscribe({ topics: names }, listener)
+  }
+
+  /** Reads these partitions, in place of those before; needs no group. @throws IllegalStateError after subscribe() */
+  assign(partitions: readonly TopicPartition[]): void {
+    this.#checkOpen()
+    this.#core.assign(partitions)
+  }
+
+  /** Leaves the group, or drops the assignment. */
+  unsubscribe(): Promise<void> {
+    this.#checkOpen()
+    return this.#core.unsubscribe()
+  }
+
+  /** Partitions that are assigned now. */
+  assignment(): TopicPartition[] {
+    return [...this.#core.states.keys()]
+  }
+
+  /** Topics subscribed to; for a pattern, those that match now. */
+  subscription(): readonly string[] {
+    return this.#core.subscribedTopics()
+  }
+
+  // --- reading -----------------------------------------------------------------------------------------------------------------------
+
+  /**
+   * The next records, at most `maxRecords`, waiting up to `timeoutMs` for the first. Asking again says that those before are done: automatic
+   * commits include them from then on.
+   * @throws NoOffsetError, CorruptRecordError, BrokerError of the group; what a rebalance listener throws; the signal's reason; ClosedError
+   */
+  async poll({ timeoutMs, maxRecords = this.#core.config['max.poll.records'], signal }: PollOptions = {}): Promise<PolledRecords<K, V>> {
+    this.#checkOpen()
+    signal?.throwIfAborted()
+    const core = this.#core
+    const end = this.#read('poll()')
+    core.enter()
+    if (this.#lastPolled) core.consumeAll()
+    this.#lastPolled = true
+    const { clock, closing } = core.cluster
+    const deadline = timeoutMs === undefined ? undefined : new Deadline(clock, timeoutMs)
+    try {
+      for (;;) {
+        await core.advance()
+        const records: ConsumerRecord<K, V>[] = []
+        core.take(maxRecords, records)
+        if (core.decodesEagerly) for (const record of records) await record.decode()
+        if (records.length > 0 || deadline?.expired) return new PolledRecords(records)
+        await core.notifier.wait(deadline?.remainingMs ?? Number.POSITIVE_INFINITY, signal, closing)
+        signal?.throwIfAborted()
+      }
+    } finally {
+      core.leaveToUser()
+      end()
+    }
+  }
+
+  /**
+   * Records one by one, until the signal aborts (its reason is thrown) or the consumer closes (the loop ends). A record is done when the
+   * loop asks for the next: automatic commits go up to there, never beyond. @throws as poll()
+   */
+  records({ signal }: WaitOptions = {}): AsyncIterableIterator<ConsumerRecord<K, V>> {
+    const core = this.#core
+    return this.#stream('records()', signal, () => {
+      const taken = core.takeOne()
+      if (taken === undefined) return undefined
+      const { record, state } = taken
+      return { item: record, state, behind: { offset: record.offset + 1, leaderEpoch: record.leaderEpoch }, records: [record] }
+    })
+  }
+
+  /** As records(), in batches of one partition, each of at most `maxPollRecords`. */
+  batches({ signal }: WaitOptions = {}): AsyncIterableIterator<ConsumedBatch<K, V>> {
+    const core = this.#core
+    return this.#stream('batches()', signal, () => {
+      const records: ConsumerRecord<K, V>[] = []
+      const state = core.take(core.config['max.poll.records'], records, true)
+      const last = records.at(-1)
+      if (state === undefined || last === undefined) return undefined
+      const batch = new ConsumedBatch(state, records, (offsets) => this.commit(offsets))
+      return { item: batch, state, behind: { offset: last.offset + 1, leaderEpoch: last.leaderEpoch }, records }
+    })
+  }
+
+  /**
+   * Calls a handler for each record, in order within each partition, partitions beside each other: a slow one holds up no other. Resolves
+   * when the signal aborts or the consumer closes, after the running handlers. @throws what a handler throws; as poll()
+   */
+  async run(options: RunOptions<K, V>): Promise<void> {
+    this.#checkOpen()
+    this.#lastPolled = false
+    const end = this.#read('run()')
+    const stop = new AbortController()
+    const { signal } = options
+    const onAbort = () => stop.abort(signal?.reason)
+    if (signal?.aborted) onAbort()
+    else signal?.addEventListener('abort', onAbort, { once: true })
+    this.#stopRun = stop
+    const running = new PartitionRunner(this.#core, { ...options, signal: stop.signal }).run()
+    this.#readerEnded = running.catch(() => {})
+    try {
+      await running
+    } catch (error) {
+      if (!(error instanceof ClosedError && this.#closing !== undefined)) throw error
+    } finally {
+      signal?.removeEventListener('abort', onAbort)
+      this.#stopRun = undefined
+      end()
+    }
+  }
+
+  // --- positions ---------------------------------------------------------------------------------------------------------------------
+
+  /** Goes on from `offset`. @throws IllegalStateError for a partition that is not assigned */
+  seek(partition: TopicPartition, to: OffsetAndMetadata): void
+  seek(partition: TopicPartition, offset: number): void
+  seek(partition: TopicPartition, to: number | OffsetAndMetadata): void {
+    const { offset, leaderEpoch = -1 } = typeof to === 'number' ? { offset: to } : to
+    if (!Number.isSafeInteger(offset) || offset < 0) throw new InvalidOptionError(`seek: ${offset} is no offset`)
+    this.#core.stateOf(partition).seek({ offset, leaderEpoch })
+    this.#core.wake()
+  }
+
+  /** Goes on from the first record there is; of all assigned partitions when none are given. */
+  seekToBeginning(partitions: readonly TopicPartition[] = this.assignment()): void {
+    this.#reset(partitions, 'earliest')
+  }
+
+  /** Goes on behind the last record there is, under read_committed behind the last stable one. */
+  seekToEnd(partitions: readonly TopicPartition[] = this.assignment()): void {
+    this.#reset(partitions, 'latest')
+  }
+
+  /** Hands out no records of these partitions until resume(); they stay assigned. */
+  pause(partitions: readonly TopicPartition[]): void {
+    for (const partition of partitions) this.#core.stateOf(partition).isPaused = true
+  }
+
+  resume(partitions: readonly TopicPartition[]): void {
+    for (const partition of partitions) this.#core.stateOf(partition).isPaused = false
+    this.#core.wake()
+  }
+
+  paused(): TopicPartition[] {
+    return [...this.#core.states].filter(([, { isPaused }]) => isPaused).map(([partition]) => partition)
+  }
+
+  /** Offset of the next record, looked up when it is not known yet. @throws IllegalStateError, NoOffsetError, TimeoutError */
+  async position(partition: TopicPartition, { timeoutMs, signal }: CallOptions = {}): Promise<number> {
+    const core = this.#core
+    const deadline = core.cluster.deadline(timeoutMs ?? core.config['default.api.timeout.ms'])
+    const what = `the position of ${partitionName(partition)}`
+    const lookUp = async () => {
+      for (;;) {
+        const { position } = core.stateOf(partition)
+        if (position !== undefined) return position.offset
+        if (this.#reader === undefined) await core.advance()
+        else core.wake()
+        await core.notifier.wait(Math.min(deadline.remainingMs, LOOK_AGAIN_MS), signal, core.cluster.closing)
+      }
+    }
+    return before(lookUp(), core.cluster.clock, deadline, what)
+  }
+
+  /** -1: unknown, nothing has been fetched yet. */
+  highWatermark(partition: TopicPartition): number {
+    return this.#core.stateOf(partition).highWatermark
+  }
+
+  #reset(partitions: readonly TopicPartition[], to: OffsetSpec): void {
+    for (const partition of partitions) this.#core.stateOf(partition).reset(to)
+    this.#core.wake()
+  }
+
+  // --- commits -----------------------------------------------------------------------------------------------------------------------
+
+  /**
+   * Stores offsets as where the group goes on; without any, the position behind everything that has been handed out.
+   * @throws CommitFailedError when the group has gone on without this consumer; BrokerError; TimeoutError; the signal's reason
+   */
+  commit(
+    offsets: Iterable<TopicPartition & OffsetAndMetadata> = this.#core.positions(),
+    { timeoutMs, signal }: CallOptions = {},
+  ): Promise<void> {
+    const limit = timeoutMs ?? this.#core.config['default.api.timeout.ms']
+    return this.#core.commit([...offsets], limit, signal)
+  }
+
+  /** What the group has committed; partitions without an offset are left out. */
+  async committed(
+    partitions: readonly TopicPartition[],
+    { timeoutMs, signal }: CallOptions = {},
+  ): Promise<PartitionMap<OffsetAndMetadata>> {
+    this.#checkOpen()
+    const core = this.#core
+    if (core.committer === undefined) throw new InvalidOptionError('groupId is missing: groups and commits need one')
+    const deadline = core.cluster.deadline(timeoutMs ?? core.config['default.api.timeout.ms'])
+    const requireStable = core.config['isolation.level'] === 'read_committed'
+    return core.committer.fetch(partitions, requireStable, { deadline, what: 'committed offsets', signal })
+  }
+
+  // --- the cluster -------------------------------------------------------------------------------------------------------------------
+
+  /** Offsets of the first records there are. */
+  async beginningOffsets(partitions: readonly TopicPartition[], options: CallOptions = {}): Promise<PartitionMap<number>> {
+    return this.#offsets(
+      partitions.map((partition) => ({ ...partition, spec: 'earliest' })),
+      options,
+    )
+  }
+
+  /** Offsets behind the last records there are; under read_committed, behind the last stable ones. */
+  async endOffsets(partitions: readonly TopicPartition[], options: CallOptions = {}): Promise<PartitionMap<number>> {
+    return this.#offsets(
+      partitions.map((partition) => ({ ...partition, spec: 'latest' })),
+      options,
+    )
+  }
+
+  /** Of each partition, the first record with that timestamp (ms) or a later one; partitions without one are left out. */
+  async offsetsForTimes(
+    times: readonly (TopicPartition & { readonly timestamp: number })[],
+    options: CallOptions = {},
+  ): Promise<PartitionMap<FoundOffset>> {
+    const queries = times.map(({ topic, partition, timestamp }) => ({ topic, partition, spec: { timestamp } }))
+    const found = await this.#find(queries, options)
+    return new PartitionMap([...found].filter(([, { offset }]) => offset >= 0))
+  }
+
+  /** Every topic that this client may see, with its partitions. */
+  async topics({ timeoutMs, signal }: CallOptions = {}): Promise<Map<string, readonly PartitionInfo[]>> {
+    this.#checkOpen()
+    const { cluster, config } = this.#core
+    const deadline = cluster.deadline(timeoutMs ?? config['default.api.timeout.ms'])
+    const response = await cluster.requestAny(
+      Metadata,
+      (version) => ({ topics: version === 0 ? [] : null, allowAutoTopicCreation: false }),
+      { deadline, what: 'topics', signal },
+    )
+    return new Map(
+      response.topics
+        .filter(({ errorCode, name }) => errorCode === 0 && name !== null)
+        .map(({ name, partitions }) => [
+          name!,
+          partitions.map((partition) => infoOf(name!, partition)).sort((a, b) => a.partition - b.partition),
+        ]),
+    )
+  }
+
+  /** @throws TimeoutError, BrokerError */
+  async partitionsFor(topic: string, { timeoutMs, signal }: CallOptions = {}): Promise<readonly PartitionInfo[]> {
+    this.#checkOpen()
+    const { cluster, config } = this.#core
+    const deadline = cluster.deadline(timeoutMs ?? config['default.api.timeout.ms'])
+    return (await cluster.topic(topic, { deadline, signal })).partitions
+  }
+
+  groupMetadata(): ConsumerGroupMetadata {
+    const { groupId } = this.#core.coordinator
+    const { membership } = this.#core
+    return { groupId, ...(membership?.identity ?? { generationId: -1, memberId: '', groupInstanceId: null }) }
+  }
+
+  metrics(): Metric[] {
+    const { metrics, config, cluster, states } = this.#core
+    return metrics.snapshot(config['client.id'], cluster, states.values())
+  }
+
+  // --- end ---------------------------------------------------------------------------------------------------------------------------
+
+  /**
+   * Ends what reads, commits what is done, leaves the group and closes the connections, within `timeoutMs` (10 s) or little more. Idempotent:
+   * the second call gives the first one's promise.
+   */
+  close({ timeoutMs = DEFAULT_CLOSE_TIMEOUT_MS }: { readonly timeoutMs?: number } = {}): Promise<void> {
+    this.#closing ??= this.#close(timeoutMs)
+    return this.#closing
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
+  }
+
+  async #close(timeoutMs: number): Promise<void> {
+    const core = this.#core
+    const { clock } = core.cluster
+    const deadline = new Deadline(clock, timeoutMs)
+    this.#stopRun?.abort(new ClosedError('consumer'))
+    await before(this.#readerEnded, clock, deadline, 'close').catch(() => {})
+    // The last poll's records are done, as far as can be told; a loop has said for itself what is done.
+    if (this.#lastPolled) core.consumeAll()
+    await before(core.leave('the consumer is closing', deadline.remainingMs), clock, deadline, 'close').catch(() => {})
+    core.close()
+  }
+
+  // --- helpers -----------------------------------------------------------------------------------------------------------------------
+
+  #checkOpen(): void {
+    if (this.#closing !== undefined) throw new ClosedError('consumer')
+  }
+
+  /** One reader at a time: two would tear the order of each partition apart. @returns what ends it */
+  #read(name: string): () => void {
+    if (this.#reader !== undefined) throw new IllegalStateError(`${name} while ${this.#reader} reads: a consumer has one reader at a time`)
+    this.#reader = name
+    return () => {
+      this.#reader = undefined
+    }
+  }
+
+  #stream<T>(
+    name: string,
+    signal: AbortSignal | undefined,
+    take: ConstructorParameters<typeof ConsumerStream<T, K, V>>[2],
+  ): ConsumerStream<T, K, V> {
+    this.#checkOpen()
+    this.#lastPolled = false
+    return new ConsumerStream(this.#core, signal, take, this.#read(name))
+  }
+
+  async #offsets(
+    queries: readonly (TopicPartition & { readonly spec: OffsetSpec })[],
+    options: CallOptions,
+  ): Promise<PartitionMap<number>> {
+    const found = await this.#find(queries, options)
+    return new PartitionMap([...found].map(([partition, { offset }]) => [partition, offset]))
+  }
+
+  async #find(
+    queries: readonly (TopicPartition & { readonly spec: OffsetSpec })[],
+    { timeoutMs, signal }: CallOptions,
+  ): Promise<PartitionMap<FoundOffset>> {
+    this.#checkOpen()
+    const { cluster, config } = this.#core
+    const deadline = cluster.deadline(timeoutMs ?? config['default.api.timeout.ms'])
+    const isolationLevel = config['isolation.level']
+    const outcomes = await listOffsets(cluster, queries, { deadline, what: 'offsets', signal, isolationLevel })
+    const found = new PartitionMap<FoundOffset>()
+    for (const [index, { value, error }] of outcomes.entries()) {
+      if (error !== undefined) throw error
+      found.set(queries[index]!, value)
+    }
+    return found
+  }
+}
+
+/** Positions are looked up in the background; a look now and then finds what woke somebody else. */
+const LOOK_AGAIN_MS = 100
+
+interface MetadataPartition {
+  readonly errorCode: number
+  readonly partitionIndex: number
+  readonly leaderId: number
+  readonly leaderEpoch: number
+  readonly replicaNodes: readonly number[]
+  readonly isrNodes: readonly number[]
+  readonly offlineReplicas: readonly number[]
+}
+
+const infoOf = (topic: string, partition: MetadataPartition): PartitionInfo => ({
+  topic,
+  partition: partition.partitionIndex,
+  leaderId: partition.leaderId,
+  leaderEpoch: partition.leaderEpoch,
+  replicas: partition.replicaNodes,
+  isr: partition.isrNodes,
+  offlineReplicas: partition.offlineReplicas,
+})

@@ -1,0 +1,381 @@
+import type { Timer } from '@tidelog/core'
+import { Heartbeat, LeaveGroup } from '@tidelog/protocol'
+import type { Cluster } from '../cluster/cluster.ts'
+import type { Deadline } from '../cluster/wait.ts'
+import type { ConsumerConfig } from '../config/consumer-config.ts'
+import { BrokerError, ClientError, checkErrorCode, hasCode, isRetriable } from '../errors.ts'
+import { PartitionMap, type TopicPartition } from '../topic-partition.ts'
+import type { Assignor } from './assignors/assignor.ts'
+import { consumerChannels } from './consumer-channels.ts'
+import type { ConsumerMetrics } from './consumer-metrics.ts'
+import type { GroupCoordinator } from './group-coordinator.ts'
+import { type Joined, joinGroup } from './join-group.ts'
+import type { CommitIdentity } from './offset-committer.ts'
+
+/** What the consumer does when its share of the group's partitions changes; each is awaited. */
+export interface AssignmentActions {
+  /** What is assigned now. */
+  owned(): TopicPartition[]
+  /** Gives partitions up while they are still this member's: handlers stop, offsets are committed, the listener hears of it. */
+  revoke(partitions: readonly TopicPartition[]): Promise<void>
+  /** Partitions are somebody else's already. */
+  lose(partitions: readonly TopicPartition[]): Promise<void>
+  assign(partitions: readonly TopicPartition[]): Promise<void>
+}
+
+export interface GroupMembershipOptions {
+  readonly cluster: Cluster
+  readonly config: ConsumerConfig
+  readonly coordinator: GroupCoordinator
+  readonly assignors: readonly Assignor[]
+  readonly metrics: ConsumerMetrics
+  readonly actions: AssignmentActions
+  /** Topics subscribed to, as far as they are known to exist. */
+  readonly topics: () => readonly string[]
+  /** Monotonic time since which the user's code has had the word; undefined while the consumer has it. */
+  readonly busySinceMs: () => number | undefined
+  /** advance() has something to do, or something has failed. */
+  readonly notify: () => void
+}
+
+const NO_GENERATION = -1
+
+/** Out of the group, with an id that means nothing any more. */
+const memberLost = ['UNKNOWN_MEMBER_ID', 'ILLEGAL_GENERATION'] as const
+/** Joining can be tried again, with or without a pause. */
+const joinAgain = [...memberLost, 'REBALANCE_IN_PROGRESS', 'MEMBER_ID_REQUIRED'] as const
+
+/**
+ * Membership in a classic group. Rebalances move on in `advance`, which the consumer calls when it is asked for records, so that listeners
+ * never run beside the user's own code; waiting for other members goes on in the background. Heartbeats go by their own timer throughout.
+ * KIP-62, KIP-345, KIP-394, KIP-429.
+ */
+export class GroupMembership {
+  readonly #options: GroupMembershipOptions
+  readonly #isCooperative: boolean
+  #memberId = ''
+  #generationId = NO_GENERATION
+  /** Topics that the present assignment was asked for with. */
+  #joinedTopics: readonly string[] = []
+  #lastAssigned: readonly TopicPartition[] = []
+  #partitionCounts: ReadonlyMap<string, number> | undefined
+  #mustJoin: string | undefined = 'joining'
+  #isLost = false
+  #joining: Promise<void> | undefined
+  #joined: Joined | undefined
+  #fatal: ClientError | undefined
+  #failures = 0
+  #heartbeatTimer: Timer | undefined
+  #lastHeartbeatMs = 0
+  #isHeartbeating = false
+  #isLeft = false
+
+  constructor(options: GroupMembershipOptions) {
+    this.#options = options
+    this.#isCooperative = options.assignors.every(({ supportedProtocols }) => supportedProtocols.includes('cooperative'))
+    options.cluster.onMetadata(() => this.#checkTopics())
+  }
+
+  get identity(): CommitIdentity {
+    return {
+      generationId: this.#generationId,
+      memberId: this.#generationId === NO_GENERATION ? '' : this.#memberId,
+      groupInstanceId: this.#generationId === NO_GENERATION ? null : this.#options.config['group.instance.id'],
+    }
+  }
+
+  get memberId(): string {
+    return this.#memberId
+  }
+
+  /** advance() would do something now: call the listener, or join. */
+  get needsAttention(): boolean {
+    if (this.#fatal !== undefined || this.#joined !== undefined || this.#isLost) return true
+    return this.#mustJoin !== undefined && this.#joining === undefined
+  }
+
+  /** The subscription has changed. */
+  rejoin(reason: string): void {
+    this.#mustJoin ??= reason
+    this.#options.notify()
+  }
+
+  /** Brings the rebalance a step further. @throws the error that ended the membership, what a listener throws */
+  async advance(): Promise<void> {
+    if (this.#fatal !== undefined) throw this.#fatal
+    if (this.#isLost) await this.#loseAll()
+    if (this.#joined !== undefined) await this.#finish(this.#joined)
+    if (this.#mustJoin !== undefined && this.#joining === undefined && this.#joined === undefined) await this.#start(this.#mustJoin)
+  }
+
+  /** The coordinator said that it does not know us. */
+  lost(error: BrokerError): void {
+    if (error.code === 'FENCED_INSTANCE_ID') this.#fail(error)
+    else this.#reset(`the coordinator answered ${error.code}`, error)
+  }
+
+  /** Stops heartbeats and says goodbye, unless the member is static and means to come back. */
+  async leave(reason: string, deadline: Deadline): Promise<void> {
+    if (this.#isLeft) return
+    this.#isLeft = true
+    this.#heartbeatTimer?.cancel()
+    const { config } = this.#options
+    if (this.#memberId === '' || config['group.instance.id'] !== null) return
+    await this.#sendLeave(reason, deadline).catch((error) => {
+      this.#options.cluster.logger.debug('could not leave the group', { reason: error instanceof Error ? error.message : String(error) })
+    })
+  }
+
+  async #sendLeave(reason: string, deadline: Deadline): Promise<void> {
+    const { coordinator, cluster } = this.#options
+    if (coordinator.nodeId === undefined) return
+    const memberId = this.#memberId
+    await cluster.retry({ deadline, what: 'leaving the group', maxRetries: 0 }, () =>
+      coordinator.request((connection) =>
+        connection.send(LeaveGroup, { groupId: coordinator.groupId, memberId, members: [{ memberId, reason }] }),
+      ),
+    )
+  }
+
+  // --- joining -----------------------------------------------------------------------------------------------------------------------
+
+  async #start(reason: string): Promise<void> {
+    const { actions, topics } = this.#options
+    const owned = actions.owned()
+    const subscribed = new Set(topics())
+    const toRevoke = this.#isCooperative ? owned.filter(({ topic }) => !subscribed.has(topic)) : owned
+    if (toRevoke.length > 0) {
+      await actions.revoke(toRevoke)
+      // What the listener did may have taken so long that the group has gone on.
+      if (this.#isLost) await this.#loseAll()
+    }
+    if (this.#isLeft) return
+    this.#mustJoin = undefined
+    this.#joining = this.#join([...subscribed].sort(), reason)
+  }
+
+  /** Runs in the background until the group has settled or has refused us. */
+  async #join(topics: readonly string[], reason: string): Promise<void> {
+    const { cluster, actions, notify, metrics } = this.#options
+    const ownedBefore = this.#isCooperative ? actions.owned() : []
+    // An eager sticky assignor wants to know what was given up just now.
+    const previous = this.#isCooperative ? ownedBefore : this.#lastAssigned
+    const generationBefore = this.#generationId
+    this.#pauseHeartbeats()
+    try {
+      for (;;) {
+        try {
+          const joining = { memberId: this.#memberId, topics, owned: ownedBefore, previous, generationId: generationBefore, reason }
+          const joined = await joinGroup(this.#options, joining, (memberId) => {
+            this.#memberId = memberId
+          })
+          this.#memberId = joined.memberId
+          this.#generationId = joined.generationId
+          this.#joinedTopics = topics
+          this.#partitionCounts = joined.partitionCounts
+          this.#failures = 0
+          this.#joined = joined
+          this.#startHeartbeats()
+          return
+        } catch (error) {
+          metrics.failedRebalances++
+          if (cluster.closed || this.#isLeft) return
+          if (!isRetriable(error) && !hasCode(error, ...joinAgain)) {
+            this.#fail(error instanceof ClientError ? error : new ClientError('UNEXPECTED', String(error), { cause: error }))
+            return
+          }
+          cluster.logger.debug('could not join the group', {
+            group: this.#options.coordinator.groupId,
+            reason: error instanceof Error ? error.message : '',
+          })
+          if (hasCode(error, ...memberLost)) {
+            if (hasCode(error, 'UNKNOWN_MEMBER_ID')) this.#memberId = ''
+            this.#generationId = NO_GENERATION
+            if (ownedBefore.length > 0) {
+              this.#reset('the coordinator has dropped this member')
+              return
+            }
+          }
+          await cluster.sleep(cluster.retryBackoffMs(this.#failures++)).catch(() => {})
+        }
+      }
+    } finally {
+      this.#joining = undefined
+      notify()
+    }
+  }
+
+  async #finish(joined: Joined): Promise<void> {
+    const { actions, coordinator, metrics } = this.#options
+    this.#joined = undefined
+    this.#lastAssigned = joined.assignment
+    const before = new PartitionMap(actions.owned().map((partition) => [partition, true]))
+    const after = new PartitionMap(joined.assignment.map((partition) => [partition, true]))
+    const revoked = [...before.keys()].filter((partition) => !after.has(partition))
+    const added = [...after.keys()].filter((partition) => !before.has(partition))
+    if (revoked.length > 0) {
+      await actions.revoke(revoked)
+      // Who gets them is decided in the next round, now that nobody has them.
+      this.#mustJoin ??= 'gave up partitions that are to move'
+    }
+    await actions.assign(added)
+    metrics.rebalances++
+    if (consumerChannels.rebalance.hasSubscribers) {
+      const { groupId } = coordinator
+      const { memberId, generationId } = joined
+      consumerChannels.rebalance.publish({ groupId, generationId, memberId, assigned: added, revoked, lost: [] })
+    }
+    this.#checkTopics()
+  }
+
+  async #loseAll(): Promise<void> {
+    this.#isLost = false
+    const { actions, coordinator } = this.#options
+    const lost = actions.owned()
+    this.#lastAssigned = []
+    if (lost.length > 0) await actions.lose(lost)
+    if (consumerChannels.rebalance.hasSubscribers) {
+      const generationId = this.#generationId
+      consumerChannels.rebalance.publish({
+        groupId: coordinator.groupId,
+        generationId,
+        memberId: this.#memberId,
+        assigned: [],
+        revoked: [],
+        lost,
+      })
+    }
+  }
+
+  /** Has the group rebalance when the subscription's topics are others than it was joined with, or the leader's have grown. */
+  #checkTopics(): void {
+    const { topics, cluster } = this.#options
+    if (this.#generationId === NO_GENERATION || this.#mustJoin !== undefined || this.#isLeft) return
+    const now = [...topics()].sort()
+    if (now.length !== this.#joinedTopics.length || now.some((topic, index) => topic !== this.#joinedTopics[index])) {
+      this.rejoin('the topics subscribed to have changed')
+      return
+    }
+    for (const [topic, count] of this.#partitionCounts ?? []) {
+      const partitions = cluster.metadata.topic(topic)?.partitions.length
+      if (partitions !== undefined && partitions !== count) {
+        this.rejoin(`topic ${topic} has ${partitions} partitions now`)
+        return
+      }
+    }
+    // A topic that did not exist when the group was joined.
+    if (
+      this.#partitionCounts !== undefined &&
+      now.some((topic) => cluster.metadata.topic(topic) !== undefined && !this.#partitionCounts!.has(topic))
+    ) {
+      this.rejoin('a topic subscribed to has come to exist')
+    }
+  }
+
+  /**
+   * The membership is gone; the partitions are, or will be, somebody else's. The id is kept while the coordinator may know it: joining under
+   * a new one would leave the old one in the group until its session times out.
+   */
+  #reset(reason: string, cause?: ClientError): void {
+    if (cause?.code === 'UNKNOWN_MEMBER_ID') this.#memberId = ''
+    this.#generationId = NO_GENERATION
+    this.#isLost = true
+    this.#joined = undefined
+    this.#mustJoin ??= reason
+    this.#pauseHeartbeats()
+    this.#options.notify()
+  }
+
+  #fail(error: ClientError): void {
+    this.#fatal = error
+    this.#generationId = NO_GENERATION
+    this.#pauseHeartbeats()
+    this.#options.notify()
+  }
+
+  // --- heartbeats --------------------------------------------------------------------------------------------------------------------
+
+  #startHeartbeats(): void {
+    const { cluster } = this.#options
+    this.#lastHeartbeatMs = cluster.clock.monotonic()
+    this.#armHeartbeat()
+  }
+
+  #pauseHeartbeats(): void {
+    this.#heartbeatTimer?.cancel()
+    this.#heartbeatTimer = undefined
+  }
+
+  #armHeartbeat(): void {
+    const { cluster, config } = this.#options
+    this.#heartbeatTimer?.cancel()
+    if (cluster.closed || this.#isLeft || this.#generationId === NO_GENERATION) return
+    this.#heartbeatTimer = cluster.clock.setTimer(config['heartbeat.interval.ms'], () => {
+      this.#heartbeatTimer = undefined
+      if (this.#isHeartbeating) return
+      this.#isHeartbeating = true
+      this.#heartbeat().finally(() => {
+        this.#isHeartbeating = false
+        if (this.#joining === undefined) this.#armHeartbeat()
+      })
+    })
+  }
+
+  async #heartbeat(): Promise<void> {
+    const { cluster, config, coordinator, metrics, busySinceMs } = this.#options
+    const nowMs = cluster.clock.monotonic()
+    const busySince = busySinceMs()
+    if (busySince !== undefined && nowMs - busySince > config['max.poll.interval.ms']) {
+      await this.#giveUpMembership()
+      return
+    }
+    const generationId = this.#generationId
+    const memberId = this.#memberId
+    try {
+      await coordinator.request(async (connection) => {
+        const groupInstanceId = config['group.instance.id']
+        const response = await connection.send(Heartbeat, { groupId: coordinator.groupId, generationId, memberId, groupInstanceId })
+        checkErrorCode(response.errorCode, `heartbeat in group ${coordinator.groupId}`)
+      })
+      metrics.heartbeats++
+      this.#lastHeartbeatMs = cluster.clock.monotonic()
+    } catch (error) {
+      // The answer may be about a generation that has passed.
+      if (cluster.closed || this.#isLeft || generationId !== this.#generationId || this.#joining !== undefined) return
+      this.#heartbeatFailed(error)
+    }
+  }
+
+  #heartbeatFailed(error: unknown): void {
+    const { cluster, config, coordinator } = this.#options
+    if (hasCode(error, 'REBALANCE_IN_PROGRESS')) {
+      this.#lastHeartbeatMs = cluster.clock.monotonic()
+      this.rejoin('the group is rebalancing')
+    } else if (hasCode(error, ...memberLost)) {
+      this.#reset(`the coordinator answered ${error.code}`, error)
+    } else if (error instanceof BrokerError && !error.retriable) {
+      this.#fail(error)
+    } else if (cluster.clock.monotonic() - this.#lastHeartbeatMs > config['session.timeout.ms']) {
+      cluster.logger.warn('no heartbeat has been answered within the session timeout', { group: coordinator.groupId })
+      this.#reset('the session has timed out')
+    }
+  }
+
+  /** The user's code has not come back for records: others get the partitions, as Java's client has it. */
+  async #giveUpMembership(): Promise<void> {
+    const { cluster, config, coordinator } = this.#options
+    const limit = config['max.poll.interval.ms']
+    cluster.logger.warn('leaving the group: records were processed for longer than maxPollIntervalMs', {
+      group: coordinator.groupId,
+      limit,
+    })
+    const leaving =
+      config['group.instance.id'] === null
+        ? this.#sendLeave('max.poll.interval.ms has passed', cluster.deadline(cluster.config['request.timeout.ms']))
+        : undefined
+    this.#reset('records were processed for longer than maxPollIntervalMs')
+    if (leaving === undefined) return
+    this.#memberId = ''
+    await leaving.catch(() => {})
+  }
+}

@@ -1,0 +1,170 @@
+import { CONSUMER_PROTOCOL_TYPE, JoinGroup, type JoinGroupResponse, SyncGroup } from '@tidelog/protocol'
+import type { Cluster } from '../cluster/cluster.ts'
+import type { ConsumerConfig } from '../config/consumer-config.ts'
+import { BrokerError, ClientError, checkErrorCode, hasCode } from '../errors.ts'
+import { decodeAssignment, decodeSubscription, encodeAssignment, encodeSubscription } from '../group-metadata.ts'
+import type { TopicPartition } from '../topic-partition.ts'
+import type { Assignor, GroupMember } from './assignors/assignor.ts'
+import type { GroupCoordinator } from './group-coordinator.ts'
+
+/** Behind `max.poll.interval.ms`, in which members have to come: the coordinator needs a moment to answer. */
+const JOIN_MARGIN_MS = 5000
+
+export interface JoinContext {
+  readonly cluster: Cluster
+  readonly config: ConsumerConfig
+  readonly coordinator: GroupCoordinator
+  readonly assignors: readonly Assignor[]
+}
+
+/** What a member brings along when it joins. */
+export interface Joining {
+  readonly memberId: string
+  readonly topics: readonly string[]
+  /** What it keeps while the group rebalances; empty unless it rebalances cooperatively. */
+  readonly owned: readonly TopicPartition[]
+  /** What it had in the last generation. */
+  readonly previous: readonly TopicPartition[]
+  /** The last generation that it was a member of; -1: none. */
+  readonly generationId: number
+  readonly reason: string
+}
+
+export interface Joined {
+  readonly memberId: string
+  readonly generationId: number
+  readonly assignment: readonly TopicPartition[]
+  /** As the leader sees them: with other partition counts it would assign anew. undefined for the others. */
+  readonly partitionCounts: ReadonlyMap<string, number> | undefined
+}
+
+/**
+ * One attempt to get into the group's next generation: JoinGroup, which waits for all members, and SyncGroup, which waits for the leader.
+ * @param onMemberId Hears the id that the coordinator has given, before anything else can fail.
+ * @throws BrokerError: REBALANCE_IN_PROGRESS, UNKNOWN_MEMBER_ID, ILLEGAL_GENERATION and COORDINATOR_… mean another attempt
+ */
+export async function joinGroup(context: JoinContext, joining: Joining, onMemberId: (memberId: string) => void): Promise<Joined> {
+  const joined = await join(context, joining, onMemberId)
+  const assignor = context.assignors.find(({ name }) => name === joined.protocolName)
+  if (assignor === undefined) {
+    throw new ClientError(
+      'INCONSISTENT_GROUP_PROTOCOL',
+      `the group works with the assignor ${joined.protocolName}, which this consumer lacks`,
+    )
+  }
+  const isLeader = joined.leader === joined.memberId
+  const partitionCounts = isLeader ? await partitionCountsOf(context.cluster, joined) : undefined
+  const assignments = partitionCounts === undefined || joined.skipAssignment ? [] : assign(assignor, membersOf(joined), partitionCounts)
+  const assignment = await sync(context, joined, assignments)
+  return { memberId: joined.memberId, generationId: joined.generationId, assignment, partitionCounts }
+}
+
+async function join(
+  { config, coordinator, assignors }: JoinContext,
+  { memberId, topics, owned, previous, generationId, reason }: Joining,
+  onMemberId: (memberId: string) => void,
+): Promise<JoinGroupResponse> {
+  const groupInstanceId = config['group.instance.id']
+  const { groupId } = coordinator
+  const protocols = assignors.map((assignor) => ({
+    name: assignor.name,
+    metadata: encodeSubscription({
+      topics,
+      userData: assignor.subscriptionUserData?.(previous, generationId) ?? null,
+      ownedPartitions: owned,
+      generationId,
+      rackId: config['client.rack'] || null,
+    }),
+  }))
+  const timeoutMs = Math.max(config['request.timeout.ms'], config['max.poll.interval.ms'] + JOIN_MARGIN_MS)
+  const ask = (id: string) =>
+    coordinator.request((connection) =>
+      connection.send(
+        JoinGroup,
+        {
+          groupId,
+          sessionTimeoutMs: config['session.timeout.ms'],
+          rebalanceTimeoutMs: config['max.poll.interval.ms'],
+          memberId: id,
+          groupInstanceId,
+          protocolType: CONSUMER_PROTOCOL_TYPE,
+          protocols,
+          reason,
+        },
+        { timeoutMs },
+      ),
+    )
+  let response = await ask(memberId)
+  try {
+    checkErrorCode(response.errorCode, `joining group ${groupId}`)
+  } catch (error) {
+    coordinator.lost(error)
+    // A member gets its id first, so that a lost answer leaves no ghost in the group. KIP-394.
+    if (!hasCode(error, 'MEMBER_ID_REQUIRED') || response.memberId === '') throw error
+    onMemberId(response.memberId)
+    response = await ask(response.memberId)
+    checkErrorCode(response.errorCode, `joining group ${groupId}`)
+  }
+  onMemberId(response.memberId)
+  return response
+}
+
+function membersOf({ members }: JoinGroupResponse): GroupMember[] {
+  return members.map(({ memberId, groupInstanceId, metadata }) => {
+    const subscription = decodeSubscription(metadata)
+    return { memberId, groupInstanceId, ...subscription }
+  })
+}
+
+/** Of all topics that any member subscribes to; the leader needs them all, whatever it subscribes to itself. */
+async function partitionCountsOf(cluster: Cluster, joined: JoinGroupResponse): Promise<Map<string, number>> {
+  const topics = new Set(membersOf(joined).flatMap((member) => member.topics))
+  let isAnyNew = false
+  for (const topic of topics) {
+    if (cluster.metadata.topic(topic) !== undefined) continue
+    cluster.addInterest(topic)
+    isAnyNew = true
+  }
+  if (isAnyNew) await cluster.refresh()
+  const counts = new Map<string, number>()
+  for (const topic of topics) {
+    const count = cluster.metadata.topic(topic)?.partitions.length ?? 0
+    if (count > 0) counts.set(topic, count)
+  }
+  return counts
+}
+
+function assign(assignor: Assignor, members: readonly GroupMember[], partitionCounts: ReadonlyMap<string, number>) {
+  const assignment = assignor.assign(members, partitionCounts)
+  return members.map(({ memberId }) => ({ memberId, assignment: encodeAssignment(assignment.get(memberId) ?? []) }))
+}
+
+async function sync(
+  { config, coordinator }: JoinContext,
+  { generationId, memberId, protocolName }: JoinGroupResponse,
+  assignments: readonly { readonly memberId: string; readonly assignment: Buffer }[],
+): Promise<TopicPartition[]> {
+  const { groupId } = coordinator
+  const timeoutMs = Math.max(config['request.timeout.ms'], config['max.poll.interval.ms'] + JOIN_MARGIN_MS)
+  const response = await coordinator.request((connection) =>
+    connection.send(
+      SyncGroup,
+      {
+        groupId,
+        generationId,
+        memberId,
+        groupInstanceId: config['group.instance.id'],
+        protocolType: CONSUMER_PROTOCOL_TYPE,
+        protocolName,
+        assignments,
+      },
+      { timeoutMs },
+    ),
+  )
+  if (response.errorCode !== 0) {
+    const error = new BrokerError(response.errorCode, `synchronizing with group ${groupId}`)
+    coordinator.lost(error)
+    throw error
+  }
+  return decodeAssignment(response.assignment)
+}

@@ -1,0 +1,100 @@
+import { OffsetCommit } from '@tidelog/protocol'
+import type { Cluster, RetryOptions } from '../cluster/cluster.ts'
+import { fetchGroupOffsets, NEWEST_VERSION_BY_NAME } from '../cluster/group-offsets.ts'
+import { BrokerError, CommitFailedError, hasCode, isRetriable } from '../errors.ts'
+import { groupByTopic, type OffsetAndMetadata, type PartitionMap, partitionName, type TopicPartition } from '../topic-partition.ts'
+import type { ConsumerMetrics } from './consumer-metrics.ts'
+import type { GroupCoordinator } from './group-coordinator.ts'
+
+/** As whom offsets are committed. */
+export interface CommitIdentity {
+  /** -1 for a consumer that is no member, with assigned partitions of its own choice. */
+  readonly generationId: number
+  readonly memberId: string
+  readonly groupInstanceId: string | null
+}
+
+export interface OffsetCommitterOptions {
+  readonly cluster: Cluster
+  readonly coordinator: GroupCoordinator
+  readonly metrics: ConsumerMetrics
+  readonly identity: () => CommitIdentity
+  /** The coordinator does not know this member, or not this generation. */
+  readonly onMembershipLost: (error: BrokerError) => void
+}
+
+const notAMember = ['UNKNOWN_MEMBER_ID', 'ILLEGAL_GENERATION', 'FENCED_INSTANCE_ID'] as const
+
+/** Stores a group's offsets and reads them. Commits take effect in the order of the calls, also when one has to be repeated. */
+export class OffsetCommitter {
+  readonly #options: OffsetCommitterOptions
+  #last: Promise<unknown> = Promise.resolve()
+
+  constructor(options: OffsetCommitterOptions) {
+    this.#options = options
+  }
+
+  /**
+   * @throws CommitFailedError when the group has gone on without this member, or is about to; BrokerError; TimeoutError
+   */
+  commit(offsets: readonly (TopicPartition & OffsetAndMetadata)[], options: RetryOptions): Promise<void> {
+    if (offsets.length === 0) return Promise.resolve()
+    const committed = this.#last.then(() => this.#commit(offsets, options))
+    this.#last = committed.catch(() => {})
+    return committed
+  }
+
+  /** Committed offsets; partitions without one are left out. */
+  fetch(partitions: readonly TopicPartition[], requireStable: boolean, options: RetryOptions): Promise<PartitionMap<OffsetAndMetadata>> {
+    const { coordinator } = this.#options
+    return coordinator.retry(options, (connection) => fetchGroupOffsets(connection, coordinator.groupId, partitions, requireStable))
+  }
+
+  async #commit(offsets: readonly (TopicPartition & OffsetAndMetadata)[], options: RetryOptions): Promise<void> {
+    const { coordinator, metrics, onMembershipLost } = this.#options
+    try {
+      await coordinator.retry({ ...options, retryIf: (error) => isRetriable(error) }, async (connection) => {
+        const response = await connection.send(OffsetCommit, this.#requestOf(offsets), { maxVersion: NEWEST_VERSION_BY_NAME })
+        for (const { name, partitions } of response.topics) {
+          for (const { partitionIndex, errorCode } of partitions) {
+            const where = partitionName({ topic: name, partition: partitionIndex })
+            if (errorCode !== 0) throw new BrokerError(errorCode, `offset of group ${coordinator.groupId} in ${where}`)
+          }
+        }
+      })
+      metrics.commits++
+    } catch (error) {
+      if (hasCode(error, ...notAMember)) {
+        if (error instanceof BrokerError) onMembershipLost(error)
+        const gone = `group ${coordinator.groupId} has gone on without this consumer, which took longer than maxPollIntervalMs or was cut off`
+        throw new CommitFailedError(`${gone}: its offsets were not committed, and other members read the records again`, error)
+      }
+      if (hasCode(error, 'REBALANCE_IN_PROGRESS')) {
+        throw new CommitFailedError(`group ${coordinator.groupId} is rebalancing: commit again after the next poll`, error)
+      }
+      throw error
+    }
+  }
+
+  #requestOf(offsets: readonly (TopicPartition & OffsetAndMetadata)[]) {
+    const { coordinator, identity } = this.#options
+    const { generationId, memberId, groupInstanceId } = identity()
+    return (version: number) => ({
+      groupId: coordinator.groupId,
+      generationIdOrMemberEpoch: generationId,
+      memberId,
+      groupInstanceId: version >= OLDEST_STATIC ? groupInstanceId : null,
+      topics: [...groupByTopic(offsets)].map(([name, entries]) => ({
+        name,
+        partitions: entries.map(({ partition, offset, leaderEpoch, metadata }) => ({
+          partitionIndex: partition,
+          committedOffset: offset,
+          committedLeaderEpoch: leaderEpoch ?? -1,
+          committedMetadata: metadata ?? '',
+        })),
+      })),
+    })
+  }
+}
+
+const OLDEST_STATIC = 7
