@@ -3,9 +3,6 @@ import type { Random } from './random.ts'
 /** Kafka's "no id". A Uuid is a string of 22 base64url characters everywhere in our code, as Kafka prints it. */
 export const ZERO_UUID = 'AAAAAAAAAAAAAAAAAAAAAA'
 
-/** Reserved by Kafka for the topic __cluster_metadata. */
-export const METADATA_TOPIC_ID = 'AAAAAAAAAAAAAAAAAAAAAQ'
-
 /** 22 characters, the last of which leaves the 4 bits that 16 bytes do not fill at zero: one id has one spelling. */
 const UUID_PATTERN = /^[A-Za-z0-9_-]{21}[AQgw]$/
 

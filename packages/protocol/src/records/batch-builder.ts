@@ -43,6 +43,9 @@ export type SequenceOptions = Pick<BatchOptions, 'producerId' | 'producerEpoch' 
 
 const DEFAULT_EXPECTED_BYTES = 1024
 
+/** Up to here a loop beats the call into the runtime. */
+const SHORT_BYTES = 24
+
 /** Longest that the lengths, differences and attributes of a record can be: 5 varints of 5 bytes, one of 10, one byte. */
 const MAX_RECORD_OVERHEAD_BYTES = 36
 
@@ -193,7 +196,7 @@ export class BatchBuilder {
 
 /** An upper bound of what one record adds to a batch, without looking at its encoding; headers included. */
 export function estimateRecordBytes({ key = null, value = null, headers = [] }: NewRecord): number {
-  let bytes = MAX_RECORD_OVERHEAD_BYTES + (key?.byteLength ?? 0) + (value?.byteLength ?? 0)
+  let bytes = MAX_RECORD_OVERHEAD_BYTES + (key?.length ?? 0) + (value?.byteLength ?? 0)
   for (const { key: name, value: content } of headers) bytes += 10 + Buffer.byteLength(name, 'utf8') + (content?.byteLength ?? 0)
   return bytes
 }
@@ -206,7 +209,7 @@ export function buildBatch(records: Iterable<NewRecord>, options: BatchOptions =
 }
 
 function sizedBytes(bytes: Uint8Array | null): number {
-  return bytes === null ? 1 : varintSize(bytes.byteLength) + bytes.byteLength
+  return bytes === null ? 1 : varintSize(bytes.length) + bytes.length
 }
 
 function writeBytes(buffer: Buffer, at: number, bytes: Uint8Array | null): number {
@@ -214,7 +217,9 @@ function writeBytes(buffer: Buffer, at: number, bytes: Uint8Array | null): numbe
     buffer[at] = 1 // −1
     return at + 1
   }
-  const start = writeVarint(buffer, at, bytes.byteLength)
-  buffer.set(bytes, start)
-  return start + bytes.byteLength
+  const length = bytes.length
+  const start = writeVarint(buffer, at, length)
+  if (length > SHORT_BYTES) buffer.set(bytes, start)
+  else for (let index = 0; index < length; index++) buffer[start + index] = bytes[index]!
+  return start + length
 }
