@@ -18,7 +18,7 @@ export const listConfigResources = defineHandler(
     const wanted = new Set(asked.length === 0 ? known : asked)
     const { image } = context.broker
     const brokers = wanted.has(broker) ? [...image.brokers.keys()].map(String) : []
-    const topics = wanted.has(topic) ? [...image.topics.keys()] : []
+    const topics = wanted.has(topic) ? [...image.topics.keys()].sort() : []
     return {
       errorCode: 0,
       configResources: [
