@@ -208,7 +208,9 @@ async function restoreEpochsAndProducers(state: LogState, isNew: boolean): Promi
   if (isNew) return
   const epochProblem = await epochs.load()
   if (epochProblem !== undefined) {
-    logger.warn('Rebuilding leader-epoch-checkpoint from the batches', { partition: state.name, reason: epochProblem })
+    if (logEndOffset > state.segments.first.baseOffset) {
+      logger.warn('Rebuilding leader-epoch-checkpoint from the batches', { partition: state.name, reason: epochProblem })
+    }
     epochs.clear()
   }
   await snapshots.removeAfter(logEndOffset)

@@ -45,6 +45,7 @@ export async function readOffsetCheckpoint(
 
 /** The entries, or what is wrong with the text. */
 export function parseOffsetCheckpoint(text: string): Checkpoint | string {
+  if (text === '') return new Map() // Kafka makes the file before it has anything to write
   const lines = text.split('\n')
   if (lines.at(-1) === '') lines.pop()
   if (lines[0] !== VERSION) return `it begins with ${JSON.stringify(lines[0]?.slice(0, 40) ?? '')}, not with version ${VERSION}`

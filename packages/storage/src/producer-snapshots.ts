@@ -31,18 +31,18 @@ export class ProducerSnapshots {
     return this.#offsets.includes(offset)
   }
 
-  /** The newest sound snapshot at or before `offset`; damaged ones are passed over with a warning. */
+  /** The newest sound snapshot at or before `offset`; damaged ones are removed with a warning, as in Kafka. */
   async newest(offset: number): Promise<{ offset: number; entries: ProducerSnapshotEntry[] } | undefined> {
     for (const candidate of this.#offsets.filter((known) => known <= offset).reverse()) {
       const path = this.#path(candidate)
       try {
         const entries = decodeProducerSnapshot(await this.#fs.readFile(path))
         if (typeof entries !== 'string') return { offset: candidate, entries }
-        this.#logger.warn('Passing over a damaged producer snapshot', { path, reason: entries })
+        this.#logger.warn('Removing a damaged producer snapshot', { path, reason: entries })
       } catch (error) {
         if (!isMissing(error)) throw error
       }
-      this.#offsets = this.#offsets.filter((known) => known !== candidate)
+      await this.#remove((known) => known === candidate)
     }
     return undefined
   }
