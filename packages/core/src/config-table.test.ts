@@ -97,7 +97,7 @@ test('a long keeps its exact text, and its value stops at 2^53−1', () => {
 test('doubles print as Java prints them', () => {
   const row = double({ default: Number.MAX_VALUE, ...common })
   const printed = (text: string) => row.canonical(text)
-  assert.equal(row.defaultText && printed(row.defaultText), '1.7976931348623157E308')
+  assert.equal(row.defaultText, '1.7976931348623157E308')
   assert.deepEqual(['1', '0.5', '10000000', '0.0001', '-2.50', '0', '1234567.5'].map(printed), [
     '1.0',
     '0.5',

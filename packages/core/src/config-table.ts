@@ -206,9 +206,8 @@ export function double<const O extends NumberOptions>(options: O): ConfigRow<Or<
     checkRange(value, options)
     return value
   }
-  return row('double', options, textOf(options.default), read, (text) => formatDouble(read(text)), rangeText(options)) as ConfigRow<
-    Or<number, O>
-  >
+  const defaultText = typeof options.default === 'number' ? formatDouble(options.default) : textOf(options.default)
+  return row('double', options, defaultText, read, (text) => formatDouble(read(text)), rangeText(options)) as ConfigRow<Or<number, O>>
 }
 
 export function boolean<const O extends BooleanOptions>(options: O): ConfigRow<Or<boolean, O>> {

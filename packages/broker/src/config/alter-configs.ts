@@ -1,7 +1,7 @@
 import { type AnyConfigTable, ConfigError } from '@tidelog/core'
 import { KafkaError } from '@tidelog/protocol'
 import { checkLogConfig, logConfig, resolveLogConfig } from '@tidelog/storage'
-import { brokerConfig } from './broker-config.ts'
+import { brokerConfig, throttles } from './broker-config.ts'
 import { baseNameOf } from './config-layers.ts'
 import { securityConfigs } from './rows/security-configs.ts'
 
@@ -122,7 +122,10 @@ export function alteredBrokerConfigs(
   const known = (name: string) => brokerConfig.row(baseNameOf(name) ?? name)
   const readOnly = names.filter((name) => known(name)?.update === 'read-only')
   if (readOnly.length > 0) throw invalidRequest(`Cannot update these configs dynamically: [${readOnly.join(', ')}]`)
-  const perBroker = scope === 'all' ? names.filter((name) => baseNameOf(name) === undefined && known(name)?.update === 'per-broker') : []
+  const perBroker =
+    scope === 'all'
+      ? names.filter((name) => !throttles.has(name) && baseNameOf(name) === undefined && known(name)?.update === 'per-broker')
+      : []
   if (perBroker.length > 0)
     throw invalidRequest(`Cannot update these configs at default cluster level, broker id must be specified: [${perBroker.join(', ')}]`)
   const next = applyOps(brokerConfig, current, ops)

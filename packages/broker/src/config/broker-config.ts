@@ -37,10 +37,12 @@ export const brokerConfig = configTable({
 export type BrokerConfig = ConfigOf<typeof brokerConfig>
 export type BrokerConfigName = keyof BrokerConfig & string
 
-/** Rows that DescribeConfigs leaves out until they are set: what 4.3 dropped, and the throttles, which Kafka knows as dynamic configurations only. */
-export const shownWhenSet: ReadonlySet<string> = new Set([
-  ...Object.keys(zookeeperRows),
+/** Rates that Kafka knows as dynamic configurations only: shown when they are set, and settable for all brokers too. */
+export const throttles: ReadonlySet<string> = new Set([
   'follower.replication.throttled.rate',
   'leader.replication.throttled.rate',
   'replica.alter.log.dirs.io.max.bytes.per.second',
 ])
+
+/** Rows that DescribeConfigs leaves out until they are set: what 4.3 dropped, and the throttles. */
+export const shownWhenSet: ReadonlySet<string> = new Set([...Object.keys(zookeeperRows), ...throttles])

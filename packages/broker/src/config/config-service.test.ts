@@ -177,8 +177,8 @@ test('a broker takes at run time what its update mode allows', async (t) => {
   )
   await refusedWith(
     everyBroker,
-    [set('leader.replication.throttled.rate', '1')],
-    'Cannot update these configs at default cluster level, broker id must be specified: [leader.replication.throttled.rate]',
+    [set('listener.security.protocol.map', 'PLAINTEXT:PLAINTEXT')],
+    'Cannot update these configs at default cluster level, broker id must be specified: [listener.security.protocol.map]',
   )
   await refusedWith(broker, [set('log.retention.ms', 'x')], 'Invalid value x for configuration log.retention.ms: Not a number of type LONG')
   await refusedWith(

@@ -6,7 +6,15 @@ import { type LogConfig, logConfig, resolveLogConfig } from '@tidelog/storage'
 import { alteredBrokerConfigs, alteredTopicConfigs, type ConfigOp, checkTopicConfigs, replacing } from './alter-configs.ts'
 import { type BrokerConfig, type BrokerConfigName, brokerConfig } from './broker-config.ts'
 import { type ConfigLayer, ConfigSource, defaultsOf } from './config-layers.ts'
-import { type DescribedConfig, describeBroker, describeDefaultBroker, describeGroup, describeTopic } from './describe-configs.ts'
+import {
+  type DescribedConfig,
+  describeBroker,
+  describeDefaultBroker,
+  describeGroup,
+  describeTopic,
+  everything,
+  type Wanted,
+} from './describe-configs.ts'
 import type { ParsedBrokerConfig } from './parse-broker-config.ts'
 
 /** Kinds of resources by their number on the wire. Source: ConfigResource.Type. */
@@ -79,27 +87,27 @@ export class ConfigService {
   }
 
   /** A topic's configurations with these overrides, sorted by name: what CreateTopics answers from version 5 on. KIP-525. */
-  describeTopicConfigs(overrides: ReadonlyMap<string, string>): DescribedConfig[] {
-    return describeTopic(overrides, this.#layers())
+  describeTopicConfigs(overrides: ReadonlyMap<string, string>, wanted: Wanted = everything): DescribedConfig[] {
+    return describeTopic(overrides, this.#layers(), wanted)
   }
 
   /**
    * A resource's configurations, sorted by name.
    * @throws KafkaError UNKNOWN_TOPIC_OR_PARTITION, INVALID_TOPIC_EXCEPTION, INVALID_REQUEST (another broker's, a kind that has none)
    */
-  describe({ type, name }: ConfigResource): DescribedConfig[] {
+  describe({ type, name }: ConfigResource, wanted: Wanted = everything): DescribedConfig[] {
     switch (type) {
       case ConfigResourceType.topic:
         checkTopicName(name)
         if (this.#options.image.topic(name) === undefined) throw new KafkaError('UNKNOWN_TOPIC_OR_PARTITION', '')
-        return this.describeTopicConfigs(this.#configs.topic(name))
+        return this.describeTopicConfigs(this.#configs.topic(name), wanted)
       case ConfigResourceType.broker:
-        if (name === '') return describeDefaultBroker(this.#defaultLayer())
+        if (name === '') return describeDefaultBroker(this.#defaultLayer(), wanted)
         this.#checkNodeId(name, { as: 'Broker', orEmpty: ' or empty string' })
-        return describeBroker(this.#layers())
+        return describeBroker(this.#layers(), wanted)
       case ConfigResourceType.group:
         if (name === '') throw invalidRequest('Group name must not be empty')
-        return describeGroup(this.#layers())
+        return describeGroup(this.#layers(), wanted)
       case ConfigResourceType.brokerLogger:
         throw invalidRequest('Broker loggers are not served: the log level is set where the broker is started')
       default:

@@ -47,11 +47,19 @@ function canonical(table: AnyConfigTable, name: string, text: string): string {
   }
 }
 
+const topicNames: readonly string[] = logConfig.names.sort()
+const groupNames: readonly string[] = groupConfig.names.sort()
+const brokerNames: readonly string[] = brokerConfig.names.filter((name) => !shownWhenSet.has(name))
+
+/** Whether a configuration was asked for. */
+export type Wanted = (name: string) => boolean
+export const everything: Wanted = () => true
+
 /** @param layers The broker's, in order of precedence. */
-export function describeTopic(overrides: ReadonlyMap<string, string>, layers: readonly ConfigLayer[]): DescribedConfig[] {
+export function describeTopic(overrides: ReadonlyMap<string, string>, layers: readonly ConfigLayer[], wanted: Wanted): DescribedConfig[] {
   const withoutDefaults = layers.filter(({ source }) => source !== ConfigSource.default)
   const brokerText = (name: string) => withoutDefaults.find(({ entries }) => entries.has(name))?.entries.get(name)
-  return logConfig.names.sort().map((name) => {
+  return topicNames.filter(wanted).map((name) => {
     const row = logConfig.row(name)!
     const text = logConfigText(name, overrides, brokerText)
     const value = text === undefined ? row.defaultText! : canonical(logConfig, name, text)
@@ -63,19 +71,24 @@ export function describeTopic(overrides: ReadonlyMap<string, string>, layers: re
 }
 
 /** Every configuration of a broker, also those it does not know. */
-export function describeBroker(layers: readonly ConfigLayer[]): DescribedConfig[] {
-  const isSet = (name: string) => layers.some(({ source, entries }) => source !== ConfigSource.default && entries.has(name))
-  const names = new Set(brokerConfig.names.filter((name) => !shownWhenSet.has(name) || isSet(name)) as string[])
-  for (const { entries } of layers) for (const name of entries.keys()) if (isSet(name)) names.add(name)
-  return [...names].sort().map((name) => describeBrokerConfig(name, layers, layers))
+export function describeBroker(layers: readonly ConfigLayer[], wanted: Wanted): DescribedConfig[] {
+  const names = new Set(brokerNames)
+  for (const { source, entries } of layers) if (source !== ConfigSource.default) for (const name of entries.keys()) names.add(name)
+  return [...names]
+    .filter(wanted)
+    .sort()
+    .map((name) => describeBrokerConfig(name, layers))
 }
 
 /** The dynamic configurations that hold for every broker. */
-export function describeDefaultBroker(layer: ConfigLayer): DescribedConfig[] {
-  return [...layer.entries.keys()].sort().map((name) => describeBrokerConfig(name, [layer], [layer]))
+export function describeDefaultBroker(layer: ConfigLayer, wanted: Wanted): DescribedConfig[] {
+  return [...layer.entries.keys()]
+    .filter(wanted)
+    .sort()
+    .map((name) => describeBrokerConfig(name, [layer]))
 }
 
-function describeBrokerConfig(name: string, layers: readonly ConfigLayer[], shown: readonly ConfigLayer[]): DescribedConfig {
+function describeBrokerConfig(name: string, layers: readonly ConfigLayer[]): DescribedConfig {
   const row = brokerConfig.row(baseNameOf(name) ?? name)
   const value =
     layers
@@ -84,12 +97,12 @@ function describeBrokerConfig(name: string, layers: readonly ConfigLayer[], show
       ?.trim() ?? null
   // A listener's own value is read-only in Kafka's answer, whatever its name allows.
   const readOnly = !brokerConfig.has(name) || row?.update === 'read-only'
-  return entry(name, row, value, brokerSynonymsIn(shown, name), readOnly)
+  return entry(name, row, value, brokerSynonymsIn(layers, name), readOnly)
 }
 
 /** The configurations of a group: what the broker gives, since no group has its own yet. */
-export function describeGroup(brokerLayers: readonly ConfigLayer[]): DescribedConfig[] {
-  return groupConfig.names.sort().map((name) => {
+export function describeGroup(brokerLayers: readonly ConfigLayer[], wanted: Wanted): DescribedConfig[] {
+  return groupNames.filter(wanted).map((name) => {
     const row = groupConfig.row(name)!
     const source = row.brokerNames[0] ?? name
     const value = brokerLayers.find(({ entries }) => entries.has(source))?.entries.get(source) ?? row.defaultText!

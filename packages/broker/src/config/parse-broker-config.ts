@@ -15,7 +15,13 @@ export interface ParsedBrokerConfig {
 const PREFIXES = /^(listener\.name\.[^.]+\.|rsm\.config\.|rlmm\.config\.|config\.providers\.|metrics\.context\.|client\.quota\.callback\.)/
 
 /** A broker that is alone has one replica to give, so Kafka's defaults for internal topics could never be met. design.md 13. */
-const ALONE = ['offsets.topic.replication.factor', 'transaction.state.log.replication.factor', 'transaction.state.log.min.isr'] as const
+const ALONE = [
+  'offsets.topic.replication.factor',
+  'transaction.state.log.replication.factor',
+  'transaction.state.log.min.isr',
+  'share.coordinator.state.topic.replication.factor',
+  'share.coordinator.state.topic.min.isr',
+] as const
 
 const isSet = (entries: ReadonlyMap<string, string>, name: string): boolean => (entries.get(name) ?? '').trim() !== ''
 

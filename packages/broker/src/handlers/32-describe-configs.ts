@@ -7,25 +7,38 @@ import type { RequestContext } from '../request-context.ts'
 
 type Result = ResponseInput<typeof DescribeConfigs>['results'][number]
 
-/** Configurations in one response at most, some 30,000 topics: a short request cannot ask for gigabytes by naming a resource over and over. */
+/** Configurations in one response at most, some 30,000 topics: a short request cannot ask for gigabytes. */
 const MAX_CONFIGS = 1_000_000
+/** Configurations after which the event loop serves others first. */
+const TURN_CONFIGS = 5000
 
 /** Configurations of topics and brokers with their sources and synonyms. A resource that fails has its error, its neighbours answer. */
 export const describeConfigs = defineHandler(
   DescribeConfigs,
-  (request, context) => {
-    let left = MAX_CONFIGS
-    const results = request.resources.map((wanted): Result => {
+  async (request, context) => {
+    const results: Result[] = []
+    const seen = new Set<string>()
+    let described = 0
+    let turnEnd = TURN_CONFIGS
+    for (const wanted of request.resources) {
       const { resourceType, resourceName } = wanted
+      const key = `${resourceType} ${resourceName}`
       try {
+        if (seen.has(key)) throw new KafkaError('INVALID_REQUEST', 'Each resource must appear at most once.')
+        seen.add(key)
         const configs = describe(wanted, request, context)
-        left -= configs.length
-        if (left < 0) throw new KafkaError('INVALID_REQUEST', `more than ${MAX_CONFIGS} configurations are asked for in one request`)
-        return { errorCode: 0, errorMessage: '', resourceType, resourceName, configs }
+        if (described + configs.length > MAX_CONFIGS) {
+          throw new KafkaError('INVALID_REQUEST', `more than ${MAX_CONFIGS} configurations are asked for in one request`)
+        }
+        described += configs.length
+        results.push({ errorCode: 0, errorMessage: '', resourceType, resourceName, configs })
       } catch (error) {
-        return { ...errorCodeOf(error, context), resourceType, resourceName, configs: [] }
+        results.push({ ...errorCodeOf(error, context), resourceType, resourceName, configs: [] })
       }
-    })
+      if (described < turnEnd) continue
+      turnEnd = described + TURN_CONFIGS
+      await new Promise((resolve) => setImmediate(resolve))
+    }
     return { results }
   },
   {
@@ -36,13 +49,13 @@ export const describeConfigs = defineHandler(
 )
 
 function describe(
-  { resourceType: type, resourceName: name, configurationKeys: keys }: DescribeConfigsRequest['resources'][number],
+  { resourceType: type, resourceName: name, configurationKeys }: DescribeConfigsRequest['resources'][number],
   { includeSynonyms, includeDocumentation }: DescribeConfigsRequest,
   context: RequestContext,
 ): DescribedConfig[] {
   authorizeDescribe({ type, name }, context)
-  const wanted = keys === null || keys.length === 0 ? undefined : new Set(keys)
-  const configs = context.broker.configs.describe({ type, name }).filter((config) => wanted === undefined || wanted.has(config.name))
+  const keys = new Set(configurationKeys)
+  const configs = context.broker.configs.describe({ type, name }, (key) => keys.size === 0 || keys.has(key))
   return configs.map((config) => ({
     ...config,
     synonyms: includeSynonyms ? config.synonyms : [],
