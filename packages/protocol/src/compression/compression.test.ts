@@ -159,8 +159,13 @@ test('zstd: frames without a content size, several frames and skippable ones are
   const unsized = withoutContentSize(frame)
   assert.equal(framesOf(unsized, { maxOutputBytes: 1e6 })[0]!.contentSize, undefined)
   const skippable = Buffer.from('502a4d1803000000616263', 'hex')
-  const joined = Buffer.concat([unsized, skippable, frame])
-  assert.ok(wasmDecompress(joined, { maxOutputBytes: 2 * input.length }).equals(Buffer.concat([input, input])))
+  const limit = { maxOutputBytes: 2 * input.length }
+  for (const joined of [Buffer.concat([unsized, skippable, frame]), Buffer.concat([skippable, frame, unsized])]) {
+    assert.ok(wasmDecompress(joined, limit).equals(Buffer.concat([input, input])))
+    assert.ok(decompressSync('zstd', joined, limit).equals(Buffer.concat([input, input])))
+    assert.ok((await decompress('zstd', joined, limit)).equals(Buffer.concat([input, input])))
+    assert.throws(() => decompressSync('zstd', joined, { maxOutputBytes: limit.maxOutputBytes - 1 }), OutputLimitError)
+  }
   assert.throws(() => wasmDecompress(unsized, { maxOutputBytes: input.length - 1 }), OutputLimitError)
 })
 

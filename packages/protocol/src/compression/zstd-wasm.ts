@@ -41,6 +41,7 @@ export function wasmDecompress(input: Buffer, options: DecompressOptions): Buffe
 
 /** Room is made for what the frame promises, which has been checked, or step by step: what a frame could hold at most is far more than it does hold. */
 function decompressFrame(frame: ZstdFrame, left: number, { maxOutputBytes }: DecompressOptions): Buffer {
+  if (frame.contentSize !== undefined && frame.contentSize > left) throw new OutputLimitError(maxOutputBytes)
   const most = Math.min(left, frame.maxOutputBytes)
   let room = frame.contentSize ?? Math.min(most, Math.max(FIRST_OUTPUT_BYTES, frame.bytes.length * FIRST_OUTPUT_RATIO))
   for (;;) {

@@ -25,31 +25,53 @@ function nativeCodec(native: Zlib): Codec {
   const compressAside = promisify(native.zstdCompress)
   const decompressAside = promisify(native.zstdDecompress)
   const settings = ({ level = DEFAULT_LEVEL }: CompressOptions) => ({ params: { [native.constants.ZSTD_c_compressionLevel]: level } })
-  const limits = ({ maxOutputBytes }: DecompressOptions) => ({ maxOutputLength: Math.max(1, maxOutputBytes) })
-  const asKafkaError = (error: unknown, { maxOutputBytes }: DecompressOptions) =>
-    error instanceof Error && 'code' in error && error.code === 'ERR_BUFFER_TOO_LARGE'
-      ? new OutputLimitError(maxOutputBytes)
-      : garbage('zstd', error)
+  // zlib takes no limit of 0: a byte more than allowed is noticed at the end.
+  const limits = (left: number) => ({ maxOutputLength: Math.max(1, left) })
   return {
     compressSync: (input, options) => native.zstdCompressSync(input, settings(options)),
     compress: (input, options) => compressAside(input, settings(options)),
+    // Frame by frame: Node stops after the first one.
     decompressSync(input, options) {
-      framesOf(input, options)
-      try {
-        return native.zstdDecompressSync(input, limits(options))
-      } catch (error) {
-        throw asKafkaError(error, options)
+      const parts: Buffer[] = []
+      let left = options.maxOutputBytes
+      for (const { bytes } of framesOf(input, options)) {
+        const part = attempt(() => native.zstdDecompressSync(bytes, limits(left)), options)
+        left -= part.length
+        parts.push(part)
       }
+      return joined(parts, left, options)
     },
     async decompress(input, options) {
-      framesOf(input, options)
-      try {
-        return await decompressAside(input, limits(options))
-      } catch (error) {
-        throw asKafkaError(error, options)
+      const parts: Buffer[] = []
+      let left = options.maxOutputBytes
+      for (const { bytes } of framesOf(input, options)) {
+        const part = await decompressAside(bytes, limits(left)).catch((error: unknown) => {
+          throw asKafkaError(error, options)
+        })
+        left -= part.length
+        parts.push(part)
       }
+      return joined(parts, left, options)
     },
   }
+}
+
+function asKafkaError(error: unknown, { maxOutputBytes }: DecompressOptions): Error {
+  const code = error instanceof Error && 'code' in error ? error.code : undefined
+  return code === 'ERR_BUFFER_TOO_LARGE' ? new OutputLimitError(maxOutputBytes) : garbage('zstd', error)
+}
+
+function attempt(decompressFrame: () => Buffer, options: DecompressOptions): Buffer {
+  try {
+    return decompressFrame()
+  } catch (error) {
+    throw asKafkaError(error, options)
+  }
+}
+
+function joined(parts: readonly Buffer[], left: number, { maxOutputBytes }: DecompressOptions): Buffer {
+  if (left < 0) throw new OutputLimitError(maxOutputBytes)
+  return parts.length === 1 ? parts[0]! : Buffer.concat(parts)
 }
 
 /** Inputs up to here are worked on at once: a message to the other thread would take longer. */
