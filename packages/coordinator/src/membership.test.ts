@@ -382,6 +382,25 @@ test('a partition that is given up tells everyone who waits', () => {
   assert.equal(driver.groups.nextDeadlineMs, Infinity)
 })
 
+test('two hundred members that come and go for a minute end in one stable generation', () => {
+  const driver = new GroupDriver({ config: { initialRebalanceDelayMs: 3000 } })
+  const options = { sessionTimeoutMs: 10_000, rebalanceTimeoutMs: 5000 }
+  let live = Array.from({ length: 200 }, () => driver.joinTwice(options).memberId)
+  for (let second = 0; second < 60; second++) {
+    driver.leave([{ memberId: live.shift()! }])
+    live.push(driver.joinTwice(options).memberId)
+    for (const memberId of live) driver.join({ ...options, memberId })
+    driver.advance(1000)
+    live = live.filter((memberId) => driver.heartbeat(memberId, 0).errorCode !== code('UNKNOWN_MEMBER_ID'))
+  }
+  const tickets = live.map((memberId) => driver.join({ ...options, memberId }))
+  const { generationId, leader } = driver.joined(tickets.at(-1)!)
+  const syncs = live.map((memberId) => driver.sync({ memberId, generationId, assignments: memberId === leader ? { [memberId]: 'x' } : {} }))
+  for (const sync of syncs) assert.equal(driver.synced(sync).errorCode, 0)
+  assert.equal(driver.state(), 'Stable')
+  assert.equal(live.length, 200)
+})
+
 test('groups and members may be called what objects are made of', () => {
   const driver = new GroupDriver()
   for (const groupId of ['__proto__', 'constructor', 'hasOwnProperty']) {

@@ -3,6 +3,9 @@ import type { Logger } from '@tidelog/core'
 import { BatchBuilder, type CodecName, type ErrorName, KafkaError, type NewRecord } from '@tidelog/protocol'
 import type { CoordinatorLog } from './coordinator-log.ts'
 
+/** After these nobody knows whether the records will be committed in the end: they may lie in the log already. */
+const uncertain: ReadonlySet<ErrorName> = new Set(['REQUEST_TIMED_OUT', 'NOT_ENOUGH_REPLICAS_AFTER_APPEND', 'UNKNOWN_SERVER_ERROR'])
+
 /**
  * Appends the writes of one coordinator partition in their order, one batch at a time: what arrives while one is under way goes into the
  * next together. A write's records stay together; every write is settled, in order.
@@ -12,6 +15,7 @@ export class AppendQueue {
   readonly #codec: CodecName
   readonly #now: () => Instant
   readonly #onSettled: (step: Step) => void
+  readonly #onUncertain: () => void
   readonly #logger: Logger
   #waiting: Write[] = []
   /** In the batch that is being appended. */
@@ -20,12 +24,23 @@ export class AppendQueue {
   /** What follows from settling a write waits until the writes beside it are settled too. */
   #isSettling = false
 
-  /** @param onSettled Gets the step that follows from each settled write; what it appends goes behind. */
-  constructor(options: { log: CoordinatorLog; codec: CodecName; now: () => Instant; onSettled: (step: Step) => void; logger: Logger }) {
+  /**
+   * @param onSettled Gets the step that follows from each settled write; what it appends goes behind.
+   * @param onUncertain What was settled as failed may come back: only the log knows the state from now on.
+   */
+  constructor(options: {
+    log: CoordinatorLog
+    codec: CodecName
+    now: () => Instant
+    onSettled: (step: Step) => void
+    onUncertain: () => void
+    logger: Logger
+  }) {
     this.#log = options.log
     this.#codec = options.codec
     this.#now = options.now
     this.#onSettled = options.onSettled
+    this.#onUncertain = options.onUncertain
     this.#logger = options.logger
   }
 
@@ -93,11 +108,13 @@ export class AppendQueue {
         error: error instanceof Error ? (error.stack ?? error.message) : String(error),
       })
     }
-    // Empty when `fail` came first: then these writes are settled already.
+    // After `fail` they are settled already.
+    if (this.#failedFor !== undefined) return
     const writes = this.#underWay
     this.#underWay = []
     this.#settle(writes, failure)
-    this.#appendNext()
+    if (failure !== undefined && uncertain.has(failure)) this.#onUncertain()
+    else this.#appendNext()
   }
 
   #settle(writes: readonly Write[], failure?: ErrorName): void {

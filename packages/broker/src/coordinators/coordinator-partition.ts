@@ -19,6 +19,8 @@ export interface CoordinatorPartitionOptions {
   readonly clock: Clock
   readonly random: Random
   readonly logger: Logger
+  /** The log may hold more than this term knows of: it has ended, and a new one is to begin with what the log holds. */
+  readonly onLost: () => void
 }
 
 /**
@@ -39,7 +41,12 @@ export class CoordinatorPartition {
   constructor(options: CoordinatorPartitionOptions) {
     this.#options = options
     this.#coordinator = new GroupCoordinator(options)
-    this.#queue = new AppendQueue({ ...options, now: () => this.now(), onSettled: (step) => this.#carryOut(step) })
+    this.#queue = new AppendQueue({
+      ...options,
+      now: () => this.now(),
+      onSettled: (step) => this.#carryOut(step),
+      onUncertain: () => this.#lose(),
+    })
   }
 
   /** Replays the log; until it is done, requests are answered COORDINATOR_LOAD_IN_PROGRESS. Does not reject. */
@@ -74,6 +81,12 @@ export class CoordinatorPartition {
       this.#answers.delete(ticket)
       answer(new KafkaError('NOT_COORDINATOR'))
     }
+  }
+
+  #lose(): void {
+    this.#options.logger.warn('nobody knows whether records were committed: groups and offsets are loaded again')
+    this.unload()
+    this.#options.onLost()
   }
 
   now(): Instant {

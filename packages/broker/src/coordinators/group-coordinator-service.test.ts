@@ -134,6 +134,22 @@ test('an append that fails is told in the reply, and the next one is tried again
   assert.equal(done?.partitions[0]?.errorCode, 0)
 })
 
+test('when nobody knows whether an append was committed, the log tells: groups are loaded again', async () => {
+  const { groups, log } = await GroupHarness.start()
+  await groups.commitOffsets(commitRequest, caller)
+  const append = log.append.bind(log)
+  log.append = async (batch) => {
+    await append(batch)
+    throw new KafkaError('REQUEST_TIMED_OUT')
+  }
+  const partitions = [{ ...commitRequest.topics[0]!.partitions[0]!, committedOffset: 6 }]
+  const [late] = await groups.commitOffsets({ ...commitRequest, topics: [{ name: 'orders', partitions }] }, caller)
+  assert.equal(late?.partitions[0]?.errorCode, code('COORDINATOR_NOT_AVAILABLE'))
+  log.append = append
+  await turn()
+  assert.equal((await groups.fetchOffsets(fetchAll))[0]?.partitions[0]?.committedOffset, 6)
+})
+
 test('sessions end by the clock, and a closed service leaves no timer behind', async () => {
   const harness = await GroupHarness.start()
   const { groups, clock } = harness

@@ -61,8 +61,19 @@ export class GroupCoordinatorService {
     const current = this.#partitions.get(index)
     if (this.#closed || (current !== undefined && current.leaderEpoch >= leaderEpoch)) return
     current?.coordinator.unload()
+    await this.#load(index, leaderEpoch, log)
+  }
+
+  async #load(index: number, leaderEpoch: number, log: CoordinatorLog): Promise<void> {
     const logger = this.#options.logger.child({ partition: `${CONSUMER_OFFSETS_TOPIC}-${index}`, leaderEpoch })
-    const coordinator = new CoordinatorPartition({ ...this.#options, log, logger })
+    const coordinator: CoordinatorPartition = new CoordinatorPartition({
+      ...this.#options,
+      log,
+      logger,
+      onLost: () => {
+        if (this.#partitions.get(index)?.coordinator === coordinator) void this.#load(index, leaderEpoch, log)
+      },
+    })
     this.#partitions.set(index, { leaderEpoch, coordinator })
     await coordinator.load()
   }
