@@ -1,7 +1,7 @@
 import { Fetch, type FetchRequest, KafkaError, type ResponseInput } from '@tidelog/protocol'
 import { defineHandler, errorCodeOf } from '../define-handler.ts'
 import type { FetchPartition } from '../replicas/fetch-sessions.ts'
-import { forOldFetch } from '../replicas/old-formats.ts'
+import { messageSetOf } from '../replicas/old-formats.ts'
 import type { FetchIsolation, Partition } from '../replicas/partition.ts'
 import type { RequestContext } from '../request-context.ts'
 
@@ -10,7 +10,8 @@ type PartitionRow = FetchInput['responses'][number]['partitions'][number]
 
 const FIRST_VERSION_WITH_SESSIONS = 7
 const FIRST_VERSION_WITH_MAX_BYTES = 3
-const FIRST_VERSION_WITH_EVERY_CODEC = 10
+const FIRST_VERSION_WITH_BATCHES = 4
+const FIRST_VERSION_WITH_ZSTD = 10
 const FIRST_VERSION_WITH_TOPIC_IDS = 13
 const readCommitted = 1
 
@@ -161,11 +162,15 @@ async function readPartition(
       const row = { ...emptyRow(wanted.partition, 0), ...offsetsOf(partition), divergingEpoch: diverging }
       return { wanted, partition, row, recordsBytes: 0, end: partition.endOf(isolation) }
     }
+    // Kafka refuses such a topic as a whole; a batch that a producer packed with zstd on its own account travels as it is. Source: KIP-110.
+    if (apiVersion < FIRST_VERSION_WITH_ZSTD && partition.log.config['compression.type'] === 'zstd') {
+      throw new KafkaError('UNSUPPORTED_COMPRESSION_TYPE', `a Fetch below version ${FIRST_VERSION_WITH_ZSTD} cannot carry zstd`)
+    }
     const end = partition.endOf(isolation)
     const fetched = await partition.read({ ...limits, maxBytes: Math.max(0, limits.maxBytes), fetchOffset: wanted.fetchOffset, isolation })
     const records =
-      apiVersion < FIRST_VERSION_WITH_EVERY_CODEC
-        ? await forOldFetch(apiVersion, fetched.records, { fetchOffset: wanted.fetchOffset, offload: broker.offload })
+      apiVersion < FIRST_VERSION_WITH_BATCHES
+        ? await messageSetOf(apiVersion, fetched.records, { fetchOffset: wanted.fetchOffset, offload: broker.offload })
         : fetched.records
     const row: PartitionRow = {
       partitionIndex: wanted.partition,

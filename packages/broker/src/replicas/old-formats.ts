@@ -7,7 +7,6 @@ import { batchHeader, downConvert, iterateBatches, KafkaError, upConvert } from 
  */
 
 const FIRST_FETCH_WITH_V1 = 2
-const FIRST_FETCH_WITH_V2 = 4
 const zstd = 4
 /** What one old request's records may grow to when they are decompressed. */
 const MAX_UNCOMPRESSED_BYTES = 64 * 1024 * 1024
@@ -22,10 +21,10 @@ export function batchOfMessageSet(messages: Buffer, offload: Offload): Promise<B
 }
 
 /**
- * Batches as a Fetch below version 10 understands them.
+ * Batches as the message set that a Fetch below version 4 understands.
  * @throws KafkaError UNSUPPORTED_COMPRESSION_TYPE when the first batch is compressed with zstd; a later one only ends the result.
  */
-export async function forOldFetch(
+export async function messageSetOf(
   apiVersion: number,
   records: readonly Buffer[],
   { fetchOffset, offload }: { fetchOffset: number; offload: Offload },
@@ -34,9 +33,7 @@ export async function forOldFetch(
   const converted: Buffer[] = []
   for (const chunk of records) {
     const known = withoutZstd(chunk, converted.length === 0)
-    if (apiVersion >= FIRST_FETCH_WITH_V2) converted.push(known)
-    else
-      converted.push(...(await downConvert(known, { toMagic, firstOffset: fetchOffset, maxOutputBytes: MAX_UNCOMPRESSED_BYTES }, offload)))
+    converted.push(...(await downConvert(known, { toMagic, firstOffset: fetchOffset, maxOutputBytes: MAX_UNCOMPRESSED_BYTES }, offload)))
     if (known.length < chunk.length) break
   }
   return converted
@@ -46,7 +43,7 @@ export async function forOldFetch(
 function withoutZstd(records: Buffer, isFirst: boolean): Buffer {
   for (const { at, magic } of iterateBatches(records)) {
     if (magic < 2 || batchHeader.codecId(records, at) !== zstd) continue
-    if (isFirst && at === 0) throw new KafkaError('UNSUPPORTED_COMPRESSION_TYPE', 'a Fetch below version 10 cannot carry zstd')
+    if (isFirst && at === 0) throw new KafkaError('UNSUPPORTED_COMPRESSION_TYPE', 'zstd has no place in a message set')
     return records.subarray(0, at)
   }
   return records
