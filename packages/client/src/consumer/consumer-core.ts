@@ -46,6 +46,7 @@ export class ConsumerCore<K, V> {
   #errors: ClientError[] = []
   #commitTimer: Timer | undefined
   #isCommitting = false
+  #isClosing = false
   /** Monotonic time since which the user's code has had the word. */
   #busySinceMs: number | undefined
   /** A handler's: run() has several pieces of the user's code at a time. */
@@ -247,12 +248,12 @@ export class ConsumerCore<K, V> {
 
   /** advance() would do something, or throw. */
   get needsAttention(): boolean {
-    return this.#errors.length > 0 || this.cluster.closed || (this.#membership?.needsAttention ?? false)
+    return this.#errors.length > 0 || this.#isClosing || (this.#membership?.needsAttention ?? false)
   }
 
   /** Moves the rebalance on, looks positions up, fetches. @throws what has gone wrong since, once; what a listener throws */
   async advance(): Promise<void> {
-    if (this.cluster.closed) throw new ClosedError('consumer')
+    if (this.#isClosing) throw new ClosedError('consumer')
     const error = this.#errors.shift()
     if (error !== undefined) throw error
     if (this.#membership !== undefined) {
@@ -412,6 +413,12 @@ export class ConsumerCore<K, V> {
   }
 
   // --- end ---------------------------------------------------------------------------------------------------------------------------
+
+  /** From now on nothing is handed out: whoever reads meets a ClosedError. */
+  beginClose(): void {
+    this.#isClosing = true
+    this.notifier.notify()
+  }
 
   /** Gives up the assignment: commits what is due, tells the listener, leaves the group. Errors are logged; the time is bounded. */
   async leave(reason: string, timeoutMs: number): Promise<void> {

@@ -158,7 +158,6 @@ export class Consumer<K = Buffer, V = Buffer> {
    */
   async run(options: RunOptions<K, V>): Promise<void> {
     this.#checkOpen()
-    this.#lastPolled = false
     const end = this.#read('run()')
     const stop = new AbortController()
     const { signal } = options
@@ -355,6 +354,7 @@ export class Consumer<K = Buffer, V = Buffer> {
     const core = this.#core
     const { clock } = core.cluster
     const deadline = new Deadline(clock, timeoutMs)
+    core.beginClose()
     this.#stopRun?.abort(new ClosedError('consumer'))
     await before(this.#readerEnded, clock, deadline, 'close').catch(() => {})
     // The last poll's records are done, as far as can be told; a loop has said for itself what is done.
@@ -373,6 +373,7 @@ export class Consumer<K = Buffer, V = Buffer> {
   #read(name: string): () => void {
     if (this.#reader !== undefined) throw new IllegalStateError(`${name} while ${this.#reader} reads: a consumer has one reader at a time`)
     this.#reader = name
+    this.#lastPolled = name === 'poll()' && this.#lastPolled
     return () => {
       this.#reader = undefined
     }
@@ -384,8 +385,7 @@ export class Consumer<K = Buffer, V = Buffer> {
     take: ConstructorParameters<typeof ConsumerStream<T, K, V>>[2],
   ): ConsumerStream<T, K, V> {
     this.#checkOpen()
-    this.#lastPolled = false
-    return new ConsumerStream(this.#core, signal, take, this.#read(name))
+    return new ConsumerStream(this.#core, signal, take, () => this.#read(name))
   }
 
   async #offsets(

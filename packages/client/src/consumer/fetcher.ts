@@ -3,7 +3,7 @@ import { errorName, Fetch, type FetchResponse } from '@tidelog/protocol'
 import { type Cluster, messageOf } from '../cluster/cluster.ts'
 import { isolationLevelCode } from '../cluster/list-offsets.ts'
 import type { ConsumerConfig } from '../config/consumer-config.ts'
-import { BrokerError, type ClientError, CorruptRecordError, hasCode, RecordTooLargeError } from '../errors.ts'
+import { BrokerError, ClientError, CorruptRecordError, RecordTooLargeError } from '../errors.ts'
 import { consumerChannels } from './consumer-channels.ts'
 import type { ConsumerMetrics } from './consumer-metrics.ts'
 import type { RecordDeserializers } from './consumer-record.ts'
@@ -156,7 +156,8 @@ export class Fetcher<K, V> {
       state.preferredReplica = undefined
       this.#backOff(state)
     }
-    if (hasCode(error, 'UNSUPPORTED_VERSION', 'INVALID_ARGUMENT', 'MALFORMED_RESPONSE')) onError(error)
+    if (!(error instanceof ClientError)) onError(new ClientError('UNEXPECTED', messageOf(error), { cause: error }))
+    else if (!error.retriable) onError(error)
   }
 
   #backOff(state: PartitionState<K, V>): void {

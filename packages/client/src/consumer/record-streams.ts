@@ -75,23 +75,24 @@ export class ConsumerStream<T, K, V> implements AsyncIterableIterator<T> {
         readonly records: readonly ConsumerRecord<K, V>[]
       }
     | undefined
-  readonly #onEnd: () => void
+  readonly #onStart: () => () => void
+  #onEnd: (() => void) | undefined
   #outstanding: Outstanding<K, V> | undefined
   #isEnded = false
   #stretchSinceMs: number
   #itemsUntilLook = ITEMS_PER_LOOK
 
-  /** @param onEnd Called once, when the loop is over. */
+  /** @param onStart Called with the first next(); what it returns, when the loop is over. It may refuse by throwing. */
   constructor(
     core: ConsumerCore<K, V>,
     signal: AbortSignal | undefined,
     take: () => { item: T; state: PartitionState<K, V>; behind: Position; records: readonly ConsumerRecord<K, V>[] } | undefined,
-    onEnd: () => void,
+    onStart: () => () => void,
   ) {
     this.#core = core
     this.#signal = signal
     this.#take = take
-    this.#onEnd = onEnd
+    this.#onStart = onStart
     this.#stretchSinceMs = core.cluster.clock.monotonic()
   }
 
@@ -101,6 +102,12 @@ export class ConsumerStream<T, K, V> implements AsyncIterableIterator<T> {
 
   next(): Promise<IteratorResult<T>> {
     if (this.#isEnded) return Promise.resolve(done)
+    try {
+      this.#onEnd ??= this.#onStart()
+    } catch (error) {
+      this.#isEnded = true
+      return Promise.reject(error)
+    }
     this.#core.enter()
     this.#finish()
     if (!this.#core.decodesEagerly && !this.#core.needsAttention && !this.#signal?.aborted && !this.#isStretched()) {
@@ -173,6 +180,6 @@ export class ConsumerStream<T, K, V> implements AsyncIterableIterator<T> {
     if (this.#isEnded) return
     this.#isEnded = true
     this.#core.enter()
-    this.#onEnd()
+    this.#onEnd?.()
   }
 }

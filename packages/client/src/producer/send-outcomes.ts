@@ -206,25 +206,35 @@ export class SendOutcomes {
   /** Too large for the broker as one: as two it may do. KIP-126. */
   #split(batch: ProducerBatch): void {
     const queue = this.#landed(batch)
-    const { accumulator } = this.#options
     // Nothing may overtake it while its codec is being loaded.
     batch.isBuilding = true
     this.#requeue(queue, batch, 0)
-    prepareCodec(batch.codec).then(() => {
-      batch.isBuilding = false
-      if (batch.isDone) return
-      const index = queue.waiting.indexOf(batch)
-      const halves = accumulator.split(batch, [...recordsOf(batch)])
-      if (index < 0 || halves === undefined) return
-      queue.waiting.splice(index, 1, ...halves)
-      accumulator.active.add(queue)
-      this.#options.cluster.logger.debug('a batch was too large for the broker and has been split', {
-        topic: batch.topic,
-        partition: batch.partition,
-        records: batch.recordsCount,
+    prepareCodec(batch.codec)
+      .then(() => this.#replaceByHalves(queue, batch))
+      .catch((error) => {
+        batch.isBuilding = false
+        const index = queue.waiting.indexOf(batch)
+        if (index >= 0) queue.waiting.splice(index, 1)
+        this.giveUp(
+          queue,
+          batch,
+          new ClientError('MESSAGE_TOO_LARGE', 'the batch is too large for the broker and cannot be split', { cause: error }),
+        )
       })
-      this.#options.wake()
-    })
+      .finally(() => this.#options.wake())
+  }
+
+  #replaceByHalves(queue: PartitionQueue, batch: ProducerBatch): void {
+    const { accumulator, cluster } = this.#options
+    batch.isBuilding = false
+    const index = queue.waiting.indexOf(batch)
+    if (batch.isDone || index < 0) return
+    const halves = accumulator.split(batch, [...recordsOf(batch)])
+    if (halves === undefined) throw new Error('it holds one record')
+    queue.waiting.splice(index, 1, ...halves)
+    accumulator.active.add(queue)
+    const { topic, partition, recordsCount } = batch
+    cluster.logger.debug('a batch was too large for the broker and has been split', { topic, partition, records: recordsCount })
   }
 }
 
