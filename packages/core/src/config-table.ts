@@ -246,7 +246,8 @@ export function password<const O extends StringOptions>(options: O): ConfigRow<O
   return row('password', options, options.default, read, (text) => text.trim()) as ConfigRow<Or<Password, O>>
 }
 
-const splitList = (text: string): string[] => (text.trim() === '' ? [] : text.trim().split(/\s*,\s*/))
+/** Items of a list's text, trimmed; an empty text has none. */
+export const splitList = (text: string): string[] => (text.trim() === '' ? [] : text.split(',').map((item) => item.trim()))
 
 /** Items joined by commas. Of equal items one is kept. KIP-1161. */
 export function list<const O extends ListOptions>(options: O): ConfigRow<Or<Choice<O>[], O>> {

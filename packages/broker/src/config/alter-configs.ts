@@ -1,4 +1,4 @@
-import { type AnyConfigTable, ConfigError } from '@tidelog/core'
+import { type AnyConfigTable, ConfigError, splitList } from '@tidelog/core'
 import { KafkaError } from '@tidelog/protocol'
 import { checkLogConfig, logConfig, resolveLogConfig } from '@tidelog/storage'
 import { brokerConfig, throttles } from './broker-config.ts'
@@ -16,7 +16,7 @@ export interface ConfigOp {
 type Texts = ReadonlyMap<string, string>
 
 /** A variable that a provider would resolve by reading a file or the environment. KIP-297. */
-const PROVIDER_VARIABLE = /\$\{[^{}]*:[^{}]*\}/
+const PROVIDER_VARIABLE = /\$\{[^{}:]*:[^{}]*\}/
 
 const invalidConfig = (message: string) => new KafkaError('INVALID_CONFIG', message)
 const invalidRequest = (message: string) => new KafkaError('INVALID_REQUEST', message)
@@ -39,14 +39,12 @@ function refuseVariables(ops: readonly ConfigOp[]): void {
     )
 }
 
-const splitItems = (text: string): string[] => (text.trim() === '' ? [] : text.trim().split(/\s*,\s*/))
-
 /** A list with items added or taken away. Where nothing is set, Kafka begins with the table's default. */
 function changedList(table: AnyConfigTable, current: Texts, { name, operation, value }: ConfigOp): string {
   const row = table.row(name)
   if (row?.type !== 'list') throw invalidConfig(`Can't ${operation.toUpperCase()} to key ${name} because its type is not LIST.`)
-  const before = splitItems(current.get(name) ?? row.defaultText ?? '')
-  const items = splitItems(value ?? '')
+  const before = splitList(current.get(name) ?? row.defaultText ?? '')
+  const items = splitList(value ?? '')
   const after = operation === 'append' ? [...new Set([...before, ...items])] : before.filter((item) => !items.includes(item))
   return after.join(',')
 }
