@@ -66,15 +66,10 @@ export async function adoptLogDirs(store: MetadataStore, options: AdoptionOption
   for (const topic of topics) {
     await createMissing(store, nodesOf(topic, brokerId))
     for (const [index, epoch] of topic.epochs.entries()) if (epoch === undefined) missing.push(`${topic.name}-${index}`)
-    if (!isInternalTopic(topic.name)) {
-      logger.warn('adopted a topic whose retention is unknown: it keeps everything until retention.ms and retention.bytes are set', {
-        topic: topic.name,
-        topicId: topic.topicId,
-        partitions: topic.epochs.length,
-      })
-    }
   }
-  if (missing.length > 0) logger.warn('partitions without a folder begin empty', { count: missing.length, first: missing.slice(0, 20) })
+  warnOfRetention(topics, logger)
+  if (missing.length > 0)
+    logger.warn('partitions without a folder begin empty', { count: missing.length, partitions: missing.slice(0, 20).join(',') })
   if (highestProducerId >= 0) {
     const last = Math.floor(highestProducerId / PRODUCER_ID_BLOCK_SIZE + 1) * PRODUCER_ID_BLOCK_SIZE - 1
     await reserveProducerIds(store, brokerId, (before) => ({ first: Math.min(before + 1, last), last: Math.max(before, last) }))
@@ -83,6 +78,15 @@ export async function adoptLogDirs(store: MetadataStore, options: AdoptionOption
   const report: AdoptionReport = { topics: topics.length, partitions, missing, highestProducerId }
   logger.info('adopted the partitions in the log dirs', { ...report, missing: missing.length })
   return report
+}
+
+function warnOfRetention(topics: readonly AdoptedTopic[], logger: Logger): void {
+  const kept = topics.map(({ name }) => name).filter((name) => !isInternalTopic(name))
+  if (kept.length === 0) return
+  logger.warn('the retention of adopted topics is not known: they keep everything until retention.ms and retention.bytes are set', {
+    count: kept.length,
+    topics: kept.slice(0, 20).join(','),
+  })
 }
 
 interface AdoptedTopic {

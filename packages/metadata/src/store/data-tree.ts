@@ -28,7 +28,8 @@ export interface TreeNode {
   version: number
   cversion: number
   ephemeralOwner: number
-  readonly children: Set<string>
+  /** Names; undefined while there is none, as for most nodes. */
+  children: Set<string> | undefined
 }
 
 /** The nodes, and what an operation does to them. Knows nothing of time, disk or sessions beyond their number. */
@@ -46,7 +47,7 @@ export class DataTree {
       if (path === '/') continue
       const parent = this.#nodes.get(parentOf(path))
       invariant(parent !== undefined, `${path} comes before its parent`)
-      parent.children.add(nameOf(path))
+      addChild(parent, path)
       if (node.ephemeralOwner !== 0) this.#own(node.ephemeralOwner, path)
     }
   }
@@ -66,7 +67,7 @@ export class DataTree {
 
   childrenOf(path: string): string[] | undefined {
     const node = this.#nodes.get(path)
-    return node === undefined ? undefined : [...node.children].sort()
+    return node === undefined ? undefined : [...(node.children ?? [])].sort()
   }
 
   /** Paths of a session's nodes. */
@@ -166,7 +167,7 @@ export class DataTree {
       return
     }
     if (node === undefined) throw new StoreError('NoNode', change.path, index)
-    if (change.type === 'delete' && node.children.size > 0) throw new StoreError('NotEmpty', change.path, index)
+    if (change.type === 'delete' && node.children !== undefined) throw new StoreError('NotEmpty', change.path, index)
   }
 
   /** Applies a checked change and returns what takes it back. */
@@ -204,13 +205,14 @@ export class DataTree {
 
   #insert(path: string, node: TreeNode, parent: TreeNode): void {
     this.#nodes.set(path, node)
-    parent.children.add(nameOf(path))
+    addChild(parent, path)
     if (node.ephemeralOwner !== 0) this.#own(node.ephemeralOwner, path)
   }
 
   #remove(path: string, node: TreeNode, parent: TreeNode): void {
     this.#nodes.delete(path)
-    parent.children.delete(nameOf(path))
+    parent.children?.delete(nameOf(path))
+    if (parent.children?.size === 0) parent.children = undefined
     const owned = this.#ephemerals.get(node.ephemeralOwner)
     owned?.delete(path)
     if (owned?.size === 0) this.#ephemerals.delete(node.ephemeralOwner)
@@ -223,6 +225,11 @@ export class DataTree {
   }
 }
 
+function addChild(parent: TreeNode, path: string): void {
+  parent.children ??= new Set()
+  parent.children.add(nameOf(path))
+}
+
 export function parentOf(path: string): string {
   const slash = path.lastIndexOf('/')
   return slash === 0 ? '/' : path.slice(0, slash)
@@ -232,16 +239,12 @@ function nameOf(path: string): string {
   return path.slice(path.lastIndexOf('/') + 1)
 }
 
-/** Absolute, no empty, `.` or `..` step, no control character. */
+/** Absolute; no step is empty, `.` or `..`, or has a control character or a lone surrogate. As ZooKeeper, also no character beyond the basic plane. */
+// biome-ignore lint/suspicious/noControlCharactersInRegex: these are what is refused
+const VALID_PATH = /^(?:\/(?!\.{1,2}(?:\/|$))[^/\u0000-\u001f\u007f-\u009f\ud800-\uf8ff\ufff0-\uffff]+)+$/
+
 function isValidPath(path: string): boolean {
-  if (path === '/') return true
-  if (!path.startsWith('/') || path.endsWith('/') || path.length > MAX_PATH_CHARS) return false
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what is refused
-  if (/[\u0000-\u001f\u007f-\u009f\ud800-\uf8ff\ufff0-\uffff]/.test(path)) return false
-  return path
-    .slice(1)
-    .split('/')
-    .every((step) => step !== '' && step !== '.' && step !== '..')
+  return path === '/' || (path.length <= MAX_PATH_CHARS && VALID_PATH.test(path))
 }
 
 /** A copy: the caller may go on to use its bytes. */
@@ -261,12 +264,24 @@ function emptyNode(): TreeNode {
     version: 0,
     cversion: 0,
     ephemeralOwner: 0,
-    children: new Set(),
+    children: undefined,
   }
 }
 
-function statOf({ data, children, ...counters }: TreeNode): NodeStat {
-  return { ...counters, dataBytes: data.length, childrenCount: children.size }
+function statOf(node: TreeNode): NodeStat {
+  // Field by field: thousands are made when a controller reads its cluster, and spreading costs several times as much.
+  return {
+    czxid: node.czxid,
+    mzxid: node.mzxid,
+    pzxid: node.pzxid,
+    ctimeMs: node.ctimeMs,
+    mtimeMs: node.mtimeMs,
+    version: node.version,
+    cversion: node.cversion,
+    ephemeralOwner: node.ephemeralOwner,
+    dataBytes: node.data.length,
+    childrenCount: node.children?.size ?? 0,
+  }
 }
 
 function eventsOf(changes: readonly TreeChange[]): WatchEvent[] {

@@ -205,7 +205,7 @@ function readNode(reader: ByteReader): [path: string, node: TreeNode] {
     cversion: reader.int32(),
     ephemeralOwner: reader.int64(),
     data: readBytes(reader),
-    children: new Set<string>(),
+    children: undefined,
   }
   return [path, node]
 }
