@@ -186,7 +186,7 @@ class Schedule {
 
 test('whatever members do, partitions have one owner a generation, generations rise, and every request is answered', () => {
   let syncs = 0
-  for (let seed = 1; seed <= 100; seed++) {
+  for (let seed = 1; seed <= 60; seed++) {
     const schedule = new Schedule(seed)
     try {
       schedule.run(400)
@@ -195,5 +195,5 @@ test('whatever members do, partitions have one owner a generation, generations r
     }
     syncs += schedule.syncs
   }
-  assert.ok(syncs > 500, `only ${syncs} assignments were made: the schedules prove nothing`)
+  assert.ok(syncs > 300, `only ${syncs} assignments were made: the schedules prove nothing`)
 })

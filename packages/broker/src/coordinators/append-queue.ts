@@ -104,22 +104,30 @@ export class AppendQueue {
       await this.#log.append(batch)
     } catch (error) {
       failure = error instanceof KafkaError ? error.errorName : 'UNKNOWN_SERVER_ERROR'
-      this.#logger.warn('records of a coordinator could not be appended', {
-        error: error instanceof Error ? (error.stack ?? error.message) : String(error),
-      })
+      this.#logger.warn('records of a coordinator could not be appended', { error })
     }
     // After `fail` they are settled already.
     if (this.#failedFor !== undefined) return
     const writes = this.#underWay
     this.#underWay = []
-    this.#settle(writes, failure)
+    try {
+      this.#settle(writes, failure)
+    } catch (error) {
+      // A defect of ours: what the rest of the writes was to do with the state is not known any more.
+      this.#logger.error('a coordinator failed on the outcome of an append', { error })
+      this.#onUncertain()
+      return
+    }
     if (failure !== undefined && uncertain.has(failure)) this.#onUncertain()
     else this.#appendNext()
   }
 
   #settle(writes: readonly Write[], failure?: ErrorName): void {
     this.#isSettling = true
-    for (const write of writes) this.#onSettled(write.settle(this.#now(), failure))
-    this.#isSettling = false
+    try {
+      for (const write of writes) this.#onSettled(write.settle(this.#now(), failure))
+    } finally {
+      this.#isSettling = false
+    }
   }
 }

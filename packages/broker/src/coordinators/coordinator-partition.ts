@@ -62,10 +62,8 @@ export class CoordinatorPartition {
       logger.debug('loaded groups and offsets', { ...counts, durationMs: Math.round(clock.monotonic() - startMs) })
       this.#carryOut(this.#coordinator.loaded(this.now()))
     } catch (error) {
-      if (this.#state === 'loading') this.#state = 'failed'
-      logger.error('groups and offsets could not be loaded', {
-        error: error instanceof Error ? (error.stack ?? error.message) : String(error),
-      })
+      if (this.#state !== 'unloaded') this.#state = 'failed'
+      logger.error('groups and offsets could not be loaded', { error })
     }
   }
 
@@ -74,8 +72,13 @@ export class CoordinatorPartition {
     if (this.#state === 'unloaded') return
     this.#state = 'unloaded'
     this.#timer?.cancel()
-    this.#carryOut(this.#coordinator.unload(this.now()))
-    this.#queue.fail('NOT_COORDINATOR')
+    try {
+      this.#carryOut(this.#coordinator.unload(this.now()))
+      this.#queue.fail('NOT_COORDINATOR')
+    } catch (error) {
+      // A defect of ours must not keep the rest from an answer.
+      this.#options.logger.error('a coordinator failed on giving up its groups', { error })
+    }
     // What is left waited for writes that had no answer of their own for a failure.
     for (const [ticket, answer] of this.#answers) {
       this.#answers.delete(ticket)
@@ -84,7 +87,7 @@ export class CoordinatorPartition {
   }
 
   #lose(): void {
-    this.#options.logger.warn('nobody knows whether records were committed: groups and offsets are loaded again')
+    this.#options.logger.warn('groups and offsets are loaded again: only the log knows what they are')
     this.unload()
     this.#options.onLost()
   }
@@ -146,7 +149,14 @@ export class CoordinatorPartition {
     const { clock } = this.#options
     this.#timer = clock.setTimer(Math.max(0, nextMs - clock.monotonic()), () => {
       this.#timerMs = Infinity
-      if (this.#state === 'active') this.#carryOut(this.#coordinator.advance(this.now()))
+      if (this.#state !== 'active') return
+      try {
+        this.#carryOut(this.#coordinator.advance(this.now()))
+      } catch (error) {
+        // A defect of ours: the log is what can be relied on.
+        this.#options.logger.error('a coordinator failed on a deadline', { error })
+        this.#lose()
+      }
     })
   }
 }
