@@ -110,6 +110,15 @@ export function isMissing(error: unknown): boolean {
   return error instanceof Error && (error as NodeJS.ErrnoException).code === 'ENOENT'
 }
 
+/** Waits for `work`; that a file is not there is no error. */
+export async function ignoringMissing(work: Promise<void>): Promise<void> {
+  try {
+    await work
+  } catch (error) {
+    if (!isMissing(error)) throw error
+  }
+}
+
 /** Writes all of `bytes`: a short write is gone on with, as Node does not. A write of nothing is an error, not an endless loop. */
 export async function writeFully(fs: FileSystem, fd: number, bytes: Buffer, position: number): Promise<void> {
   let written = await fs.write(fd, bytes, position)

@@ -1,5 +1,5 @@
 import { invariant } from '@tidelog/core'
-import { type FileSystem, isMissing, writeFully } from './file-system.ts'
+import { type FileSystem, ignoringMissing, writeFully } from './file-system.ts'
 
 const FIRST_CAPACITY_ENTRIES = 32
 
@@ -136,11 +136,7 @@ export class IndexFile {
   }
 
   async remove(): Promise<void> {
-    try {
-      await this.#fs.unlink(this.path)
-    } catch (error) {
-      if (!isMissing(error)) throw error
-    }
+    await ignoringMissing(this.#fs.unlink(this.path))
     this.#fileBytes = -1
   }
 

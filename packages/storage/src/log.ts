@@ -9,11 +9,12 @@ import type { LogConfig } from './log-config.ts'
 import { loadLog } from './log-loader.ts'
 import { findByTimestamp, findMaxTimestamp, type ReadOptions, type ReadResult, readLog, type TimestampAndOffset } from './log-reader.ts'
 import { dueSegments } from './log-retention.ts'
-import { failLog, type LogState, newRollJitter, storageError } from './log-state.ts'
+import { LogRoller } from './log-roller.ts'
+import { failLog, type LogState, storageError } from './log-state.ts'
 import { truncateFully, truncateLog } from './log-truncation.ts'
 import { type AppendOptions, type AppendResult, LogWriter } from './log-writer.ts'
 import type { ActiveProducer } from './producer-state.ts'
-import { Segment } from './segment.ts'
+import type { Segment } from './segment.ts'
 import { TailCache } from './tail-cache.ts'
 
 /** What the logs of a broker share. */
@@ -62,9 +63,9 @@ export class Log {
   #dir: string
   readonly #state: LogState
   readonly #writer: LogWriter
+  readonly #roller: LogRoller
   readonly #onLogStartChanged: () => Promise<void>
   #chain: Promise<unknown> = Promise.resolve()
-  #flushing: Promise<void> = Promise.resolve()
   #isClosed = false
   readonly #removals = new Map<Segment, Timer>()
 
@@ -99,10 +100,11 @@ export class Log {
     this.#dir = options.dir
     this.#onLogStartChanged = options.onLogStartChanged ?? (() => Promise.resolve())
     this.#state = state
+    this.#roller = new LogRoller(state)
     this.#writer = new LogWriter(state, {
       exclusive: (run) => this.#exclusive(run),
-      roll: (baseOffset) => this.#roll(baseOffset),
-      flush: () => this.#flush(),
+      roll: (baseOffset) => this.#roller.roll(baseOffset),
+      flush: () => this.#roller.flush(),
     })
   }
 
@@ -285,7 +287,7 @@ export class Log {
         for (;;) {
           const due = await dueSegments(state)
           if (due === undefined) return
-          if (due.includesActive) await this.#roll(state.logEndOffset)
+          if (due.includesActive) await this.#roller.roll(state.logEndOffset)
           const gone = state.segments.removeFirst(due.count)
           await this.#advanceLogStart(state.segments.first.baseOffset)
           for (const segment of gone) {
@@ -314,14 +316,14 @@ export class Log {
   roll(): Promise<void> {
     return this.#exclusive(() =>
       this.#writing(async () => {
-        if (this.#state.segments.active.sizeBytes > 0) await this.#roll(this.#state.logEndOffset)
+        if (this.#state.segments.active.sizeBytes > 0) await this.#roller.roll(this.#state.logEndOffset)
       }),
     )
   }
 
   /** Forces everything that is written to disk. */
   flush(): Promise<void> {
-    return this.#exclusive(() => this.#writing(() => this.#flush()))
+    return this.#exclusive(() => this.#writing(() => this.#roller.flush()))
   }
 
   /** Forces to disk what has waited for flush.ms. */
@@ -353,11 +355,10 @@ export class Log {
       const state = this.#state
       try {
         if (state.failure !== undefined) throw state.failure
-        await this.#flush()
-        await this.#writeSnapshot(state.logEndOffset)
+        await this.#roller.flush()
+        await this.#roller.writeSnapshot(state.logEndOffset)
         await state.segments.active.seal()
         await state.epochs.save()
-        await this.#flushing
         for (const [segment, timer] of this.#removals) {
           timer.cancel()
           await segment.removeDeleted()
@@ -391,6 +392,7 @@ export class Log {
   }
 
   async #release(): Promise<void> {
+    await this.#roller.stop()
     for (const timer of this.#removals.values()) timer.cancel()
     this.#removals.clear()
     this.#state.tail.clear()
@@ -436,64 +438,6 @@ export class Log {
     await state.epochs.save()
     state.producers.onLogStart(offset)
     await this.#onLogStartChanged()
-  }
-
-  /** Ends the active segment at the log's end and begins the next one there. */
-  async #roll(baseOffset: number): Promise<void> {
-    const state = this.#state
-    const { segments, config, context, clock } = state
-    const old = segments.active
-    await old.load()
-    await old.seal()
-    await this.#writeSnapshot(baseOffset)
-    const segment = await Segment.create(context, baseOffset, config['segment.index.bytes'], clock.now())
-    if (segment.baseOffset === old.baseOffset) segments.removeFrom(segments.all.length - 1)
-    segments.add(segment)
-    state.activeSinceMs = clock.now()
-    state.rollJitterMs = newRollJitter(state.random, config)
-    context.indexMemory.touch(old)
-    // The closed segment goes to disk while appends go on.
-    this.#flushing = this.#flushing.then(() => this.#flushClosed(baseOffset))
-  }
-
-  /** Forces the segments before `endOffset` to disk. */
-  async #flushClosed(endOffset: number): Promise<void> {
-    const state = this.#state
-    const { segments } = state
-    try {
-      for (const segment of segments.all.slice(Math.max(0, segments.indexOf(state.recoveryPoint)))) {
-        if (segment.baseOffset >= endOffset || this.#isClosed) break
-        await segment.flush({ indexes: true })
-      }
-      if (this.#isClosed) return
-      await state.context.fs.syncDirectory(this.#dir)
-      state.recoveryPoint = Math.max(state.recoveryPoint, Math.min(endOffset, state.logEndOffset))
-    } catch (error) {
-      // A segment that was deleted or truncated meanwhile needs no flush.
-      if (!this.#isClosed && segments.indexOf(endOffset - 1) >= 0) failLog(state, error)
-    }
-  }
-
-  async #flush(): Promise<void> {
-    const state = this.#state
-    const { segments, logEndOffset, clock } = state
-    if (state.recoveryPoint < logEndOffset) {
-      for (const segment of segments.all.slice(Math.max(0, segments.indexOf(state.recoveryPoint)))) {
-        await segment.flush({ indexes: segment !== segments.active })
-      }
-      state.recoveryPoint = logEndOffset
-    }
-    state.lastFlushMs = clock.now()
-  }
-
-  async #writeSnapshot(offset: number): Promise<void> {
-    const { snapshots, producers, segments } = this.#state
-    if (offset === 0 || snapshots.has(offset)) return
-    await snapshots.write(
-      offset,
-      producers.snapshot(),
-      segments.all.map(({ baseOffset }) => baseOffset),
-    )
   }
 
   /** Renames the segment's files now and unlinks them after file.delete.delay.ms, when no reader has them any more. */

@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import type { Logger } from '@tidelog/core'
 import { parseSegmentFile, SNAPSHOT_SUFFIX, segmentFile } from './file-names.ts'
-import { type FileSystem, isMissing, writeFully } from './file-system.ts'
+import { type FileSystem, ignoringMissing, isMissing, writeFully } from './file-system.ts'
 import { decodeProducerSnapshot, encodeProducerSnapshot, type ProducerSnapshotEntry } from './producer-snapshot.ts'
 
 /** The producer snapshots of one partition. A torn or lost one costs a longer replay, nothing else, so none is forced to disk. */
@@ -78,13 +78,7 @@ export class ProducerSnapshots {
     const gone = this.#offsets.filter(isGone)
     if (gone.length === 0) return
     this.#offsets = this.#offsets.filter((offset) => !isGone(offset))
-    for (const offset of gone) {
-      try {
-        await this.#fs.unlink(this.#path(offset))
-      } catch (error) {
-        if (!isMissing(error)) throw error
-      }
-    }
+    for (const offset of gone) await ignoringMissing(this.#fs.unlink(this.#path(offset)))
   }
 
   #path(offset: number): string {

@@ -4,7 +4,7 @@ import { batchHeader, KafkaError } from '@tidelog/protocol'
 import { scanBatches } from './batch-scan.ts'
 import { DELETED_SUFFIX, INDEX_SUFFIX, LOG_SUFFIX, segmentFile, TIME_INDEX_SUFFIX, TRANSACTION_INDEX_SUFFIX } from './file-names.ts'
 import { type FilePool, PooledFile } from './file-pool.ts'
-import { type FileSystem, isMissing, readFully, writeFully } from './file-system.ts'
+import { type FileSystem, ignoringMissing, readFully, writeFully } from './file-system.ts'
 import type { IndexMemory } from './index-memory.ts'
 import { OffsetIndex } from './offset-index.ts'
 import { rebuildIndexes } from './segment-recovery.ts'
@@ -56,6 +56,8 @@ export class Segment {
   modifiedMs: number
   /** Whether the index files have their full size, as those of an active segment do. */
   isPreallocated = false
+  /** Out of the log; its files are called *.deleted. */
+  isDeleted = false
   readonly #context: SegmentContext
   #bytesSinceIndexEntry = 0
   #maxTimestamp: TimestampOffset | undefined
@@ -114,7 +116,7 @@ export class Segment {
   }
 
   pathOf(suffix: string): string {
-    return join(this.#context.dir, segmentFile(this.baseOffset, suffix))
+    return join(this.#context.dir, segmentFile(this.baseOffset, suffix) + (this.isDeleted ? DELETED_SUFFIX : ''))
   }
 
   emptyOffsetIndex(): OffsetIndex {
@@ -338,30 +340,27 @@ export class Segment {
 
   /** Takes the files out of the log by renaming them to *.deleted; reads that are under way end well. */
   async markDeleted(): Promise<void> {
-    const { fs, indexMemory } = this.#context
+    const { fs, pool, indexMemory } = this.#context
     indexMemory.forget(this)
-    for (const suffix of [LOG_SUFFIX, INDEX_SUFFIX, TIME_INDEX_SUFFIX, TRANSACTION_INDEX_SUFFIX]) {
-      const path = this.pathOf(suffix)
-      try {
-        await fs.rename(path, path + DELETED_SUFFIX)
-      } catch (error) {
-        if (!isMissing(error)) throw error
-      }
-    }
-    this.file.path += DELETED_SUFFIX
+    const [logPath, ...indexPaths] = this.#paths()
+    this.isDeleted = true
+    this.offsetIndex.file.path = this.pathOf(INDEX_SUFFIX)
+    this.timeIndex.file.path = this.pathOf(TIME_INDEX_SUFFIX)
+    this.transactionIndex.path = this.pathOf(TRANSACTION_INDEX_SUFFIX)
+    // It is open meanwhile, so that nobody looks for it by either name.
+    const renamed = pool.use(this.file, async () => {
+      await fs.rename(logPath!, logPath + DELETED_SUFFIX)
+      this.file.path = this.pathOf(LOG_SUFFIX)
+    })
+    await ignoringMissing(renamed)
+    for (const path of indexPaths) await ignoringMissing(fs.rename(path, path + DELETED_SUFFIX))
   }
 
   /** Unlinks what `markDeleted` has renamed. */
   async removeDeleted(): Promise<void> {
     const { fs, pool } = this.#context
     await pool.close(this.file, { forEver: true })
-    for (const suffix of [LOG_SUFFIX, INDEX_SUFFIX, TIME_INDEX_SUFFIX, TRANSACTION_INDEX_SUFFIX]) {
-      try {
-        await fs.unlink(this.pathOf(suffix) + DELETED_SUFFIX)
-      } catch (error) {
-        if (!isMissing(error)) throw error
-      }
-    }
+    for (const path of this.#paths()) await ignoringMissing(fs.unlink(path))
   }
 
   async close(): Promise<void> {
@@ -373,6 +372,10 @@ export class Segment {
   async scanHeaders(from: number, visit: Parameters<typeof scanBatches>[3]): Promise<void> {
     const { end, problem } = await this.#scan(from, this.sizeBytes, visit)
     if (problem !== undefined) throw new KafkaError('CORRUPT_MESSAGE', `${this.file.path} cannot be read at ${end}: ${problem}`)
+  }
+
+  #paths(): string[] {
+    return [LOG_SUFFIX, INDEX_SUFFIX, TIME_INDEX_SUFFIX, TRANSACTION_INDEX_SUFFIX].map((suffix) => this.pathOf(suffix))
   }
 
   async #scan(from: number, to: number, visit: Parameters<typeof scanBatches>[3]) {

@@ -1,0 +1,75 @@
+import { failLog, type LogState, newRollJitter } from './log-state.ts'
+import { Segment } from './segment.ts'
+
+/** Ends segments and forces them to disk. The owner calls one thing at a time; only closed segments are flushed beside what goes on. */
+export class LogRoller {
+  readonly #state: LogState
+  #flushing: Promise<void> = Promise.resolve()
+  #isStopped = false
+
+  constructor(state: LogState) {
+    this.#state = state
+  }
+
+  /** Ends the active segment and begins the next one at `baseOffset`, the log's end. */
+  async roll(baseOffset: number): Promise<void> {
+    const state = this.#state
+    const { segments, config, context, clock } = state
+    const old = segments.active
+    await old.load()
+    await old.seal()
+    await this.writeSnapshot(baseOffset)
+    const segment = await Segment.create(context, baseOffset, config['segment.index.bytes'], clock.now())
+    if (segment.baseOffset === old.baseOffset) segments.removeFrom(segments.all.length - 1)
+    segments.add(segment)
+    state.activeSinceMs = clock.now()
+    state.rollJitterMs = newRollJitter(state.random, config)
+    context.indexMemory.touch(old)
+    // The closed segment goes to disk while appends go on.
+    this.#flushing = this.#flushing.then(() => this.#flushClosed(baseOffset))
+  }
+
+  /** Forces everything that is written to disk. */
+  async flush(): Promise<void> {
+    const state = this.#state
+    const { segments, logEndOffset, clock } = state
+    if (state.recoveryPoint < logEndOffset) {
+      for (const segment of segments.all.slice(Math.max(0, segments.indexOf(state.recoveryPoint)))) {
+        await segment.flush({ indexes: segment !== segments.active })
+      }
+      state.recoveryPoint = logEndOffset
+    }
+    state.lastFlushMs = clock.now()
+  }
+
+  /** Writes down the producers as they are at `offset`, the log's end, unless that has been done. */
+  async writeSnapshot(offset: number): Promise<void> {
+    const { snapshots, producers, segments } = this.#state
+    if (offset === 0 || snapshots.has(offset)) return
+    const segmentOffsets = segments.all.map(({ baseOffset }) => baseOffset)
+    await snapshots.write(offset, producers.snapshot(), segmentOffsets)
+  }
+
+  /** Begins no further flush of a closed segment; resolves when the one that is under way is done. */
+  async stop(): Promise<void> {
+    this.#isStopped = true
+    await this.#flushing
+  }
+
+  /** Forces the segments before `endOffset` to disk. */
+  async #flushClosed(endOffset: number): Promise<void> {
+    const state = this.#state
+    const { segments, context } = state
+    try {
+      for (const segment of segments.all.slice(Math.max(0, segments.indexOf(state.recoveryPoint)))) {
+        if (segment.baseOffset >= endOffset || this.#isStopped) break
+        if (!segment.isDeleted) await segment.flush({ indexes: true })
+      }
+      if (this.#isStopped) return
+      await context.fs.syncDirectory(context.dir)
+      state.recoveryPoint = Math.max(state.recoveryPoint, Math.min(endOffset, state.logEndOffset))
+    } catch (error) {
+      if (!this.#isStopped) failLog(state, error)
+    }
+  }
+}
