@@ -130,7 +130,7 @@ test('P8 P9 P10: lengths that the bytes do not bear out, tags without end and nu
 test('P16: 10,000 pipelined requests of a peer that does not read hold little, and are answered in order when it reads', async (t) => {
   const broker = await withBroker(t)
   const connection = await connectTo(t, broker)
-  await createTopic(connection, 'p16', { partitions: 10 })
+  await createTopic(connection, 'p16', { partitions: 2 })
   const peer = await RawPeer.connect(t, broker.port)
   peer.socket.pause()
   const count = 10_000

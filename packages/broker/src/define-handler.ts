@@ -23,6 +23,11 @@ export interface HandlerOptions<A extends Api> {
    * next request may start if it is such a call too. Every other request waits until the ones before it are done, as in Kafka.
    */
   pipelinedFrom?: number
+  /**
+   * True when nothing that outlives the call refers to the request's bytes fields, the reply included: the frame's memory is then used again.
+   * Left out, a handler may keep them.
+   */
+  keepsNoBytes?: boolean
 }
 
 export interface DefinedHandler<A extends Api = Api> extends HandlerOptions<A> {

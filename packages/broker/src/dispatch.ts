@@ -95,6 +95,10 @@ export class Dispatcher implements FrameHandler {
     return from !== undefined && frame.readInt16BE(2) >= from
   }
 
+  letsGoOf(frame: Buffer): boolean {
+    return frame.length >= requestHeaderPrefixBytes && this.#handlers.get(frame.readInt16BE(0))?.keepsNoBytes === true
+  }
+
   async handle(frame: Buffer, connection: ServerConnection): Promise<Reply> {
     try {
       return await this.#answer(frame, connection)

@@ -25,6 +25,10 @@ class Gate implements FrameHandler {
   mayOverlap(frame: Buffer): boolean {
     return this.#handler?.mayOverlap(frame) ?? false
   }
+
+  letsGoOf(frame: Buffer): boolean {
+    return this.#handler?.letsGoOf?.(frame) ?? false
+  }
 }
 
 interface Open {
@@ -59,6 +63,7 @@ export class BrokerListeners {
           logger: logger.child({ listener: endpoint.listenerName }),
           handle: (frame, connection) => gate.handle(frame, connection),
           mayOverlap: (frame) => gate.mayOverlap(frame),
+          letsGoOf: (frame) => gate.letsGoOf(frame),
           admit: (address) => limits.refusal(address),
           admissionDelayMs: () => limits.creationDelayMs(),
           onConnection: (connection) => {

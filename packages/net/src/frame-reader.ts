@@ -1,9 +1,7 @@
+import { FrameMemory } from './frame-memory.ts'
+
 /** A frame on the wire: its length as a big-endian int32, then that many bytes. */
 export const FRAME_HEADER_BYTES = 4
-
-/** A partial frame starts in a buffer of this size, which grows with the bytes that arrive, never with what the peer declared. */
-const FIRST_PARTIAL_BYTES = 4096
-const GROWTH = 4
 
 /** The peer declared a length no frame may have: what follows cannot be read as frames. */
 export class FrameLengthError extends Error {
@@ -19,15 +17,19 @@ export class FrameLengthError extends Error {
  */
 export class FrameReader {
   readonly #maxFrameBytes: number
+  readonly #memory: FrameMemory
   readonly #header = Buffer.alloc(FRAME_HEADER_BYTES)
   #headerBytes = 0
   /** The frame being received; undefined between frames. */
   #frame: Buffer | undefined
   #frameBytes = 0
   #declaredBytes = 0
+  #ahead = 0
 
-  constructor(maxFrameBytes: number) {
+  /** @param memory Shared with others that read at the same time; a memory of its own when absent. */
+  constructor(maxFrameBytes: number, memory: FrameMemory = new FrameMemory()) {
     this.#maxFrameBytes = maxFrameBytes
+    this.#memory = memory
   }
 
   /** Bytes held for a frame that is not complete yet. */
@@ -49,8 +51,9 @@ export class FrameReader {
         const declared = this.#header.readInt32BE(0)
         if (declared < 0 || declared > this.#maxFrameBytes) throw new FrameLengthError(declared, this.#maxFrameBytes)
         this.#declaredBytes = declared
-        const here = end - at
-        this.#frame = Buffer.allocUnsafe(here >= declared ? declared : Math.min(declared, Math.max(FIRST_PARTIAL_BYTES, here * GROWTH)))
+        const { buffer, ahead } = this.#memory.begin(declared, end - at)
+        this.#frame = buffer
+        this.#ahead = ahead
         this.#frameBytes = 0
       }
       at = this.#pushBody(chunk, at)
@@ -58,8 +61,20 @@ export class FrameReader {
       const frame = this.#frame
       this.#frame = undefined
       this.#headerBytes = 0
+      this.#memory.arrived(this.#ahead)
+      this.#ahead = 0
       onFrame(frame)
     }
+  }
+
+  /** The stream has ended: what was received of a frame is dropped. */
+  end(): void {
+    if (this.#frame === undefined) return
+    this.#memory.arrived(this.#ahead)
+    this.#ahead = 0
+    this.#memory.release(this.#frame)
+    this.#frame = undefined
+    this.#headerBytes = 0
   }
 
   #pushHeader(chunk: Uint8Array, from: number): number {
@@ -71,15 +86,9 @@ export class FrameReader {
   #pushBody(chunk: Uint8Array, from: number): number {
     const count = Math.min(chunk.length - from, this.#declaredBytes - this.#frameBytes)
     const needed = this.#frameBytes + count
-    if (needed > this.#frame!.length) this.#grow(needed)
+    while (needed > this.#frame!.length) this.#frame = this.#memory.grow(this.#frame!, this.#frameBytes, this.#declaredBytes)
     this.#frame!.set(count === chunk.length ? chunk : chunk.subarray(from, from + count), this.#frameBytes)
     this.#frameBytes = needed
     return from + count
-  }
-
-  #grow(needed: number): void {
-    const grown = Buffer.allocUnsafe(Math.min(this.#declaredBytes, Math.max(needed, this.#frame!.length * GROWTH)))
-    this.#frame!.copy(grown, 0, 0, this.#frameBytes)
-    this.#frame = grown
   }
 }

@@ -263,3 +263,28 @@ test('connections above the creation rate wait their turn', async (t) => {
   assert.equal(second.frames.length, 0)
   assert.deepEqual(await second.received(1), ['late'])
 })
+
+test('memory of frames that are let go of is used again, and no frame is changed before it is', async (t) => {
+  const seen: string[] = []
+  let wrong = 0
+  const { server } = await echoServer(t, {
+    mayOverlap: () => true,
+    letsGoOf: () => true,
+    handle: async (frame) => {
+      const mark = frame[0]!
+      seen.push(`${frame.length}`)
+      // The others of this connection arrive meanwhile.
+      await new Promise((resolve) => setImmediate(resolve))
+      for (let at = 0; at < frame.length; at += 997) if (frame[at] !== mark) wrong++
+      return [Buffer.from([mark])]
+    },
+  })
+  const peers = await Promise.all([1, 2, 3].map(() => client(t, server.port)))
+  for (let round = 0; round < 40; round++) {
+    for (const [index, { socket }] of peers.entries())
+      socket.write(framed(Buffer.alloc(40_000 + ((round * 7919) % 200_000), (round * 3 + index) % 250)))
+  }
+  for (const { received } of peers) assert.equal((await received(40)).length, 40)
+  assert.equal(seen.length, 120)
+  assert.equal(wrong, 0)
+})

@@ -1,5 +1,6 @@
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net'
 import type { Clock, Logger, Timer } from '@tidelog/core'
+import { FrameMemory } from './frame-memory.ts'
 import { RequestBudget } from './request-budget.ts'
 import { type ConnectionLimits, defaultLimits, type FrameHandler, ServerConnection } from './server-connection.ts'
 
@@ -42,6 +43,7 @@ const IDLE_SWEEP_MS = 10_000
 export async function listenForFrames(options: FrameServerOptions): Promise<FrameServer> {
   const { clock, logger } = options
   const limits = { ...defaultLimits, ...options.limits }
+  const memory = new FrameMemory()
   const budget = options.budget ?? new RequestBudget(0)
   const connections = new Set<ServerConnection>()
   let nextId = 0
@@ -90,6 +92,7 @@ export async function listenForFrames(options: FrameServerOptions): Promise<Fram
       handler: options,
       limits,
       budget,
+      memory,
       clock,
       logger,
     })

@@ -1,5 +1,6 @@
 import type { Socket } from 'node:net'
 import type { Clock, Logger } from '@tidelog/core'
+import type { FrameMemory } from './frame-memory.ts'
 import { FRAME_HEADER_BYTES, FrameLengthError, FrameReader } from './frame-reader.ts'
 import type { BudgetWaiter, RequestBudget } from './request-budget.ts'
 import { rewireAccepted } from './shared-read-buffer.ts'
@@ -15,6 +16,8 @@ export interface FrameHandler {
    * Every other request starts when all before it are done, and holds up those behind it until it is done.
    */
   mayOverlap(frame: Buffer): boolean
+  /** True when nothing refers to the frame's bytes any more once `handle` has settled, its reply included: the memory is then used again. */
+  letsGoOf?(frame: Buffer): boolean
 }
 
 /** Bounds of one connection's memory; beyond them it is no longer read. */
@@ -56,6 +59,7 @@ export class ServerConnection implements BudgetWaiter {
   readonly #handler: FrameHandler
   readonly #limits: ConnectionLimits
   readonly #budget: RequestBudget
+  readonly #memory: FrameMemory
   readonly #clock: Clock
   readonly #logger: Logger
   readonly #reader: FrameReader
@@ -82,6 +86,7 @@ export class ServerConnection implements BudgetWaiter {
       handler: FrameHandler
       limits: ConnectionLimits
       budget: RequestBudget
+      memory: FrameMemory
       clock: Clock
       logger: Logger
     },
@@ -94,7 +99,8 @@ export class ServerConnection implements BudgetWaiter {
     this.#budget = options.budget
     this.#clock = options.clock
     this.#logger = options.logger
-    this.#reader = new FrameReader(options.limits.maxFrameBytes)
+    this.#memory = options.memory
+    this.#reader = new FrameReader(options.limits.maxFrameBytes, options.memory)
     this.#lastProgressMs = options.clock.monotonic()
     const socket = rewireAccepted(accepted, (bytes) => this.#receive(bytes))
     this.#socket = socket
@@ -193,16 +199,19 @@ export class ServerConnection implements BudgetWaiter {
 
   #start(frame: Buffer): void {
     const exchange: Exchange = { frameBytes: frame.length + FRAME_HEADER_BYTES, reply: undefined }
+    const letGo = this.#handler.letsGoOf?.(frame) === true
     this.#exchanges.push(exchange)
     this.#running++
     this.#runningExclusively = !this.#handler.mayOverlap(frame)
     this.#handler.handle(frame, this).then(
       (reply) => {
         exchange.reply = reply
+        if (letGo) this.#memory.release(frame)
         this.#finished(exchange)
       },
       () => {
         exchange.reply = null
+        if (letGo) this.#memory.release(frame)
         this.destroy()
         this.#finished(exchange)
       },
@@ -295,6 +304,7 @@ export class ServerConnection implements BudgetWaiter {
     if (this.#closed) return
     this.#closed = true
     this.#dropWaiting()
+    this.#reader.end()
     this.#budget.forget(this)
     for (const listener of this.#closeListeners) listener()
     this.#closeListeners.clear()

@@ -29,6 +29,8 @@ const notAppended = { baseOffset: -1, logAppendTimeMs: -1, logStartOffset: -1 }
 export const produce = defineHandler(Produce, appendAll, {
   // The appends take their places in their partitions' queues before the first await; message sets are converted first.
   pipelinedFrom: FIRST_VERSION_WITH_BATCHES,
+  // The log has copied the batches when an append settles, and the reply waits for every one of them.
+  keepsNoBytes: true,
   errorResponse: ({ topicData }, errorCode, errorMessage) => ({
     responses: topicData.map(({ name, topicId, partitionData }) => ({
       name,
