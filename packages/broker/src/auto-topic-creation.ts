@@ -7,15 +7,12 @@ import {
   SHARE_GROUP_STATE_TOPIC,
   TRANSACTION_STATE_TOPIC,
 } from '@tidelog/metadata'
-import { KafkaError } from '@tidelog/protocol'
 import type { BrokerConfig } from './config/broker-config.ts'
 
 export interface AutoTopicCreationOptions {
   readonly controller: Controller
   readonly image: MetadataImage
   readonly config: BrokerConfig
-  /** Whether this broker is all there will be: the internal topics' replication factors are then 1, whatever is configured. */
-  readonly isOnlyBroker: boolean
   readonly logger: Logger
 }
 
@@ -28,41 +25,51 @@ export class AutoTopicCreation {
     this.#options = options
   }
 
-  /** Begins to create those that are missing and not being created; who wants to know how it went asks for the metadata again. */
+  /** Begins to create those that are missing, by one request; who wants to know how it went asks for the metadata again. */
   begin(topics: Iterable<string>): void {
-    for (const topic of topics) {
-      this.ensure(topic).catch((error) => {
+    for (const [topic, creating] of this.#start(topics)) {
+      creating.catch((error) => {
         this.#options.logger.warn('a topic could not be created automatically', { topic, error })
       })
     }
   }
 
   /** Resolves when the topic is there. @throws KafkaError why it could not be created */
-  ensure(topic: string): Promise<void> {
-    if (this.#options.image.topic(topic) !== undefined) return Promise.resolve()
-    let creating = this.#creating.get(topic)
-    if (creating === undefined) {
-      creating = this.#create(topic).finally(() => this.#creating.delete(topic))
-      this.#creating.set(topic, creating)
-    }
-    return creating
+  async ensure(topic: string): Promise<void> {
+    await (this.#creating.get(topic) ?? this.#start([topic]).get(topic))
   }
 
-  async #create(name: string): Promise<void> {
-    const { controller, config } = this.#options
-    const [outcome] = await controller.createTopics([newTopicOf(name, this.#options)], { timeoutMs: config['request.timeout.ms'] })
-    if (outcome !== undefined && 'error' in outcome && outcome.error.errorName !== 'TOPIC_ALREADY_EXISTS') {
-      throw new KafkaError(outcome.error.errorName, outcome.error.message)
+  /** @returns Of each topic that was neither there nor being created, when it is there. */
+  #start(topics: Iterable<string>): Map<string, Promise<void>> {
+    const { controller, config, image } = this.#options
+    const missing = [...topics].filter((topic) => image.topic(topic) === undefined && !this.#creating.has(topic))
+    const started = new Map<string, Promise<void>>()
+    if (missing.length === 0) return started
+    const request = missing.map((topic) => newTopicOf(topic, config))
+    const answer = controller
+      .createTopics(request, { timeoutMs: config['request.timeout.ms'] })
+      .then((outcomes) => new Map(outcomes.map((outcome) => [outcome.name, 'error' in outcome ? outcome.error : undefined])))
+    for (const topic of missing) {
+      const creating = answer
+        .then((errors) => {
+          const error = errors.get(topic)
+          // Another client was faster.
+          if (error !== undefined && error.errorName !== 'TOPIC_ALREADY_EXISTS') throw error
+        })
+        .finally(() => this.#creating.delete(topic))
+      this.#creating.set(topic, creating)
+      started.set(topic, creating)
     }
+    return started
   }
 }
 
 /** An internal topic as the configuration sets it up, any other as num.partitions and default.replication.factor say. */
-export function newTopicOf(name: string, { config, isOnlyBroker }: Pick<AutoTopicCreationOptions, 'config' | 'isOnlyBroker'>): NewTopic {
+export function newTopicOf(name: string, config: BrokerConfig): NewTopic {
   const internal = (partitions: number, replicationFactor: number, configs: Record<string, string | number | boolean>): NewTopic => ({
     name,
     partitions,
-    replicationFactor: isOnlyBroker ? 1 : replicationFactor,
+    replicationFactor,
     assignments: [],
     configs: Object.entries(configs).map(([key, value]) => ({ name: key, value: String(value) })),
   })
@@ -77,7 +84,7 @@ export function newTopicOf(name: string, { config, isOnlyBroker }: Pick<AutoTopi
       return internal(config['transaction.state.log.num.partitions'], config['transaction.state.log.replication.factor'], {
         'cleanup.policy': 'compact',
         'compression.type': 'uncompressed',
-        'min.insync.replicas': isOnlyBroker ? 1 : config['transaction.state.log.min.isr'],
+        'min.insync.replicas': config['transaction.state.log.min.isr'],
         'segment.bytes': config['transaction.state.log.segment.bytes'],
         'unclean.leader.election.enable': false,
       })
@@ -85,7 +92,7 @@ export function newTopicOf(name: string, { config, isOnlyBroker }: Pick<AutoTopi
       return internal(config['share.coordinator.state.topic.num.partitions'], config['share.coordinator.state.topic.replication.factor'], {
         'cleanup.policy': 'delete',
         'compression.type': 'producer',
-        'min.insync.replicas': isOnlyBroker ? 1 : config['share.coordinator.state.topic.min.isr'],
+        'min.insync.replicas': config['share.coordinator.state.topic.min.isr'],
         'retention.ms': -1,
         'segment.bytes': config['share.coordinator.state.topic.segment.bytes'],
       })

@@ -145,7 +145,7 @@ async function assemble(options: BrokerOptions & { logger: Logger }, closers: Cl
     controller,
     configs,
     producerIds: new ProducerIdAllocator({ store, brokerId: nodeId }),
-    autoTopicCreation: new AutoTopicCreation({ controller, image, config, isOnlyBroker: true, logger }),
+    autoTopicCreation: new AutoTopicCreation({ controller, image, config, logger }),
     logs,
     replicas,
     groups,

@@ -158,7 +158,7 @@ async function adopt({ random, logger }: NodeStateOptions, store: MetadataStore,
     found,
     highestProducerId: Math.max(-1, ...all.map(({ highestProducerId }) => highestProducerId)),
     internalTopic: (name) => {
-      const { partitions, configs } = newTopicOf(name, { config, isOnlyBroker: true })
+      const { partitions, configs } = newTopicOf(name, config)
       return { partitions, configs: new Map(configs.flatMap(({ name: key, value }) => (value === null ? [] : [[key, value] as const]))) }
     },
     random,

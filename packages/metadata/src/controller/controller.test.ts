@@ -278,6 +278,8 @@ test('a million partitions are refused before anything is allocated for them', a
     cluster.controller.createTopics([topic('a', { partitions: 9_000 }), topic('b', { partitions: 1_001 })], inTime),
     policy,
   )
+  const making = [topic('room', { partitions: -2_000_000 }), topic('big', { partitions: 1_000_000 })]
+  await assert.rejects(cluster.controller.createTopics(making, inTime), policy)
   await cluster.controller.createTopics([topic('small')], inTime)
   await assert.rejects(cluster.controller.createPartitions([{ name: 'small', count: 2 ** 31 - 1, assignments: null }], inTime), policy)
   assert.equal(cluster.brokers.get(1)!.image.topic('big'), undefined)

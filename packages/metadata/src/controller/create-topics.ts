@@ -46,8 +46,9 @@ export function planTopics(
   { defaults, validateConfigs, random }: { defaults: TopicDefaults; validateConfigs: TopicConfigValidator; random: Random },
 ): TopicPlan[] {
   let partitions = 0
-  for (const topic of topics) {
-    partitions += topic.assignments.length > 0 ? topic.assignments.length : topic.partitions === -1 ? defaults.partitions : topic.partitions
+  for (const { assignments, partitions: asked } of topics) {
+    // What is negative is refused below, and makes no room for others here.
+    partitions += assignments.length > 0 ? assignments.length : asked === -1 ? defaults.partitions : Math.max(0, asked)
     if (partitions > MAX_PARTITIONS_PER_REQUEST) throw tooManyPartitions()
   }
   const seen = new Map<string, number>()
