@@ -143,8 +143,14 @@ export async function readFully(fs: FileSystem, fd: number, into: Buffer, positi
 /**
  * Replaces a small file so that a crash leaves the old one or the new one: temporary file, fsync, rename, fsync of the directory.
  * Kafka's temporary name is the same, `NAME.tmp`.
+ * @param options `durable: false` leaves out the last step: after a power cut the old file may be back, which the caller can live with.
  */
-export async function writeFileAtomically(fs: FileSystem, path: string, content: string | Buffer): Promise<void> {
+export async function writeFileAtomically(
+  fs: FileSystem,
+  path: string,
+  content: string | Buffer,
+  { durable = true }: { durable?: boolean } = {},
+): Promise<void> {
   const temporary = `${path}.tmp`
   const fd = await fs.open(temporary, 'replace')
   try {
@@ -154,7 +160,7 @@ export async function writeFileAtomically(fs: FileSystem, path: string, content:
     await fs.close(fd)
   }
   await fs.rename(temporary, path)
-  await fs.syncDirectory(dirname(path))
+  if (durable) await fs.syncDirectory(dirname(path))
 }
 
 /** The file's content as UTF-8, or undefined when it is not there. */

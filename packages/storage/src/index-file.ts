@@ -1,5 +1,5 @@
 import { invariant } from '@tidelog/core'
-import { type FileSystem, ignoringMissing, writeFully } from './file-system.ts'
+import { type FileSystem, type OpenMode, writeFully } from './file-system.ts'
 
 const FIRST_CAPACITY_ENTRIES = 32
 
@@ -106,13 +106,13 @@ export class IndexFile {
   }
 
   /** Grows the file to `maxBytes` rounded down to whole entries, as Kafka does for an active segment: a hole, which takes no space. */
-  async preallocate(maxBytes: number): Promise<void> {
+  async preallocate(maxBytes: number, mode: OpenMode = 'create'): Promise<void> {
     const sizeBytes = maxBytes - (maxBytes % this.entrySize)
     if (this.#fileBytes >= sizeBytes) return
     await this.#withFile(async (fd) => {
       await this.#fs.truncate(fd, sizeBytes)
       this.#fileBytes = sizeBytes
-    })
+    }, mode)
   }
 
   /** Brings the file up to date and, if asked, trims what is preallocated and forces it to disk. Nothing is touched when nothing differs. */
@@ -135,13 +135,15 @@ export class IndexFile {
     })
   }
 
-  async remove(): Promise<void> {
-    await ignoringMissing(this.#fs.unlink(this.path))
+  /** Begins anew with an empty file of full size. */
+  async create(maxBytes: number): Promise<void> {
+    this.clear()
     this.#fileBytes = -1
+    await this.preallocate(maxBytes, 'replace')
   }
 
-  async #withFile(use: (fd: number) => Promise<void>): Promise<void> {
-    const fd = await this.#fs.open(this.path, 'create')
+  async #withFile(use: (fd: number) => Promise<void>, mode: OpenMode = 'create'): Promise<void> {
+    const fd = await this.#fs.open(this.path, mode)
     try {
       await use(fd)
     } finally {

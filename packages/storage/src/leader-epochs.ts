@@ -63,7 +63,8 @@ export class LeaderEpochs {
     this.#changed = false
     try {
       const lines = this.#entries.map(({ epoch, startOffset }) => `${epoch} ${startOffset}\n`)
-      await writeFileAtomically(this.#fs, this.#path, `${VERSION}\n${lines.length}\n${lines.join('')}`)
+      // An older file is as good: what it lacks is read from the batches.
+      await writeFileAtomically(this.#fs, this.#path, `${VERSION}\n${lines.length}\n${lines.join('')}`, { durable: false })
     } catch (error) {
       this.#changed = true
       throw error

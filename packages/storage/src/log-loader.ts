@@ -4,6 +4,7 @@ import { batchAt, KafkaError } from '@tidelog/protocol'
 import { markerOf } from './append-validation.ts'
 import { scanBatches } from './batch-scan.ts'
 import { INDEX_SUFFIX, LOG_SUFFIX, parseSegmentFile, partitionFolder, TIME_INDEX_SUFFIX, TRANSACTION_INDEX_SUFFIX } from './file-names.ts'
+import { isMissing } from './file-system.ts'
 import { LeaderEpochs } from './leader-epochs.ts'
 import { finishInterruptedChanges } from './log-cleanup.ts'
 import type { LogConfig } from './log-config.ts'
@@ -45,11 +46,13 @@ export interface LoadOptions {
 export async function loadLog(options: LoadOptions): Promise<LogState> {
   const { context, topic, partition, config, clock, random, logger } = options
   const { fs, dir } = context
-  await fs.makeDirectory(dir)
-  const names = await finishInterruptedChanges(
-    context,
-    (await fs.list(dir)).map(({ name }) => name),
-  )
+  const found = await fs.list(dir).catch(async (error: unknown) => {
+    if (!isMissing(error)) throw error
+    await fs.makeDirectory(dir)
+    return []
+  })
+  const files = found.map(({ name }) => name)
+  const names = await finishInterruptedChanges(context, files)
   const state: LogState = {
     topic,
     partition,
@@ -116,8 +119,8 @@ function hasFile(present: ReadonlySet<string>, segment: Segment, suffix: string)
 /** After a clean stop: the active segment's indexes must be right and its last batch whole, else it is recovered all the same. */
 async function checkActive(state: LogState): Promise<void> {
   const { segments, config, logger, context } = state
-  for (const segment of segments.all) await checkIndexSizes(segment)
   const { active } = segments
+  for (const segment of segments.all) if (segment !== active) await checkIndexSizes(segment)
   await active.load()
   let nextOffset = active.baseOffset
   try {

@@ -125,9 +125,7 @@ export class LogManager {
     try {
       await this.#fs.makeDirectory(dir)
       if (topicId !== ZERO_UUID) await writePartitionMetadata(this.#fs, dir, topicId)
-      const log = await this.#openLog(directory, { topic, partition }, topicId === ZERO_UUID ? undefined : topicId)
-      await this.#fs.syncDirectory(directory.path)
-      return log
+      return await this.#openLog(directory, { topic, partition }, topicId === ZERO_UUID ? undefined : topicId)
     } catch (error) {
       if (error instanceof KafkaError) throw error
       this.#onStorageError(directory, error)

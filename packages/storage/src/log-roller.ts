@@ -1,3 +1,4 @@
+import { dirname } from 'node:path'
 import { failLog, type LogState, newRollJitter } from './log-state.ts'
 import { Segment } from './segment.ts'
 
@@ -6,6 +7,8 @@ export class LogRoller {
   readonly #state: LogState
   #flushing: Promise<void> = Promise.resolve()
   #isStopped = false
+  /** Whether the names of all segments, and of the folder itself, outlive a power cut. */
+  #areNamesSynced = false
 
   constructor(state: LogState) {
     this.#state = state
@@ -22,6 +25,7 @@ export class LogRoller {
     const segment = await Segment.create(context, baseOffset, config['segment.index.bytes'], clock.now())
     if (segment.baseOffset === old.baseOffset) segments.removeFrom(segments.all.length - 1)
     segments.add(segment)
+    this.#areNamesSynced = false
     state.activeSinceMs = clock.now()
     state.rollJitterMs = newRollJitter(state.random, config)
     context.indexMemory.touch(old)
@@ -37,6 +41,7 @@ export class LogRoller {
       for (const segment of segments.all.slice(Math.max(0, segments.indexOf(state.recoveryPoint)))) {
         await segment.flush({ indexes: segment !== segments.active })
       }
+      await this.#syncNames()
       state.recoveryPoint = logEndOffset
     }
     state.lastFlushMs = clock.now()
@@ -59,17 +64,25 @@ export class LogRoller {
   /** Forces the segments before `endOffset` to disk. */
   async #flushClosed(endOffset: number): Promise<void> {
     const state = this.#state
-    const { segments, context } = state
+    const { segments } = state
     try {
       for (const segment of segments.all.slice(Math.max(0, segments.indexOf(state.recoveryPoint)))) {
         if (segment.baseOffset >= endOffset || this.#isStopped) break
         if (!segment.isDeleted) await segment.flush({ indexes: true })
       }
       if (this.#isStopped) return
-      await context.fs.syncDirectory(context.dir)
+      await this.#syncNames()
       state.recoveryPoint = Math.max(state.recoveryPoint, Math.min(endOffset, state.logEndOffset))
     } catch (error) {
       if (!this.#isStopped) failLog(state, error)
     }
+  }
+
+  async #syncNames(): Promise<void> {
+    if (this.#areNamesSynced) return
+    const { fs, dir } = this.#state.context
+    this.#areNamesSynced = true
+    await fs.syncDirectory(dir)
+    await fs.syncDirectory(dirname(dir))
   }
 }

@@ -21,6 +21,7 @@ export async function readPartitionMetadata(fs: FileSystem, dir: string): Promis
   return match[1]
 }
 
+/** The name outlives a power cut once the log is flushed, as all names in the folder. */
 export async function writePartitionMetadata(fs: FileSystem, dir: string, topicId: string): Promise<void> {
-  await writeFileAtomically(fs, join(dir, FILE_NAME), `version: 0\ntopic_id: ${topicId}`)
+  await writeFileAtomically(fs, join(dir, FILE_NAME), `version: 0\ntopic_id: ${topicId}`, { durable: false })
 }

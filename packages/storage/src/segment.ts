@@ -80,11 +80,10 @@ export class Segment {
   static async create(context: SegmentContext, baseOffset: number, maxIndexBytes: number, nowMs: number): Promise<Segment> {
     const segment = new Segment(context, baseOffset, 0, nowMs)
     await context.fs.close(await context.fs.open(segment.file.path, 'replace'))
-    segment.offsetIndex.file.clear()
-    segment.timeIndex.file.clear()
+    await segment.offsetIndex.file.create(maxIndexBytes)
+    await segment.timeIndex.file.create(maxIndexBytes)
     segment.#maxTimestamp = { timestamp: -1, offset: baseOffset }
-    for (const index of [segment.offsetIndex, segment.timeIndex]) await index.file.remove()
-    await segment.preallocateIndexes(maxIndexBytes)
+    segment.isPreallocated = true
     return segment
   }
 
