@@ -1,7 +1,16 @@
 import { libuvOffload, silentLogger, systemClock, systemRandom, type Timer } from '@tidelog/core'
 import { Cluster, messageOf } from '../cluster/cluster.ts'
 import type { ConsumerConfig } from '../config/consumer-config.ts'
-import { BrokerError, type ClientError, ClosedError, hasCode, IllegalStateError, InvalidOptionError, NoOffsetError } from '../errors.ts'
+import {
+  BrokerError,
+  type ClientError,
+  ClosedError,
+  CommitFailedError,
+  hasCode,
+  IllegalStateError,
+  InvalidOptionError,
+  NoOffsetError,
+} from '../errors.ts'
 import { type OffsetAndMetadata, PartitionMap, type TopicPartition } from '../topic-partition.ts'
 import { ConsumerMetrics } from './consumer-metrics.ts'
 import { type ConsumerOptions, type RebalanceListener, resolveConsumerOptions } from './consumer-options.ts'
@@ -362,6 +371,11 @@ export class ConsumerCore<K, V> {
 
   // --- commits -----------------------------------------------------------------------------------------------------------------------
 
+  /** Subscribed, and not, or no longer, in the group. */
+  get #isOutside(): boolean {
+    return this.#membership !== undefined && this.#membership.identity.generationId < 0
+  }
+
   /** Everything handed out so far counts as done: what poll() means. */
   consumeAll(): void {
     for (const state of this.#order) if (state.position !== undefined) state.consumed = state.position
@@ -371,6 +385,11 @@ export class ConsumerCore<K, V> {
   async commit(offsets: readonly (TopicPartition & OffsetAndMetadata)[], timeoutMs: number, signal?: AbortSignal): Promise<void> {
     const { committer } = this
     if (committer === undefined) throw new InvalidOptionError('groupId is missing: groups and commits need one')
+    // Without a generation the coordinator would take it for a commit from outside of the group, and an empty group takes those.
+    if (this.#isOutside) {
+      const { groupId } = this.coordinator
+      throw new CommitFailedError(`this consumer is no member of group ${groupId} at the moment: its offsets were not committed`)
+    }
     const deadline = this.cluster.deadline(timeoutMs)
     await committer.commit(offsets, { deadline, what: 'commit', signal })
     for (const { topic, partition, offset } of offsets) {
@@ -387,7 +406,7 @@ export class ConsumerCore<K, V> {
   }
 
   async #commitConsumed(timeoutMs: number): Promise<void> {
-    if (this.committer === undefined) return
+    if (this.committer === undefined || this.#isOutside) return
     const offsets = this.#order.flatMap(({ topic, partition, consumed, committed }) =>
       consumed === undefined || consumed.offset === committed ? [] : [{ topic, partition, ...asOffset(consumed) }],
     )
