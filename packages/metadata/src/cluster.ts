@@ -6,7 +6,6 @@ import {
   brokerIdPath,
   CLUSTER_ID,
   decodeClusterId,
-  decodeFeatures,
   encodeBroker,
   encodeClusterId,
   encodeFeatures,
@@ -34,7 +33,10 @@ export async function openCluster(store: MetadataStore, { clusterId: wanted, ran
   )
   if ((await store.exists(CLUSTER_ID)) === undefined) {
     await adopt?.()
-    await createMissing(store, [[CLUSTER_ID, encodeClusterId(wanted ?? randomUuid(random))]])
+    await createMissing(store, [
+      [FEATURE, encodeFeatures(new Map())],
+      [CLUSTER_ID, encodeClusterId(wanted ?? randomUuid(random))],
+    ])
   }
   const clusterId = decodeClusterId((await store.get(CLUSTER_ID)).data)
   if (wanted !== undefined && wanted !== clusterId) {
@@ -59,16 +61,4 @@ export async function registerBroker(store: MetadataStore, broker: BrokerRegistr
     if (!isStoreError(error, 'NodeExists')) throw error
     throw new Error(`a broker with id ${broker.id} is registered already: give this one another node.id`, { cause: error })
   }
-}
-
-/** Finalized feature levels of the cluster; the epoch grows with each change and is −1 before the first. Source: KIP-584. */
-export async function readFeatures(store: MetadataStore): Promise<{ epoch: number; levels: ReadonlyMap<string, number> }> {
-  if ((await store.exists(FEATURE)) === undefined) return { epoch: -1, levels: new Map() }
-  const { data, stat } = await store.get(FEATURE)
-  return { epoch: stat.version, levels: decodeFeatures(data) }
-}
-
-/** Writes the features a new cluster begins with; does nothing when there are finalized features. */
-export async function initializeFeatures(store: MetadataStore, levels: ReadonlyMap<string, number>): Promise<void> {
-  await createMissing(store, [[FEATURE, encodeFeatures(levels)]])
 }

@@ -1,10 +1,10 @@
 import type { Clock, Logger } from '@tidelog/core'
 import { KafkaError, type LeaderAndIsrRequest, type UpdateMetadataRequest, type UpdateMetadataResponse } from '@tidelog/protocol'
-import { ClusterConfigs, type ConfigTexts } from './configs.ts'
+import { ClusterConfigs } from './configs.ts'
 import { LEADER_DURING_DELETE } from './controller/control-requests.ts'
 import { isInternalTopic } from './controller/topic-name.ts'
 import { isStoreError, type MetadataStore } from './store/metadata-store.ts'
-import { DEFAULT_ENTITY, type Endpoint, SECURITY_PROTOCOL_CODES, type SecurityProtocol } from './znodes.ts'
+import { type Endpoint, SECURITY_PROTOCOL_CODES, type SecurityProtocol } from './znodes.ts'
 
 export interface PartitionImage {
   /** −1 when there is none. */
@@ -108,16 +108,6 @@ export class MetadataImage {
 
   hasPartition(topic: string, index: number): boolean {
     return this.partition(topic, index) !== undefined
-  }
-
-  /** Overrides of a topic; empty when it has none or is unknown. */
-  topicConfigs(name: string): ConfigTexts {
-    return this.configs.topic(name)
-  }
-
-  /** Dynamic configurations of one broker, or of all brokers. */
-  brokerConfigs(brokerId: number | 'default'): ConfigTexts {
-    return this.configs.broker(brokerId === 'default' ? DEFAULT_ENTITY : brokerId)
   }
 
   /** Called after each UpdateMetadata that changed something. @returns What ends the subscription. */

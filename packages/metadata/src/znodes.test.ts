@@ -6,7 +6,6 @@ import {
   decodeBroker,
   decodeController,
   decodeControllerEpoch,
-  decodeFeatures,
   decodePartitionState,
   decodeProducerIdBlock,
   decodeTopic,
@@ -46,10 +45,9 @@ test("a topic's reassignment survives, and a topic of an old Kafka has no id", (
   assert.deepEqual(decodeTopic('t', Buffer.from('{"version":1,"partitions":{"0":[1]}}')).topicId, undefined)
 })
 
-test('features are read when they are switched on', () => {
-  const levels = new Map([['metadata.version', 20]])
-  assert.deepEqual(decodeFeatures(encodeFeatures(levels)), levels)
-  assert.deepEqual(decodeFeatures(Buffer.from('{"version":2,"status":0,"features":{}}')), new Map())
+test('features are written as Kafka 3.9 does', () => {
+  const expected = { version: 2, status: 1, features: { 'group.version': { max_version_level: 1 } } }
+  assert.deepEqual(JSON.parse(encodeFeatures(new Map([['group.version', 1]])).toString()), expected)
 })
 
 test('a node that holds something else is refused with its path', () => {

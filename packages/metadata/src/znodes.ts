@@ -301,15 +301,3 @@ export function encodeFeatures(features: ReadonlyMap<string, number>): Buffer {
     features: Object.fromEntries([...features].map(([name, level]) => [name, { max_version_level: level }])),
   })
 }
-
-/** Finalized level by feature; empty when the feature system is switched off. */
-export function decodeFeatures(data: Buffer): Map<string, number> {
-  const node = object(FEATURE, data)
-  if (node.status !== 1) return new Map()
-  return new Map(
-    entries(FEATURE, 'features', node.features).map(([name, levels]) => [
-      name,
-      integer(FEATURE, name, new Map(entries(FEATURE, name, levels)).get('max_version_level')),
-    ]),
-  )
-}

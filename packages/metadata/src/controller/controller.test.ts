@@ -257,7 +257,7 @@ test('names that JavaScript objects know are names like any other', async (t) =>
   assert.ok(outcomes.every((outcome) => 'created' in outcome))
   const { image } = cluster.brokers.get(1)!
   assert.deepEqual([...image.topics.keys()], names)
-  assert.deepEqual([...image.topicConfigs('__proto__')], [['__proto__', 'x']])
+  assert.deepEqual([...image.configs.topic('__proto__')], [['__proto__', 'x']])
   assert.equal(image.topic('toString'), undefined)
 })
 
@@ -360,7 +360,7 @@ test('a deleted topic is gone from brokers, image and store, and can be created 
   assert.ok(first && second && 'created' in first && 'created' in second)
   assert.notEqual(first.created.topicId, second.created.topicId)
   assert.equal(image.topicById(first.created.topicId), undefined)
-  assert.equal(image.topicConfigs('orders').size, 0, 'nor are the configs of the first one there')
+  assert.equal(image.configs.topic('orders').size, 0, 'nor are the configs of the first one there')
 })
 
 test('a deletion that a stop interrupted is completed after the restart', async (t) => {

@@ -56,10 +56,6 @@ export class DataTree {
     return this.#lastZxid
   }
 
-  get size(): number {
-    return this.#nodes.size
-  }
-
   get(path: string): StoredNode | undefined {
     const node = this.#nodes.get(path)
     return node === undefined ? undefined : { data: node.data, stat: statOf(node) }

@@ -87,11 +87,6 @@ export class EmbeddedStore {
     return store
   }
 
-  /** True when nothing has ever been stored. */
-  get isNew(): boolean {
-    return this.#tree.lastZxid === 0
-  }
-
   /** A new session. */
   connect(): MetadataStore {
     return this.#newSession()
