@@ -1,6 +1,6 @@
 import { closeSync, openSync } from 'node:fs'
+import { createRequire } from 'node:module'
 import { join } from 'node:path'
-import { tryLock, unlock } from 'fs-native-extensions'
 import { LogDirRefusedError } from './meta-properties.ts'
 
 /*
@@ -9,6 +9,13 @@ import { LogDirRefusedError } from './meta-properties.ts'
  * itself stays and means nothing. See docs/decisions.
  */
 const FILE_NAME = '.lock'
+
+/** The package is CommonJS and has no types of its own. */
+const { tryLock, unlock } = createRequire(import.meta.url)('fs-native-extensions') as {
+  /** Takes an exclusive advisory lock on the whole file; false when another open file has one. Throws Node's error otherwise. */
+  tryLock(fd: number): boolean
+  unlock(fd: number): void
+}
 
 export interface LogDirLock {
   release(): void

@@ -4,8 +4,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { seededRandom, silentLogger } from '@tidelog/core'
-import { buildBatch, iterateBatches, type KafkaError, readRecords } from '@tidelog/protocol'
-import { ManualClock } from '@tidelog/testkit'
+import { buildBatch, iterateBatches, type KafkaError } from '@tidelog/protocol'
+import { killedFileSystem, ManualClock, unsyncedFileSystem, valuesIn } from '@tidelog/testkit'
 import { type FileSystem, Log, type LogOptions, nodeFileSystem, resolveLogConfig, verifyPartition } from './index.ts'
 
 const nowMs = 1_700_000_000_000
@@ -16,9 +16,6 @@ async function temporaryDir(t: TestContext): Promise<string> {
   return join(parent, 't-0')
 }
 
-/** A process that is killed loses nothing that the page cache has, so these tests need not wait for the disk. */
-const unsynced: FileSystem = { ...nodeFileSystem, sync: async () => {}, syncDirectory: async () => {} }
-
 function openLog(dir: string, options: Partial<LogOptions> = {}, config: Record<string, string> = {}): Promise<Log> {
   return Log.open({
     dir,
@@ -28,7 +25,7 @@ function openLog(dir: string, options: Partial<LogOptions> = {}, config: Record<
     clock: new ManualClock(nowMs),
     random: seededRandom(3),
     logger: silentLogger,
-    fs: unsynced,
+    fs: unsyncedFileSystem,
     ...options,
   })
 }
@@ -40,62 +37,11 @@ const batchOf = (value: string, sequence = -1): Buffer =>
   )
 const append = (log: Log, value: string, sequence = -1) => log.append(batchOf(value, sequence), { leaderEpoch: 0, origin: 'client' })
 
-async function valuesIn(log: Log): Promise<string[]> {
-  const values: string[] = []
-  for (let next = log.logStartOffset; next < log.logEndOffset; ) {
-    const { records } = await log.read({ startOffset: next, maxBytes: 4000, endOffset: log.logEndOffset, atLeastOneBatch: true })
-    for (const batch of iterateBatches(records)) {
-      next = batch.lastOffset + 1
-      for (const { value } of readRecords(batch, { maxOutputBytes: 1 << 20 })) values.push(String(value))
-    }
-  }
-  return values
-}
-
-/** A disk that works until the n-th change, does half of that one, and from then on nothing: a process killed in the middle of a system call. */
-function killedAfter(changes: number): { fs: FileSystem; done: () => number } {
-  let left = changes
-  const step = async (half: () => Promise<unknown>): Promise<void> => {
-    if (left <= 0) throw new Error('killed')
-    left--
-    if (left > 0) return
-    await half().catch(() => {})
-    throw new Error('killed')
-  }
-  const nothing = async (): Promise<void> => {}
-  const fs: FileSystem = {
-    ...nodeFileSystem,
-    async open(path, mode) {
-      if (mode !== 'read') await step(nothing)
-      return nodeFileSystem.open(path, mode)
-    },
-    async write(fd, bytes, position) {
-      await step(() => nodeFileSystem.write(fd, bytes.subarray(0, bytes.length >> 1), position))
-      return nodeFileSystem.write(fd, bytes, position)
-    },
-    async truncate(fd, sizeBytes) {
-      await step(nothing)
-      await nodeFileSystem.truncate(fd, sizeBytes)
-    },
-    async rename(from, to) {
-      await step(nothing)
-      await nodeFileSystem.rename(from, to)
-    },
-    async unlink(path) {
-      await step(nothing)
-      await nodeFileSystem.unlink(path)
-    },
-    syncDirectory: nothing,
-    sync: nothing,
-  }
-  return { fs, done: () => changes - left }
-}
-
 test('L1, L3: killed at any change to the disk, in appends, rolls and snapshots, a log opens with every acked record, whole and once', async (t) => {
   let kills = 0
   for (let changes = 1; ; changes++) {
     const dir = await temporaryDir(t)
-    const { fs, done } = killedAfter(changes)
+    const { fs, changesDone } = killedFileSystem(changes)
     const acked: string[] = []
     let log: Log | undefined
     try {
@@ -112,7 +58,7 @@ test('L1, L3: killed at any change to the disk, in appends, rolls and snapshots,
       kills++
     }
     await log?.abandon()
-    if (done() < changes) break
+    if (changesDone() < changes) break
     const again = await openLog(dir)
     const values = await valuesIn(again)
     assert.deepEqual(values.slice(0, acked.length), acked, `killed at change ${changes}`)
@@ -128,7 +74,7 @@ test('L1, L3: killed at any change to the disk, in appends, rolls and snapshots,
 
 test('L2: short writes are gone on with', async (t) => {
   const dir = await temporaryDir(t)
-  const fs: FileSystem = { ...unsynced, write: (fd, bytes, position) => nodeFileSystem.write(fd, bytes.subarray(0, 7), position) }
+  const fs: FileSystem = { ...unsyncedFileSystem, write: (fd, bytes, position) => nodeFileSystem.write(fd, bytes.subarray(0, 7), position) }
   const log = await openLog(dir, { fs })
   for (const value of ['a', 'b', 'c']) await append(log, value.repeat(100))
   await log.close()
@@ -144,7 +90,7 @@ test('L2: a write that fails halfway is cut back to the batch before, the log re
     let broken = false
     const reported: unknown[] = []
     const fs: FileSystem = {
-      ...unsynced,
+      ...unsyncedFileSystem,
       async write(fd, bytes, position) {
         if (!broken || bytes.length < 61) return nodeFileSystem.write(fd, bytes, position)
         if (bytes.length < 100) {
