@@ -1,6 +1,6 @@
 import type { Clock, Logger, Offload, Random } from '@tidelog/core'
 import { adoptLogDirs, EmbeddedStore, type FoundPartition, MetadataImage, type MetadataStore, openCluster } from '@tidelog/metadata'
-import { type Log, type LogConfig, LogDirs, LogManager, resolveLogConfig } from '@tidelog/storage'
+import { adoptionFacts, type Log, type LogConfig, LogDirs, LogManager, resolveLogConfig } from '@tidelog/storage'
 import { newTopicOf } from './auto-topic-creation.ts'
 import type { Closers } from './closers.ts'
 import type { BrokerConfig } from './config/broker-config.ts'
@@ -147,7 +147,12 @@ async function openLogs({
   return logs
 }
 
-async function adopt({ random, logger }: NodeStateOptions, store: MetadataStore, config: BrokerConfig, logs: LogManager): Promise<void> {
+async function adopt(
+  { random, logger, offload }: NodeStateOptions,
+  store: MetadataStore,
+  config: BrokerConfig,
+  logs: LogManager,
+): Promise<void> {
   const all: readonly Log[] = [...logs.logs()]
   if (all.length === 0) return
   const found = all.map(
@@ -156,7 +161,7 @@ async function adopt({ random, logger }: NodeStateOptions, store: MetadataStore,
   await adoptLogDirs(store, {
     brokerId: config['node.id'],
     found,
-    highestProducerId: Math.max(-1, ...all.map(({ highestProducerId }) => highestProducerId)),
+    highestProducerId: (await adoptionFacts(logs, offload)).highestProducerId,
     internalTopic: (name) => {
       const { partitions, configs } = newTopicOf(name, config)
       return { partitions, configs: new Map(configs.flatMap(({ name: key, value }) => (value === null ? [] : [[key, value] as const]))) }
