@@ -4,7 +4,6 @@ import type { FramedConnection } from '@tidelog/net'
 import {
   BatchBuilder,
   batchHeader,
-  type CodecName,
   Fetch,
   InitProducerId,
   iterateBatches,
@@ -13,22 +12,9 @@ import {
   type ProduceResponse,
   prepareCodec,
 } from '@tidelog/protocol'
-import { connectTo, createTopic, startTestBroker } from '@tidelog/testkit'
+import { batchOf, connectTo, createTopic, startTestBroker } from '@tidelog/testkit'
 
 /** Rows B of faults.md: batches that must not get into a log. */
-
-interface NewRecord {
-  readonly key?: Buffer | null
-  readonly value?: Buffer | null
-  readonly timestamp?: number
-}
-
-function batchOf(records: readonly NewRecord[] = [{}], codec: CodecName = 'none'): Buffer {
-  const builder = new BatchBuilder({ codec })
-  for (const { key = Buffer.from('k'), value = Buffer.from('v'), timestamp = 1_700_000_000_000 } of records)
-    builder.append({ key, value, timestamp })
-  return builder.build()
-}
 
 /** A batch with some header bytes changed and its CRC made right again. */
 function altered(batch: Buffer, alter: (batch: Buffer) => void): Buffer {
