@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs'
-import type { Admin, Producer } from '@tidelog/client'
+import type { Admin, Consumer, Producer } from '@tidelog/client'
 import { parseProperties } from '@tidelog/core'
 import { text, UsageError } from './option-table.ts'
 
@@ -8,6 +8,8 @@ export interface Clients {
   admin(properties: ReadonlyMap<string, string>): Promise<Admin>
   /** Sends text as UTF-8. */
   producer(properties: ReadonlyMap<string, string>): Promise<Producer<string, string>>
+  /** Hands keys and values out as the bytes they are. */
+  consumer(properties: ReadonlyMap<string, string>): Promise<Consumer<Buffer, Buffer>>
 }
 
 /** Clients of a real cluster, loaded when the first one is asked for: `--help` needs none. */
@@ -19,6 +21,10 @@ export const realClients: Clients = {
   async producer(properties) {
     const { Producer, fromProperties, string } = await import('@tidelog/client')
     return new Producer({ ...fromProperties(properties), keySerializer: string, valueSerializer: string })
+  },
+  async consumer(properties) {
+    const { Consumer, fromProperties, bytes } = await import('@tidelog/client')
+    return new Consumer({ ...fromProperties(properties), keyDeserializer: bytes, valueDeserializer: bytes })
   },
 }
 

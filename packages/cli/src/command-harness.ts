@@ -1,10 +1,11 @@
 import { Readable, Writable } from 'node:stream'
-import type { Admin, Producer } from '@tidelog/client'
+import type { Admin, Consumer, Producer } from '@tidelog/client'
 import type { Command } from './command.ts'
 
 interface Fakes {
   readonly admin?: Partial<Admin>
   readonly producer?: Partial<Producer<string, string>>
+  readonly consumer?: Partial<Consumer<Buffer, Buffer>>
   readonly stdin?: string
 }
 
@@ -40,7 +41,8 @@ export async function runWith(command: Command, fakes: Fakes, ...args: string[])
     stdout,
     stderr,
     interrupted: new AbortController().signal,
-    clients: { admin: give(fakes.admin), producer: give(fakes.producer) },
+    finishInPeace: () => {},
+    clients: { admin: give(fakes.admin), producer: give(fakes.producer), consumer: give(fakes.consumer) },
   })
   return { code, stdout: stdout.text, stderr: stderr.text, properties }
 }

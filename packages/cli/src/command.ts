@@ -10,6 +10,8 @@ export interface CommandContext {
   readonly clients: Clients
   /** Aborts when the user wants the command to end: Ctrl-C, SIGTERM, or a reader of stdout that went away. */
   readonly interrupted: AbortSignal
+  /** From now on a second Ctrl-C or SIGTERM does not end the process at once: files are being closed. */
+  finishInPeace(): void
 }
 
 export interface Command {

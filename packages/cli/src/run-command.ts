@@ -10,6 +10,7 @@ const commands: ReadonlyMap<string, () => Promise<Command>> = new Map([
   ['topics', async () => (await import('./commands/topics.ts')).topics],
   ['configs', async () => (await import('./commands/configs.ts')).configs],
   ['console-producer', async () => (await import('./commands/console-producer.ts')).consoleProducer],
+  ['console-consumer', async () => (await import('./commands/console-consumer.ts')).consoleConsumer],
   ['consumer-groups', async () => (await import('./commands/consumer-groups.ts')).consumerGroups],
   ['get-offsets', async () => (await import('./commands/get-offsets.ts')).getOffsets],
   ['delete-records', async () => (await import('./commands/delete-records.ts')).deleteRecords],
@@ -17,7 +18,7 @@ const commands: ReadonlyMap<string, () => Promise<Command>> = new Map([
 
 /**
  * Runs `tidelog ARGS…` in this process, which it owns: signals, unhandled rejections, exit code. Ends the process.
- * A first SIGINT or SIGTERM asks the command to end, a second one ends it; only `start` takes the time it needs to close its files.
+ * A first SIGINT or SIGTERM asks the command to end, a second one ends it, save where the command is closing files.
  */
 export async function runCommand(args: readonly string[]): Promise<never> {
   const interruption = new AbortController()
@@ -26,9 +27,10 @@ export async function runCommand(args: readonly string[]): Promise<never> {
   const { stdin, stdout, stderr } = process
   const [name = '--help', ...rest] = args
   let signalled: 'SIGINT' | 'SIGTERM' | undefined
+  let isForceable = true
   for (const signal of ['SIGINT', 'SIGTERM'] as const) {
     process.on(signal, () => {
-      if (signalled !== undefined && name !== 'start') process.exit(exitCodeOf(signal))
+      if (signalled !== undefined && isForceable) process.exit(exitCodeOf(signal))
       signalled ??= signal
       interruption.abort()
     })
@@ -40,12 +42,14 @@ export async function runCommand(args: readonly string[]): Promise<never> {
   // Whoever read the output has gone (`tidelog topics --list | head -1`): there is nothing left to say and nobody to say it to.
   stdout.on('error', () => interruption.abort())
   stderr.on('error', () => {})
-  const code = await execute(name, rest, { stdin, stdout, stderr, clients: realClients, interrupted: interruption.signal }).catch(
-    (error: unknown) => {
-      if (!interruption.signal.aborted) stderr.write(`${error instanceof Error ? error.message : String(error)}\n`)
-      return signalled === undefined ? 1 : exitCodeOf(signalled)
-    },
-  )
+  const finishInPeace = () => {
+    isForceable = false
+  }
+  const context = { stdin, stdout, stderr, clients: realClients, interrupted: interruption.signal, finishInPeace }
+  const code = await execute(name, rest, context).catch((error: unknown) => {
+    if (!interruption.signal.aborted) stderr.write(`${error instanceof Error ? error.message : String(error)}\n`)
+    return signalled === undefined ? 1 : exitCodeOf(signalled)
+  })
   await flushed(stdout)
   await flushed(stderr)
   process.exit(code)

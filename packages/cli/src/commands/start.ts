@@ -36,7 +36,8 @@ export const start = defineCommand({
 })
 
 /** @returns The exit code: 0 after a clean stop, 1 when the broker stopped itself. */
-async function serve(broker: Broker, { stdout, stderr, interrupted }: CommandContext): Promise<number> {
+async function serve(broker: Broker, context: CommandContext): Promise<number> {
+  const { stdout, stderr, interrupted } = context
   const stopped = broker.closed.then(
     () => 0,
     (error: unknown) => {
@@ -51,6 +52,7 @@ async function serve(broker: Broker, { stdout, stderr, interrupted }: CommandCon
   })
   const first = await Promise.race([stopped, asked])
   if (first !== undefined) return first
+  context.finishInPeace()
   await broker.close()
   return stopped
 }
