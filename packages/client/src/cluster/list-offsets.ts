@@ -1,6 +1,6 @@
 import { errorTable, ListOffsets } from '@tidelog/protocol'
 import { checkOffset } from '../errors.ts'
-import { groupByTopic, type TopicPartition } from '../topic-partition.ts'
+import { groupByTopic, PartitionMap, type TopicPartition } from '../topic-partition.ts'
 import type { BrokerConnection } from './broker-connection.ts'
 import type { Cluster } from './cluster.ts'
 import { type Outcome, type PerLeaderOptions, perLeader } from './per-leader.ts'
@@ -43,12 +43,32 @@ export type IsolationLevel = 'read_uncommitted' | 'read_committed'
 export const isolationLevelCode = (level: IsolationLevel): number => (level === 'read_committed' ? 1 : 0)
 
 /** Asks the partitions' leaders. @returns An outcome for every query, in order. */
-export function listOffsets(
+export async function listOffsets(
   cluster: Cluster,
   queries: readonly OffsetQuery[],
   options: PerLeaderOptions & { readonly isolationLevel: IsolationLevel },
 ): Promise<Outcome<FoundOffset>[]> {
-  return perLeader(cluster, queries, options, (connection, group) => ask(cluster, connection, group, options.isolationLevel))
+  const outcomes = new Map<OffsetQuery, Outcome<FoundOffset>>()
+  const askAll = async (layer: readonly OffsetQuery[]) => {
+    const found = await perLeader(cluster, layer, options, (connection, group) => ask(cluster, connection, group, options.isolationLevel))
+    for (const [index, query] of layer.entries()) outcomes.set(query, found[index]!)
+  }
+  await Promise.all(distinctLayers(queries).map(askAll))
+  return queries.map((query) => outcomes.get(query)!)
+}
+
+/** A request names a partition once: what asks for one again goes into another request. */
+function distinctLayers(queries: readonly OffsetQuery[]): OffsetQuery[][] {
+  const layers: OffsetQuery[][] = []
+  const timesSeen = new PartitionMap<number>()
+  for (const query of queries) {
+    const seen = timesSeen.get(query) ?? 0
+    timesSeen.set(query, seen + 1)
+    const layer = layers[seen]
+    if (layer === undefined) layers.push([query])
+    else layer.push(query)
+  }
+  return layers
 }
 
 async function ask(cluster: Cluster, connection: BrokerConnection, queries: readonly OffsetQuery[], isolationLevel: IsolationLevel) {

@@ -65,7 +65,8 @@ export class Fetcher<K, V> {
   wake(): void {
     if (this.#isScheduled || this.#options.cluster.closed) return
     this.#isScheduled = true
-    queueMicrotask(() => {
+    // Not a microtask: a fetch that fails at once, and is tried again at once, would let nothing else happen.
+    setImmediate(() => {
       this.#isScheduled = false
       if (!this.#options.cluster.closed) this.#pass()
     })

@@ -1,0 +1,43 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { Admin } from '../admin/admin.ts'
+import { Consumer } from '../consumer/consumer.ts'
+import { Producer } from '../producer/producer.ts'
+import { fromProperties } from './from-properties.ts'
+
+test("Kafka's dotted names become options that every client takes, each what concerns it", async () => {
+  const options = fromProperties({
+    'bootstrap.servers': 'a:1,b:2',
+    'group.id': 'g',
+    'linger.ms': '7',
+    'compression.type': 'lz4',
+    'ssl.truststore.location': '/nowhere',
+    'metric.reporters': '',
+    'key.serializer': 'org.apache.kafka.common.serialization.LongSerializer',
+    'value.deserializer': 'org.apache.kafka.common.serialization.StringDeserializer',
+    'partition.assignment.strategy': 'org.apache.kafka.clients.consumer.CooperativeStickyAssignor,range',
+  })
+  assert.equal(options.lingerMs, '7')
+  for (const client of [new Admin(options), new Producer(options), new Consumer({ ...options, clientId: 'x' })]) await client.close()
+  const consumer = new Consumer(
+    fromProperties(
+      new Map([
+        ['bootstrap.servers', 'a:1'],
+        ['group.id', 'constructor'],
+      ]),
+    ),
+  )
+  assert.equal(consumer.groupMetadata().groupId, 'constructor')
+  await consumer.close()
+})
+
+test('a name that no client knows, a class that is not known, and a bad value are errors that name them', () => {
+  assert.throws(() => fromProperties({ 'bootstrap.server': 'a:1' }), /unknown configuration bootstrap\.server/)
+  assert.throws(() => fromProperties({ __proto__x: '1' }), /unknown configuration __proto__x/)
+  assert.throws(() => fromProperties({ 'key.serializer': 'com.example.Avro' }), /com\.example\.Avro/)
+  assert.throws(
+    () => new Producer(fromProperties({ 'bootstrap.servers': 'a:1', 'linger.ms': 'soon' })),
+    /lingerMs: Invalid value soon for configuration linger\.ms/,
+  )
+  assert.throws(() => new Admin(fromProperties({ 'bootstrap.servers': 'a:1', 'security.protocol': 'SASL_SSL' })), /security\.protocol/)
+})
