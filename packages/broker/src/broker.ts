@@ -2,6 +2,7 @@ import { hostname } from 'node:os'
 import { type Clock, createLogger, type Logger, libuvOffload, type Random, systemClock, systemRandom } from '@tidelog/core'
 import { Controller, ProducerIdAllocator, registerBroker } from '@tidelog/metadata'
 import type { Api } from '@tidelog/protocol'
+import type { FileSystem } from '@tidelog/storage'
 import { AutoTopicCreation } from './auto-topic-creation.ts'
 import type { BrokerServices } from './broker-services.ts'
 import { Closers } from './closers.ts'
@@ -27,6 +28,8 @@ export interface BrokerOptions {
   readonly logger?: Logger
   readonly clock?: Clock
   readonly random?: Random
+  /** The disk under the log dirs; a test passes one that fails. */
+  readonly fs?: FileSystem
 }
 
 /** A running broker. */
@@ -96,6 +99,7 @@ async function assemble(options: BrokerOptions & { logger: Logger }, closers: Cl
     random,
     logger,
     offload,
+    fs: options.fs,
     closers,
     onFatal: (error) => lifetime.fail(error),
   })
@@ -169,6 +173,7 @@ async function assemble(options: BrokerOptions & { logger: Logger }, closers: Cl
 /** Ends a broker once, for whichever reason comes first. */
 class Lifetime {
   readonly closed: Promise<void>
+  #failure: Error | undefined
   readonly #closers: Closers
   readonly #logger: Logger
   #settle!: { resolve: () => void; reject: (error: Error) => void }
@@ -187,6 +192,7 @@ class Lifetime {
   fail(error: Error): void {
     if (this.#ending !== undefined) return
     this.#logger.error('the broker stops itself', { error })
+    this.#failure = error
     this.#ending = this.#closers.close().then(() => this.#settle.reject(error))
   }
 
@@ -195,7 +201,9 @@ class Lifetime {
     return this.#ending
   }
 
+  /** @throws what has failed in the meantime */
   broker(facts: Pick<Broker, 'nodeId' | 'clusterId' | 'host' | 'port' | 'config'>): Broker {
+    if (this.#failure !== undefined) throw this.#failure
     return {
       ...facts,
       bootstrapServers: `${facts.host.includes(':') ? `[${facts.host}]` : facts.host}:${facts.port}`,

@@ -1,6 +1,7 @@
+import { resolve } from 'node:path'
 import type { Clock, Logger, Offload, Random } from '@tidelog/core'
 import { adoptLogDirs, EmbeddedStore, type FoundPartition, MetadataImage, type MetadataStore, openCluster } from '@tidelog/metadata'
-import { adoptionFacts, type Log, type LogConfig, LogDirs, LogManager, resolveLogConfig } from '@tidelog/storage'
+import { adoptionFacts, type FileSystem, type Log, type LogConfig, LogDirs, LogManager, resolveLogConfig } from '@tidelog/storage'
 import { newTopicOf } from './auto-topic-creation.ts'
 import type { Closers } from './closers.ts'
 import type { BrokerConfig } from './config/broker-config.ts'
@@ -25,6 +26,8 @@ export interface NodeStateOptions {
   readonly random: Random
   readonly logger: Logger
   readonly offload: Offload
+  /** The disk under the log dirs; the real one when absent. */
+  readonly fs: FileSystem | undefined
   readonly closers: Closers
   /** Called when a disk has failed that the broker cannot work without. */
   readonly onFatal: (error: Error) => void
@@ -80,11 +83,11 @@ export async function openNodeState(options: NodeStateOptions): Promise<NodeStat
 }
 
 function openLogDirs(
-  { parsed, isNodeIdGiven, clock, random, logger, closers }: NodeStateOptions,
+  { parsed, isNodeIdGiven, clock, random, logger, fs, closers }: NodeStateOptions,
   paths: readonly string[],
 ): Promise<LogDirs> {
   const nodeId = isNodeIdGiven ? parsed.config['node.id'] : undefined
-  return LogDirs.open({ dirs: paths, nodeId, clock, random, logger }).then((dirs) => {
+  return LogDirs.open({ dirs: paths, nodeId, clock, random, logger, ...(fs === undefined ? {} : { fs }) }).then((dirs) => {
     closers.add('log dirs', () => dirs.close())
     return dirs
   })
@@ -94,8 +97,8 @@ function openLogDirs(
 async function openMetadataDir(options: NodeStateOptions, dirs: LogDirs): Promise<string> {
   const configured = options.parsed.config['metadata.log.dir']
   if (configured === null) return dirs.paths[0]!
-  const own = await openLogDirs(options, dirs.paths.includes(configured) ? [] : [configured])
-  return own.paths[0] ?? configured
+  const own = await openLogDirs(options, dirs.paths.includes(resolve(configured)) ? [] : [configured])
+  return own.paths[0] ?? resolve(configured)
 }
 
 /** The configuration of the broker whose directories these are. The live object stays the same: listeners hold it already. */
@@ -114,6 +117,7 @@ async function openLogs({
   random,
   logger,
   offload,
+  fs,
   closers,
   onFatal,
 }: NodeStateOptions & {
@@ -130,6 +134,7 @@ async function openLogs({
     random,
     logger,
     offload,
+    ...(fs === undefined ? {} : { fs }),
     settings: {
       retentionCheckIntervalMs: config['log.retention.check.interval.ms'],
       recoveryPointCheckpointIntervalMs: config['log.flush.offset.checkpoint.interval.ms'],
