@@ -4,6 +4,10 @@ import { lastOffsetOf } from './stored-batch.ts'
 
 const MIN_CHUNK_BYTES = 16 * 1024
 const MAX_CHUNK_BYTES = 512 * 1024
+/** Chunks come in powers of two and this fraction more, so that one of 1 MiB holds a batch of max.message.bytes. */
+const CHUNK_MARGIN = 64
+/** Memory of evicted chunks that is kept for new ones: fresh memory costs a page fault every 4 KiB. */
+const MAX_SPARE_BYTES = 8 * 1024 * 1024
 
 /** A piece of memory with batches that follow each other in the log. Bytes below `used` never change, so readers get views of them. */
 interface Chunk {
@@ -14,6 +18,10 @@ interface Chunk {
   baseOffset: number
   /** Where each batch starts. */
   readonly batches: number[]
+  /** A reader has a view of it: its memory is the garbage collector's, not ours to use again. */
+  isShared: boolean
+  /** A write from it is under way. */
+  isWriting: boolean
 }
 
 /** Bounds the memory of all tails of a broker: the oldest chunks go first, whosever they are. */
@@ -21,10 +29,23 @@ export class TailCache {
   readonly #maxBytes: number
   readonly #chunks = new Set<Chunk>()
   #bytes = 0
+  readonly #spare = new Map<number, Buffer[]>()
+  #spareBytes = 0
 
   /** @param maxBytes 0 keeps nothing. */
   constructor(maxBytes = 32 * 1024 * 1024) {
     this.#maxBytes = maxBytes
+  }
+
+  /** Memory for a chunk of at least `bytes`. */
+  allocate(bytes: number): Buffer {
+    let sizeBytes = MIN_CHUNK_BYTES
+    while (sizeBytes + sizeBytes / CHUNK_MARGIN < bytes) sizeBytes *= 2
+    sizeBytes += sizeBytes / CHUNK_MARGIN
+    const spare = this.#spare.get(sizeBytes)?.pop()
+    if (spare === undefined) return Buffer.allocUnsafeSlow(sizeBytes)
+    this.#spareBytes -= sizeBytes
+    return spare
   }
 
   add(chunk: Chunk): void {
@@ -37,7 +58,14 @@ export class TailCache {
   }
 
   remove(chunk: Chunk): void {
-    if (this.#chunks.delete(chunk)) this.#bytes -= chunk.buffer.length
+    const { buffer } = chunk
+    if (!this.#chunks.delete(chunk)) return
+    this.#bytes -= buffer.length
+    if (chunk.isShared || chunk.isWriting || this.#spareBytes + buffer.length > MAX_SPARE_BYTES) return
+    const spare = this.#spare.get(buffer.length) ?? []
+    this.#spare.set(buffer.length, spare)
+    spare.push(buffer)
+    this.#spareBytes += buffer.length
   }
 }
 
@@ -55,16 +83,21 @@ export class LogTail {
     this.#cache = cache
   }
 
-  /** Room for `bytes` in one piece. `take` says how much of it was used. */
+  /** Room for `bytes` in one piece, behind what is there if it fits. One at a time. */
   reserve(bytes: number): TailSpace {
     const last = this.#chunks.at(-1)
-    if (last !== undefined && last.buffer.length - last.used >= bytes) return new TailSpace(last)
+    if (last !== undefined && last.buffer.length - last.used >= bytes) {
+      last.isWriting = true
+      return new TailSpace(last)
+    }
     const chunk: Chunk = {
       owner: this,
-      buffer: Buffer.allocUnsafeSlow(Math.max(bytes, this.#nextChunkBytes)),
+      buffer: this.#cache.allocate(Math.max(bytes, this.#nextChunkBytes)),
       used: 0,
       baseOffset: -1,
       batches: [],
+      isShared: false,
+      isWriting: true,
     }
     if (last !== undefined) this.#nextChunkBytes = Math.min(this.#nextChunkBytes * 2, MAX_CHUNK_BYTES)
     return new TailSpace(chunk)
@@ -73,13 +106,13 @@ export class LogTail {
   /** Makes what was written from `space` part of the tail. */
   commit(space: TailSpace, firstOffset: number): void {
     const { chunk } = space
-    if (chunk.baseOffset < 0) {
-      chunk.baseOffset = firstOffset
-      this.#chunks.push(chunk)
-      this.#cache.add(chunk)
-    }
+    chunk.isWriting = false
     chunk.used = space.end
     for (const at of space.batches) chunk.batches.push(at)
+    if (chunk.baseOffset >= 0) return
+    chunk.baseOffset = firstOffset
+    this.#chunks.push(chunk)
+    this.#cache.add(chunk)
   }
 
   /** As Segment.read; undefined when the tail does not reach back to `startOffset`. */
@@ -88,7 +121,8 @@ export class LogTail {
     let index = chunks.length - 1
     while (index >= 0 && chunks[index]!.baseOffset > startOffset) index--
     if (index < 0) return undefined
-    const { buffer, used, batches } = chunks[index]!
+    const chunk = chunks[index]!
+    const { buffer, used, batches } = chunk
     let low = 0
     let high = batches.length
     while (low < high) {
@@ -100,6 +134,7 @@ export class LogTail {
     if (at === undefined) return undefined
     const allowed = atLeastOneBatch ? Math.max(maxBytes, batchHeader.sizeBytes(buffer, at)) : maxBytes
     const { batchesEnd } = wholeBatches(buffer, used, allowed, limitOffset, at)
+    if (batchesEnd > at) chunk.isShared = true
     return buffer.subarray(at, batchesEnd)
   }
 
