@@ -148,6 +148,8 @@ export class Partition {
     const result = await this.log.append(records, { leaderEpoch: this.#state.leaderEpoch, origin })
     this.#advanceHighWatermark(records.length)
     if (acks === -1) {
+      // The lead may have gone while the disk was written: nobody would commit this.
+      this.#requireLeader()
       if (this.log.highWatermark <= result.lastOffset) await this.#committed(result.lastOffset + 1, timeoutMs)
       this.#requireInSync('NOT_ENOUGH_REPLICAS_AFTER_APPEND')
     }
