@@ -9,6 +9,8 @@ export interface RestartableBroker {
   readonly bootstrap: string
   /** Closes the broker and starts another on its directory and port. */
   restart(): Promise<void>
+  /** Runs when the test ends, before the broker goes: clients that say goodbye need someone to hear it. */
+  beforeItGoes(action: () => Promise<unknown>): void
 }
 
 /** A broker in this process whose directory outlives it, until the test ends. */
@@ -17,12 +19,15 @@ export async function restartableBroker(t: TestContext): Promise<RestartableBrok
   const start = (port: number) => startTestBroker({ config: { 'log.dirs': dir, listeners: `PLAINTEXT://127.0.0.1:${port}` } })
   let broker: Broker = await start(0)
   const { port, bootstrapServers } = broker
+  const goodbyes: (() => Promise<unknown>)[] = []
   t.after(async () => {
+    for (const goodbye of goodbyes) await goodbye()
     await broker.close()
     await rm(dir, { recursive: true, force: true })
   })
   return {
     bootstrap: bootstrapServers,
+    beforeItGoes: (action) => goodbyes.push(action),
     async restart() {
       await broker.close()
       broker = await start(port)

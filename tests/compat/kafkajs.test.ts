@@ -1,27 +1,37 @@
 import assert from 'node:assert/strict'
 import test, { type TestContext } from 'node:test'
 import kafkajs, { type Consumer, type EachMessagePayload, type Kafka as KafkaClient } from 'kafkajs'
-import { eventually, keyAndValue, restartableBroker } from './in-process.ts'
+import { eventually, keyAndValue, type RestartableBroker, restartableBroker } from './in-process.ts'
 
 const { CompressionTypes, ConfigResourceTypes, Kafka, logLevel, Partitioners } = kafkajs
 
-async function client(t: TestContext) {
+async function client(t: TestContext): Promise<Client> {
   const broker = await restartableBroker(t)
   const kafka = new Kafka({ clientId: 'compat', brokers: [broker.bootstrap], logLevel: logLevel.NOTHING, retry: { initialRetryTime: 50 } })
   return { broker, kafka }
 }
 
+interface Client {
+  broker: RestartableBroker
+  kafka: KafkaClient
+}
+
 /** Runs a consumer that hands every message to `each`; it is stopped with the test at the latest. */
 async function consume(
-  t: TestContext,
-  kafka: KafkaClient,
+  { broker, kafka }: Client,
   groupId: string,
   topics: (string | RegExp)[],
   each: (payload: EachMessagePayload) => void,
 ): Promise<Consumer> {
-  const consumer = kafka.consumer({ groupId, heartbeatInterval: 200, metadataMaxAge: 500, retry: { initialRetryTime: 50, retries: 20 } })
+  const consumer = kafka.consumer({
+    groupId,
+    heartbeatInterval: 200,
+    maxWaitTimeInMs: 200,
+    metadataMaxAge: 500,
+    retry: { initialRetryTime: 50, retries: 20 },
+  })
   await consumer.connect()
-  t.after(() => consumer.disconnect())
+  broker.beforeItGoes(() => consumer.disconnect())
   for (const topic of topics) await consumer.subscribe({ topic, fromBeginning: true })
   await consumer.run({ eachMessage: async (payload) => each(payload) })
   return consumer
@@ -40,10 +50,10 @@ async function send(
 }
 
 test('kafkajs creates, describes, alters and deletes a topic', async (t) => {
-  const { kafka } = await client(t)
+  const { broker, kafka } = await client(t)
   const admin = kafka.admin()
   await admin.connect()
-  t.after(() => admin.disconnect())
+  broker.beforeItGoes(() => admin.disconnect())
   assert.equal(
     await admin.createTopics({ topics: [{ topic: 'made', numPartitions: 3, configEntries: [{ name: 'retention.ms', value: '600000' }] }] }),
     true,
@@ -68,7 +78,7 @@ test('kafkajs creates, describes, alters and deletes a topic', async (t) => {
 })
 
 test('kafkajs writes and reads keys, headers, null keys and tombstones, plain and gzip', async (t) => {
-  const { kafka } = await client(t)
+  const { broker, kafka } = await client(t)
   for (const [name, compression] of [
     ['plain', CompressionTypes.None],
     ['gzip', CompressionTypes.GZIP],
@@ -79,7 +89,7 @@ test('kafkajs writes and reads keys, headers, null keys and tombstones, plain an
     await producer.send({ topic: name, acks: -1, compression, messages })
     await producer.disconnect()
     const got: EachMessagePayload[] = []
-    await consume(t, kafka, `readers-${name}`, [name], (payload) => got.push(payload))
+    await consume({ broker, kafka }, `readers-${name}`, [name], (payload) => got.push(payload))
     await eventually('all are read', () => got.length === 200)
     for (const [i, { message }] of got.entries()) {
       assert.equal(message.offset, String(i))
@@ -90,13 +100,13 @@ test('kafkajs writes and reads keys, headers, null keys and tombstones, plain an
 })
 
 test('kafkajs: a group of three, one joining and one leaving mid-stream, reads every record', async (t) => {
-  const { kafka } = await client(t)
+  const { broker, kafka } = await client(t)
   const admin = kafka.admin()
   await admin.connect()
   await admin.createTopics({ topics: [{ topic: 'grouped', numPartitions: 6 }] })
   await admin.disconnect()
   const seen = new Set<string>()
-  const member = () => consume(t, kafka, 'three', ['grouped'], ({ message }) => seen.add(message.value?.toString() ?? ''))
+  const member = () => consume({ broker, kafka }, 'three', ['grouped'], ({ message }) => seen.add(message.value?.toString() ?? ''))
   const values = (prefix: string) => Array.from({ length: 300 }, (_, i) => ({ key: `${i}`, value: `${prefix}-${i}` }))
   const leaving = await member()
   await member()
@@ -109,7 +119,7 @@ test('kafkajs: a group of three, one joining and one leaving mid-stream, reads e
 })
 
 test('kafkajs: manual commits, seek, pause, resume, offsets by time, offsets of topics and groups', async (t) => {
-  const { kafka } = await client(t)
+  const { broker, kafka } = await client(t)
   const start = Date.now() - 100_000
   await send(
     kafka,
@@ -118,13 +128,13 @@ test('kafkajs: manual commits, seek, pause, resume, offsets by time, offsets of 
   )
   const admin = kafka.admin()
   await admin.connect()
-  t.after(() => admin.disconnect())
+  broker.beforeItGoes(() => admin.disconnect())
   assert.deepEqual(await admin.fetchTopicOffsets('seeks'), [{ partition: 0, offset: '100', high: '100', low: '0' }])
   assert.deepEqual(await admin.fetchTopicOffsetsByTimestamp('seeks', start + 505), [{ partition: 0, offset: '51' }])
   const seen: string[] = []
-  const consumer = kafka.consumer({ groupId: 'manual' })
+  const consumer = kafka.consumer({ groupId: 'manual', maxWaitTimeInMs: 200 })
   await consumer.connect()
-  t.after(() => consumer.disconnect())
+  broker.beforeItGoes(() => consumer.disconnect())
   await consumer.subscribe({ topic: 'seeks', fromBeginning: true })
   await consumer.run({ autoCommit: false, eachMessage: async ({ message }) => void seen.push(message.offset) })
   await eventually('all are read', () => seen.length === 100)
@@ -152,7 +162,7 @@ test('kafkajs: subscription by pattern, and a restart of the broker in between w
   const { broker, kafka } = await client(t)
   for (const topic of ['logs-a', 'logs-b', 'other-c']) await send(kafka, topic, [{ value: topic }])
   const seen: string[] = []
-  await consume(t, kafka, 'pattern', [/^logs-.*/], ({ message }) => seen.push(message.value?.toString() ?? ''))
+  await consume({ broker, kafka }, 'pattern', [/^logs-.*/], ({ message }) => seen.push(message.value?.toString() ?? ''))
   await eventually('both are read', () => seen.length === 2)
   assert.deepEqual(seen.sort(), ['logs-a', 'logs-b'])
   await broker.restart()

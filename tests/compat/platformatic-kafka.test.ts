@@ -19,7 +19,7 @@ async function client(t: TestContext) {
   const broker = await restartableBroker(t)
   const base = { clientId: 'compat', bootstrapBrokers: [broker.bootstrap], retryDelay: 50, retries: 20 }
   const closing = <T extends { close(): Promise<void> }>(what: T): T => {
-    t.after(() => what.close())
+    broker.beforeItGoes(() => what.close())
     return what
   }
   return {
@@ -60,7 +60,7 @@ test('@platformatic/kafka creates, describes, alters and deletes a topic', async
   const change = { name: 'max.message.bytes', configOperation: IncrementalAlterConfigOperationTypes.SET, value: '2000000' }
   await admin.incrementalAlterConfigs({ resources: [{ ...resource, configs: [change] }] })
   await eventually('the change shows', async () => (await configOf('max.message.bytes')) === '2000000')
-  await admin.createPartitions({ topics: [{ name: 'made', count: 5, assignments: [] }] })
+  await admin.createPartitions({ topics: [{ name: 'made', count: 5 }] })
   await admin.deleteTopics({ topics: ['made'] })
   await eventually('it is gone', async () => !(await admin.listTopics()).includes('made'))
 })
