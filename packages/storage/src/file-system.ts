@@ -13,7 +13,6 @@ import {
   type Stats,
   stat,
   unlink,
-  utimes,
   write,
 } from 'node:fs'
 import { dirname } from 'node:path'
@@ -53,7 +52,6 @@ export interface FileSystem {
   list(path: string): Promise<DirectoryEntry[]>
   stat(path: string): Promise<FileStat | undefined>
   readFile(path: string): Promise<Buffer>
-  setModified(path: string, ms: number): Promise<void>
 }
 
 const flags: Record<OpenMode, number> = {
@@ -103,7 +101,6 @@ export const nodeFileSystem: FileSystem = {
     }
   },
   readFile: (path) => call((settle) => readFile(path, settle)),
-  setModified: (path, ms) => call((settle) => utimes(path, ms / 1000, ms / 1000, settle)),
 }
 
 export function isMissing(error: unknown): boolean {

@@ -100,11 +100,6 @@ export class IndexFile {
     this.#unwritten = Math.min(this.#unwritten, count)
   }
 
-  /** Makes every entry unwritten, so that the next `write` replaces the whole file. */
-  markUnwritten(): void {
-    this.#unwritten = 0
-  }
-
   /** Grows the file to `maxBytes` rounded down to whole entries, as Kafka does for an active segment: a hole, which takes no space. */
   async preallocate(maxBytes: number, mode: OpenMode = 'create'): Promise<void> {
     const sizeBytes = maxBytes - (maxBytes % this.entrySize)

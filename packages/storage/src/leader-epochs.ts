@@ -42,10 +42,6 @@ export class LeaderEpochs {
     return this.#entries.at(-1)
   }
 
-  get isChanged(): boolean {
-    return this.#changed
-  }
-
   /** Reads the file. Returns what is wrong with it, if something is; the caller then assigns the epochs that the batches show. */
   async load(): Promise<string | undefined> {
     const text = await readTextIfPresent(this.#fs, this.#path)

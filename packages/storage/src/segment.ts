@@ -105,10 +105,6 @@ export class Segment {
     return this.#maxTimestamp
   }
 
-  set maxTimestamp(value: TimestampOffset) {
-    this.#maxTimestamp = value
-  }
-
   /** The largest timestamp if there is one, else when the file was last written; what retention goes by. */
   get largestTimestampMs(): number {
     return this.maxTimestamp.timestamp >= 0 ? this.maxTimestamp.timestamp : this.modifiedMs
