@@ -4,7 +4,7 @@ import { CommandFailure } from '../command.ts'
 import { flag, list, number, type OptionValues, text, UsageError } from '../option-table.ts'
 import { given, requireOption } from '../rules.ts'
 import { ClientProperties, renamed } from './client-properties.ts'
-import { type RecordFormatter, recordFormatter } from './record-formatter.ts'
+import { formatterNames, type RecordFormatter, recordFormatter } from './record-formatter.ts'
 
 export const consumerOptions = {
   ...connectionOptions,
@@ -21,7 +21,7 @@ export const consumerOptions = {
     { value: 'level' },
   ),
   'skip-message-on-error': flag('Go on after a record that cannot be printed.'),
-  formatter: text('DefaultMessageFormatter, LoggingMessageFormatter or NoOpMessageFormatter.', { value: 'class' }),
+  formatter: text(`One of ${formatterNames.join(', ')}.`, { value: 'class' }),
   'formatter-property': list(
     'What is printed and how; may be repeated: print.timestamp, print.partition, print.offset, print.epoch, print.headers, print.key, print.value, key.separator, line.separator, headers.separator, null.literal, key.deserializer, value.deserializer, headers.deserializer.',
     { value: 'name=value' },

@@ -1,3 +1,5 @@
+import { groupMetadataFormatter, offsetsFormatter } from './group-record-formatters.ts'
+
 /** A consumed record as `console-consumer` prints it: the bytes of Kafka's DefaultMessageFormatter. */
 
 export interface PrintableRecord {
@@ -15,6 +17,14 @@ export interface PrintableRecord {
 
 type Deserializer = (bytes: Buffer) => Uint8Array
 
+export const formatterNames = [
+  'DefaultMessageFormatter',
+  'LoggingMessageFormatter',
+  'NoOpMessageFormatter',
+  'OffsetsMessageFormatter',
+  'GroupMetadataMessageFormatter',
+] as const
+
 /** Turns a record into the bytes to print; empty for nothing. */
 export type RecordFormatter = (record: PrintableRecord) => Buffer
 
@@ -26,7 +36,9 @@ export function recordFormatter(className: string, properties: ReadonlyMap<strin
   const name = className.slice(className.lastIndexOf('.') + 1)
   if (name === 'DefaultMessageFormatter' || name === 'LoggingMessageFormatter') return defaultFormatter(properties)
   if (name === 'NoOpMessageFormatter') return () => Buffer.alloc(0)
-  throw new Error(`There is no formatter ${className}; there are DefaultMessageFormatter, LoggingMessageFormatter and NoOpMessageFormatter`)
+  if (name === 'OffsetsMessageFormatter') return offsetsFormatter
+  if (name === 'GroupMetadataMessageFormatter') return groupMetadataFormatter
+  throw new Error(`There is no formatter ${className}; there are ${formatterNames.join(', ')}`)
 }
 
 function defaultFormatter(properties: ReadonlyMap<string, string>): RecordFormatter {
