@@ -151,7 +151,8 @@ async function main([first, ...args]) {
 }
 
 if (process.argv[1] && resolve(process.argv[1]) === fileURLToPath(import.meta.url)) {
-  await main(process.argv.slice(2)).catch((error) => {
+  // Not awaited: what it runs may import this file, which would then wait for itself.
+  main(process.argv.slice(2)).catch((error) => {
     process.stderr.write(`${error.message}\n`)
     process.exitCode = 1
   })
