@@ -1,5 +1,5 @@
 import type { Clock, Logger, Random, Timer } from '@tidelog/core'
-import { type Api, errorName, errorTable, FindCoordinator, Metadata, type RequestInput, type ResponseOf } from '@tidelog/protocol'
+import { type Api, errorTable, FindCoordinator, Metadata, type RequestInput, type ResponseOf } from '@tidelog/protocol'
 import type { CommonConfig } from '../config/client-config.ts'
 import { BrokerError, ClosedError, checkErrorCode, DisconnectedError, InvalidOptionError, isRetriable, TimeoutError } from '../errors.ts'
 import type { BrokerAddress, BrokerConnection, SendOptions } from './broker-connection.ts'
@@ -313,12 +313,6 @@ export class Cluster {
     })
   }
   #refreshDueMs = 0
-
-  /** Name of the error that the last metadata had for a topic, undefined for none. */
-  topicError(topic: string): string | undefined {
-    const code = this.metadata.errorOf(topic)
-    return code === 0 ? undefined : errorName(code)
-  }
 
   nodeOf(nodeId: number): BrokerNode | undefined {
     return this.metadata.brokers.get(nodeId)
