@@ -3,6 +3,7 @@ import { checkConfigRows, checkReferencePages } from './tidy/config-rows.ts'
 import { checkLinks, checkPrintedLayers } from './tidy/docs.ts'
 import { checkHabits, checkHandlers } from './tidy/habits.ts'
 import { checkLayers, checkReachable } from './tidy/imports.ts'
+import { checkLockFile } from './tidy/lock-file.ts'
 import { readSources } from './tidy/sources.ts'
 
 const sources = readSources()
@@ -15,6 +16,7 @@ const findings = [
   ...checkReferencePages(),
   ...checkLinks(),
   ...checkPrintedLayers(),
+  ...checkLockFile(),
 ]
 for (const { path, line, message } of findings) process.stdout.write(`${path}:${line} ${message}\n`)
 process.stdout.write(findings.length === 0 ? `tidy: ${sources.length} files, nothing to say\n` : `tidy: ${findings.length} findings\n`)
