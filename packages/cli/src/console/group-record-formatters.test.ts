@@ -56,16 +56,14 @@ test('a group shows its members, their bytes as base64', () => {
     assignment: Buffer.alloc(0),
   }
   const value = versioned(3, (writer) =>
-    groupMetadataValue
-      .codec(3)
-      .write(writer, {
-        protocolType: 'consumer',
-        generation: 1,
-        protocol: 'range',
-        leader: 'm',
-        currentStateTimestamp: 5,
-        members: [member],
-      }),
+    groupMetadataValue.codec(3).write(writer, {
+      protocolType: 'consumer',
+      generation: 1,
+      protocol: 'range',
+      leader: 'm',
+      currentStateTimestamp: 5,
+      members: [member],
+    }),
   )
   assert.equal(
     groupMetadataFormatter(record(groupKey, value)).toString(),
