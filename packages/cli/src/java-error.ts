@@ -52,6 +52,11 @@ export function javaText(error: unknown): string {
   return `org.apache.kafka.common.errors.${className}: ${javaMessage(error)}`
 }
 
+/** As `javaText`, of an error that came out of a Java future: what a broker refused is wrapped in the future's own exception. */
+export function javaFutureText(error: unknown): string {
+  return asErrorLike(error).detail === undefined ? javaText(error) : `java.util.concurrent.ExecutionException: ${javaText(error)}`
+}
+
 /** Whether a broker refused with the error of that name. */
 export function hasCode(error: unknown, code: string): boolean {
   return asErrorLike(error).code === code

@@ -104,7 +104,7 @@ test("a broker's refusal is printed with the arguments and exit code 1", async (
   assert.equal(code, 1)
   assert.equal(
     stderr,
-    "Error while executing config command with args '--bootstrap-server b:1 --alter --topic foo --add-config nope=1'\norg.apache.kafka.common.errors.InvalidConfigurationException: Unknown topic config name: nope\n",
+    "Error while executing config command with args '--bootstrap-server b:1 --alter --topic foo --add-config nope=1'\njava.util.concurrent.ExecutionException: org.apache.kafka.common.errors.InvalidConfigurationException: Unknown topic config name: nope\n",
   )
 })
 

@@ -3,7 +3,7 @@ import { connectionOptions, connectionProperties, readPropertiesFile } from '../
 import { type CommandContext, CommandFailure, defineCommand } from '../command.ts'
 import { type Entity, entityOf, entityOptions, ownSource, resourceOf, singular, sourceText } from '../configs/config-entities.ts'
 import { configLine, parseAddedConfigs } from '../configs/config-text.ts'
-import { javaText } from '../java-error.ts'
+import { javaFutureText } from '../java-error.ts'
 import { flag, type OptionValues, text, UsageError } from '../option-table.ts'
 import { type Cell, outputFormat, outputOption, renderRows } from '../rows.ts'
 import { given } from '../rules.ts'
@@ -57,7 +57,7 @@ export const configs = defineCommand({
       return 0
     } catch (error) {
       context.interrupted.throwIfAborted()
-      context.stderr.write(`Error while executing config command with args '${args.join(' ')}'\n${javaText(error)}\n`)
+      context.stderr.write(`Error while executing config command with args '${args.join(' ')}'\n${javaFutureText(error)}\n`)
       return 1
     } finally {
       await admin.close()

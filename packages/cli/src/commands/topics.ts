@@ -124,7 +124,8 @@ function requireTopics(names: readonly string[], values: Values): void {
 async function listTopics(admin: Admin, values: Values, { stdout, interrupted }: CommandContext): Promise<void> {
   const names = await matchingTopics(admin, values, { signal: interrupted })
   const format = outputFormat(values.output)
-  if (format === 'table') stdout.write(names.map((name) => `${name}\n`).join(''))
+  if (format === 'table')
+    stdout.write(`${names.join('\n')}\n`) // an empty line where there is none, as Kafka's tool prints
   else
     stdout.write(
       renderRows(

@@ -76,12 +76,12 @@ function checkReset(values: GroupValues): void {
     throw new UsageError(`Option [reset-offsets] only accepts one of ${named(['dry-run', 'execute'])}`)
   requireOneOf('reset-offsets', ['group', 'all-groups'], values)
   const chosen = given(values, scenarios)
+  if (!chosen.includes('from-file') && given(values, ['all-topics', 'topic']).length === 0)
+    throw new UsageError('One of the reset scopes should be defined: --all-topics, --topic.')
   if (chosen.length === 0)
     throw new UsageError(
       "Option '[reset-offsets]' requires one of the following scenarios: [[shift-by], [to-offset], [to-earliest], [to-current], [to-latest], [by-duration], [to-datetime], [from-file]]",
     )
   const [first, second] = chosen
   if (second !== undefined) throw new UsageError(`Option "[${first}]" can't be used with option "[${second}]"`)
-  if (first !== 'from-file' && given(values, ['all-topics', 'topic']).length === 0)
-    throw new UsageError('One of the reset scopes should be defined: --all-topics, --topic.')
 }
