@@ -5,6 +5,9 @@ import type { BrokerConfig } from './config/broker-config.ts'
 import type { Endpoint } from './config/listeners.ts'
 import { ConnectionLimits } from './connection-limits.ts'
 
+/** What all connections may have in flight while `queued.max.request.bytes` sets no limit: memory is bounded all the same. */
+const DEFAULT_QUEUED_BYTES = 48 * 1024 * 1024
+
 /** Until a broker has its handlers, what clients send waits: a connection made in that time is served late, not refused. */
 class Gate implements FrameHandler {
   #handler: FrameHandler | undefined
@@ -48,7 +51,8 @@ export class BrokerListeners {
   ): Promise<BrokerListeners> {
     const listeners = new BrokerListeners()
     const limits = new ConnectionLimits(config, clock)
-    const budget = new RequestBudget(config['queued.max.request.bytes'])
+    const queued = config['queued.max.request.bytes']
+    const budget = new RequestBudget(queued > 0 ? queued : DEFAULT_QUEUED_BYTES)
     for (const endpoint of endpoints) {
       const gate = new Gate()
       try {

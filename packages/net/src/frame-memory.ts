@@ -1,10 +1,12 @@
 const KIB = 1024
+const MIB = 1024 * KIB
 const MIN_POOLED_BYTES = 32 * KIB
-const MAX_POOLED_BYTES = 4096 * KIB
+/** A producer with a backlog sends a batch of a megabyte for each of several partitions at once. */
+const MAX_POOLED_BYTES = 16 * MIB
 /** Idle buffers kept for the next frames. */
-const MAX_IDLE_BYTES = 24 * 1024 * KIB
+const MAX_IDLE_BYTES = 32 * MIB
 /** Frames whose bytes are still arriving may hold this much together in buffers of their declared size; others grow as bytes come. */
-const MAX_AHEAD_BYTES = 32 * 1024 * KIB
+const MAX_AHEAD_BYTES = 32 * MIB
 /** The buffer of a frame that may not run ahead begins with this much, or what has come times the growth. */
 const FIRST_BYTES = 4 * KIB
 const GROWTH = 4
@@ -14,7 +16,7 @@ const GROWTH = 4
  * them; whoever is done with such a frame may give it back. What a peer declares and does not send is bounded over all connections.
  */
 export class FrameMemory {
-  /** By size, each a power of two. */
+  /** By size: powers of two up to a megabyte, then whole megabytes. */
   readonly #idle = new Map<number, ArrayBuffer[]>()
   readonly #lent = new WeakSet<ArrayBuffer>()
   #idleBytes = 0
@@ -59,7 +61,7 @@ export class FrameMemory {
 
   #allocate(bytes: number): Buffer {
     if (bytes < MIN_POOLED_BYTES || bytes > MAX_POOLED_BYTES) return Buffer.allocUnsafe(bytes)
-    const size = 2 ** Math.ceil(Math.log2(bytes))
+    const size = bytes <= MIB ? 2 ** Math.ceil(Math.log2(bytes)) : Math.ceil(bytes / MIB) * MIB
     let memory = this.#idle.get(size)?.pop()
     if (memory === undefined) memory = Buffer.allocUnsafeSlow(size).buffer as ArrayBuffer
     else this.#idleBytes -= size

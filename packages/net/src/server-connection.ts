@@ -35,7 +35,7 @@ export interface ConnectionLimits {
 export const defaultLimits: ConnectionLimits = {
   maxFrameBytes: 100 * 1024 * 1024,
   maxRequestsInFlight: 64,
-  maxRequestBytes: 16 * 1024 * 1024,
+  maxRequestBytes: 8 * 1024 * 1024,
   maxOutputBytes: 1024 * 1024,
 }
 

@@ -23,6 +23,9 @@ export interface LeadershipListener {
   onResigned(topic: string, index: number): void
 }
 
+/** Partitions of one decision that are opened or made at a time: they mostly wait for the disk. */
+const PARTITIONS_AT_A_TIME = 8
+
 const noTopicId = 'AAAAAAAAAAAAAAAAAAAAAA'
 
 /** The partitions of one broker, as the controller's LeaderAndIsr and StopReplica say. */
@@ -100,9 +103,10 @@ export class ReplicaManager {
       ...ungroupedPartitionStates.map((state) => ({ topicName: state.topicName, topicId: noTopicId, partitionStates: [state] })),
     ]
     for (const { topicName, topicId, partitionStates } of states) {
-      const errors: LeaderAndIsrResponse['partitionErrors'] = []
-      for (const state of partitionStates) {
-        const errorCode = await this.#codeOf(`${topicName}-${state.partitionIndex}`, () =>
+      const errors = await inParallel(partitionStates, PARTITIONS_AT_A_TIME, async (state) => ({
+        topicName,
+        partitionIndex: state.partitionIndex,
+        errorCode: await this.#codeOf(`${topicName}-${state.partitionIndex}`, () =>
           this.#lead(topicName, topicId, state.partitionIndex, {
             leaderId: state.leader,
             leaderEpoch: state.leaderEpoch,
@@ -110,9 +114,8 @@ export class ReplicaManager {
             isr: state.isr,
             replicas: state.replicas,
           }),
-        )
-        errors.push({ topicName, partitionIndex: state.partitionIndex, errorCode })
-      }
+        ),
+      }))
       partitionErrors.push(...errors)
       topics.push({ topicId, partitionErrors: errors })
     }
@@ -209,3 +212,17 @@ const staleControllerEpoch = new KafkaError('STALE_CONTROLLER_EPOCH').code
 
 const isOlder = (next: PartitionState, now: PartitionState) =>
   next.leaderEpoch < now.leaderEpoch || (next.leaderEpoch === now.leaderEpoch && next.partitionEpoch < now.partitionEpoch)
+
+/** Results in the order of `items`; no more than `limit` are worked on at a time. `work` must not throw. */
+async function inParallel<T, R>(items: readonly T[], limit: number, work: (item: T) => Promise<R>): Promise<R[]> {
+  const results = new Array<R>(items.length)
+  let next = 0
+  const worker = async () => {
+    while (next < items.length) {
+      const index = next++
+      results[index] = await work(items[index]!)
+    }
+  }
+  await Promise.all(Array.from({ length: Math.min(limit, items.length) }, worker))
+  return results
+}
