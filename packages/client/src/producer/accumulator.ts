@@ -89,6 +89,11 @@ interface FlushWaiter {
 /** A batch begins with this much room unless the partition's last one tells better. */
 const FIRST_BATCH_BYTES = 512
 
+/** The builder reserves a little more than a record takes. */
+const ROOM_TO_SPARE = 64
+/** Batches' memory that is kept for use again. */
+const MAX_SPARE_BUFFERS = 64
+
 /** A codec's output per byte of input is assumed to be no better than this until batches have shown it. */
 const WORST_RATIO = 1
 const RATIO_STEP = 0.005
@@ -104,6 +109,7 @@ export class Accumulator {
   /** Not yet delivered and not failed; oldest first. */
   readonly #incomplete = new Set<ProducerBatch>()
   readonly #flushes: FlushWaiter[] = []
+  readonly #spare: Buffer[] = []
   #nextId = 0
   /** Compressed size per byte, by the last batches. */
   #ratio = WORST_RATIO
@@ -199,6 +205,7 @@ export class Accumulator {
   complete(batch: ProducerBatch, baseOffset: number, logAppendTimeMs: number): void {
     if (batch.isDone) return
     batch.complete(baseOffset, logAppendTimeMs)
+    if (baseOffset >= 0 && batch.attempts === 1) this.#recycle(batch)
     this.#finished(batch)
   }
 
@@ -227,6 +234,16 @@ export class Accumulator {
     return waiter.done.promise
   }
 
+  /**
+   * Keeps the memory of a batch for the next one. Only where nothing can still be reading it: the broker has answered, so all of it has left
+   * the socket, and it was sent on no other.
+   */
+  #recycle({ builder }: ProducerBatch): void {
+    const { buffer } = builder
+    const isFull = buffer.length >= this.#options.batchSizeBytes && buffer.length <= 2 * this.#options.batchSizeBytes
+    if (isFull && this.#spare.length < MAX_SPARE_BUFFERS) this.#spare.push(buffer)
+  }
+
   #finished(batch: ProducerBatch): void {
     this.#incomplete.delete(batch)
     this.memory.release(batch.reservedBytes)
@@ -237,14 +254,18 @@ export class Accumulator {
   }
 
   #newBatch(queue: PartitionQueue, firstRecordBytes: number): ProducerBatch {
-    const { nowMs, codec, level } = this.#options
+    const { nowMs, codec, level, batchSizeBytes } = this.#options
+    // A batch that was more than half full tells of load: the next one is given room for a full one at once.
+    const willFill = queue.lastBatchBytes > batchSizeBytes / 2
+    const probable = willFill ? Math.max(batchSizeBytes, queue.lastBatchBytes) : queue.lastBatchBytes
     const batch = new ProducerBatch({
       id: this.#nextId++,
       idEnd: this.#nextId,
       topic: queue.topic,
       partition: queue.partition,
       createdMs: nowMs(),
-      expectedBytes: Math.max(FIRST_BATCH_BYTES, firstRecordBytes + batchHeader.BATCH_OVERHEAD_BYTES, queue.lastBatchBytes),
+      buffer: willFill ? this.#spare.pop() : undefined,
+      expectedBytes: ROOM_TO_SPARE + Math.max(FIRST_BATCH_BYTES, firstRecordBytes + batchHeader.BATCH_OVERHEAD_BYTES, probable),
       codec,
       level,
     })

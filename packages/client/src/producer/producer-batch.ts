@@ -18,6 +18,8 @@ export interface NewBatch {
   readonly partition: number
   readonly createdMs: number
   readonly expectedBytes: number
+  /** Memory of a batch before it, to build in. */
+  readonly buffer?: Buffer | undefined
   readonly codec: CodecName
   readonly level: number | undefined
 }
@@ -56,14 +58,19 @@ export class ProducerBatch {
   lastError: ClientError | undefined
   isDone = false
 
-  constructor({ id, idEnd, topic, partition, createdMs, expectedBytes, codec, level }: NewBatch) {
+  constructor({ id, idEnd, topic, partition, createdMs, expectedBytes, buffer, codec, level }: NewBatch) {
     this.id = id
     this.idEnd = idEnd
     this.topic = topic
     this.partition = partition
     this.createdMs = createdMs
     this.codec = codec
-    this.#builder = new BatchBuilder({ codec, expectedBytes, ...(level === undefined ? {} : { level }) })
+    this.#builder = new BatchBuilder({
+      codec,
+      expectedBytes,
+      ...(level === undefined ? {} : { level }),
+      ...(buffer === undefined ? {} : { buffer }),
+    })
   }
 
   get builder(): BatchBuilder {

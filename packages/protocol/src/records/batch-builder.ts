@@ -36,6 +36,8 @@ export interface BatchOptions {
   readonly deleteHorizonMs?: number
   /** Room to begin with. */
   readonly expectedBytes?: number
+  /** Memory to begin in, instead of new memory; whoever gives it must not use it before the batch has gone out of use. */
+  readonly buffer?: Buffer
 }
 
 /** What an idempotent producer knows only when it sends. */
@@ -63,12 +65,21 @@ export class BatchBuilder {
   constructor(options: BatchOptions = {}) {
     this.#options = options
     this.#baseOffset = options.baseOffset ?? 0
-    this.#buffer = Buffer.allocUnsafe(Math.max(header.BATCH_OVERHEAD_BYTES, options.expectedBytes ?? DEFAULT_EXPECTED_BYTES))
+    const { buffer } = options
+    this.#buffer =
+      buffer !== undefined && buffer.length >= header.BATCH_OVERHEAD_BYTES
+        ? buffer
+        : Buffer.allocUnsafe(Math.max(header.BATCH_OVERHEAD_BYTES, options.expectedBytes ?? DEFAULT_EXPECTED_BYTES))
     if (options.deleteHorizonMs !== undefined) this.#baseTimestamp = options.deleteHorizonMs
   }
 
   get recordsCount(): number {
     return this.#recordsCount
+  }
+
+  /** The memory that the records are in; under `none`, the built batch too. */
+  get buffer(): Buffer {
+    return this.#buffer
   }
 
   /** Size of the batch so far, before compression. */
