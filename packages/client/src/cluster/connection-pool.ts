@@ -7,9 +7,9 @@ import { backoffMs, sleep, until, type WaitOptions } from './wait.ts'
 
 /**
  * What a connection is for. A broker serves the requests of one connection one after the other, so a fetch that waits for data, or a join
- * that waits for other members, must not stand before a heartbeat or a metadata request.
+ * that waits for other members, must not stand before a heartbeat, a commit or a metadata request.
  */
-export type Purpose = 'general' | 'fetch' | 'coordinator'
+export type Purpose = 'general' | 'fetch' | 'coordinator' | 'join'
 
 /** One place for a connection to a broker for a purpose; it outlives the connection and remembers how often connecting failed. */
 interface Slot {
@@ -146,9 +146,10 @@ export class ConnectionPool {
     } catch (error) {
       if (this.closed) throw this.closing.reason
       const backoff = backoffMs(random, slot.failures, config['reconnect.backoff.ms'], config['reconnect.backoff.max.ms'])
+      const reason = error instanceof Error ? error.message : String(error)
+      if (slot.failures === 0) logger.warn('cannot connect', { host, port, reason })
       slot.failures++
       slot.notBeforeMs = clock.monotonic() + backoff
-      logger.debug('cannot connect', { host, port, reason: error instanceof Error ? error.message : String(error) })
       throw error
     }
   }

@@ -292,6 +292,48 @@ test('a pattern takes in topics as they come, and leaves internal ones out', asy
   assert.deepEqual([...consumer.subscription()].sort(), ['a', 'b'])
 })
 
+test('a topic that comes to exist after it was subscribed to is read from its beginning', async (t) => {
+  const { consumer: make, admin, bootstrapServers } = await setUp(t)
+  const consumer = make({ groupId: 'g', metadataMaxAgeMs: 50, allowAutoCreateTopics: false })
+  consumer.subscribe(['later'])
+  await consumer.poll({ timeoutMs: 50 })
+  await admin.createTopics([{ topic: 'later', numPartitions: 1 }])
+  const producer = new Producer({ bootstrapServers, valueSerializer: string })
+  await producer.send({ topic: 'later', value: 'v' })
+  await producer.close()
+  assert.deepEqual(await read(consumer, 1), ['v'])
+})
+
+test('a commit goes through while the group rebalances, and a listener may commit and seek', async (t) => {
+  const { send, consumer: make, admin } = await setUp(t, { partitions: 2 })
+  await send(0, ...numbers(4))
+  await send(1, ...numbers(4))
+  const options = { groupId: 'g', partitionAssignmentStrategy: 'cooperative-sticky', enableAutoCommit: false } as const
+  const one = make(options)
+  const revoked: TopicPartition[] = []
+  one.subscribe(['a'], {
+    onAssigned: (partitions) => {
+      for (const partition of partitions) one.seek(partition, 1)
+    },
+    onRevoked: async (partitions) => {
+      await one.commit()
+      revoked.push(...partitions)
+    },
+  })
+  assert.equal((await read(one, 6)).length, 6)
+  const two = make(options)
+  two.subscribe(['a'])
+  // The first member rejoins, and the group waits for the other, when the heartbeat tells it; its own offsets are safe meanwhile.
+  while (two.assignment().length === 0) {
+    await Promise.all([one.poll({ timeoutMs: 10 }), two.poll({ timeoutMs: 10 })])
+    await one.commit().catch((error) => assert.equal(error.code, 'COMMIT_FAILED'))
+  }
+  assert.equal(revoked.length, 1)
+  assert.equal(one.assignment().length, 1)
+  assert.equal((await admin.listGroupOffsets('g')).get(revoked[0]!)?.offset, 4)
+  assert.deepEqual(two.assignment(), revoked)
+})
+
 test('new partitions of a topic are found and shared out', async (t) => {
   const { consumer: make, admin } = await setUp(t)
   const consumer = make({ groupId: 'g', metadataMaxAgeMs: 50 })

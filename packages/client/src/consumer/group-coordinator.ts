@@ -1,10 +1,16 @@
 import type { BrokerConnection } from '../cluster/broker-connection.ts'
 import type { Cluster, RetryOptions } from '../cluster/cluster.ts'
+import type { Purpose } from '../cluster/connection-pool.ts'
 import type { WaitOptions } from '../cluster/wait.ts'
 import { hasCode, isRetriable } from '../errors.ts'
 
 /** After these the group may have another coordinator. */
 const coordinatorLost = ['NOT_COORDINATOR', 'COORDINATOR_NOT_AVAILABLE', 'DISCONNECTED', 'TIMEOUT'] as const
+
+interface CoordinatorOptions extends WaitOptions {
+  /** `coordinator` when absent. */
+  readonly purpose?: Purpose
+}
 
 /** The broker that coordinates a group: found when needed, looked for again after an error that says it has moved or died. */
 export class GroupCoordinator {
@@ -24,11 +30,11 @@ export class GroupCoordinator {
   }
 
   /** @throws DisconnectedError, BrokerError COORDINATOR_NOT_AVAILABLE and others */
-  async connection(options?: WaitOptions): Promise<BrokerConnection> {
+  async connection(options?: CoordinatorOptions): Promise<BrokerConnection> {
     this.#finding ??= this.#nodeId === undefined ? this.#find() : undefined
     const nodeId = this.#nodeId ?? (await this.#finding!)
     try {
-      return await this.#cluster.connectionTo(nodeId, 'coordinator', options)
+      return await this.#cluster.connectionTo(nodeId, options?.purpose ?? 'coordinator', options)
     } catch (error) {
       this.lost(error)
       throw error
@@ -41,7 +47,7 @@ export class GroupCoordinator {
   }
 
   /** A request to the coordinator, once. */
-  async request<T>(send: (connection: BrokerConnection) => Promise<T>, options?: WaitOptions): Promise<T> {
+  async request<T>(send: (connection: BrokerConnection) => Promise<T>, options?: CoordinatorOptions): Promise<T> {
     const connection = await this.connection(options)
     try {
       return await send(connection)

@@ -263,13 +263,6 @@ export class GroupMembership {
         return
       }
     }
-    // A topic that did not exist when the group was joined.
-    if (
-      this.#partitionCounts !== undefined &&
-      now.some((topic) => cluster.metadata.topic(topic) !== undefined && !this.#partitionCounts!.has(topic))
-    ) {
-      this.rejoin('a topic subscribed to has come to exist')
-    }
   }
 
   /**

@@ -77,23 +77,19 @@ async function join(
     }),
   }))
   const timeoutMs = Math.max(config['request.timeout.ms'], config['max.poll.interval.ms'] + JOIN_MARGIN_MS)
-  const ask = (id: string) =>
-    coordinator.request((connection) =>
-      connection.send(
-        JoinGroup,
-        {
-          groupId,
-          sessionTimeoutMs: config['session.timeout.ms'],
-          rebalanceTimeoutMs: config['max.poll.interval.ms'],
-          memberId: id,
-          groupInstanceId,
-          protocolType: CONSUMER_PROTOCOL_TYPE,
-          protocols,
-          reason,
-        },
-        { timeoutMs },
-      ),
-    )
+  const ask = (id: string) => {
+    const request = {
+      groupId,
+      sessionTimeoutMs: config['session.timeout.ms'],
+      rebalanceTimeoutMs: config['max.poll.interval.ms'],
+      memberId: id,
+      groupInstanceId,
+      protocolType: CONSUMER_PROTOCOL_TYPE,
+      protocols,
+      reason,
+    }
+    return coordinator.request((connection) => connection.send(JoinGroup, request, { timeoutMs }), { purpose: 'join' })
+  }
   let response = await ask(memberId)
   try {
     checkErrorCode(response.errorCode, `joining group ${groupId}`)
@@ -116,7 +112,7 @@ function membersOf({ members }: JoinGroupResponse): GroupMember[] {
   })
 }
 
-/** Of all topics that any member subscribes to; the leader needs them all, whatever it subscribes to itself. */
+/** Of all topics that any member subscribes to, 0 for one that does not exist; the leader needs them all, whatever it subscribes to itself. */
 async function partitionCountsOf(cluster: Cluster, joined: JoinGroupResponse): Promise<Map<string, number>> {
   const topics = new Set(membersOf(joined).flatMap((member) => member.topics))
   let isAnyNew = false
@@ -128,14 +124,14 @@ async function partitionCountsOf(cluster: Cluster, joined: JoinGroupResponse): P
   if (isAnyNew) await cluster.refresh()
   const counts = new Map<string, number>()
   for (const topic of topics) {
-    const count = cluster.metadata.topic(topic)?.partitions.length ?? 0
-    if (count > 0) counts.set(topic, count)
+    counts.set(topic, cluster.metadata.topic(topic)?.partitions.length ?? 0)
   }
   return counts
 }
 
 function assign(assignor: Assignor, members: readonly GroupMember[], partitionCounts: ReadonlyMap<string, number>) {
-  const assignment = assignor.assign(members, partitionCounts)
+  const existing = new Map([...partitionCounts].filter(([, count]) => count > 0))
+  const assignment = assignor.assign(members, existing)
   return members.map(({ memberId }) => ({ memberId, assignment: encodeAssignment(assignment.get(memberId) ?? []) }))
 }
 
@@ -146,21 +142,16 @@ async function sync(
 ): Promise<TopicPartition[]> {
   const { groupId } = coordinator
   const timeoutMs = Math.max(config['request.timeout.ms'], config['max.poll.interval.ms'] + JOIN_MARGIN_MS)
-  const response = await coordinator.request((connection) =>
-    connection.send(
-      SyncGroup,
-      {
-        groupId,
-        generationId,
-        memberId,
-        groupInstanceId: config['group.instance.id'],
-        protocolType: CONSUMER_PROTOCOL_TYPE,
-        protocolName,
-        assignments,
-      },
-      { timeoutMs },
-    ),
-  )
+  const request = {
+    groupId,
+    generationId,
+    memberId,
+    groupInstanceId: config['group.instance.id'],
+    protocolType: CONSUMER_PROTOCOL_TYPE,
+    protocolName,
+    assignments,
+  }
+  const response = await coordinator.request((connection) => connection.send(SyncGroup, request, { timeoutMs }), { purpose: 'join' })
   if (response.errorCode !== 0) {
     const error = new BrokerError(response.errorCode, `synchronizing with group ${groupId}`)
     coordinator.lost(error)
