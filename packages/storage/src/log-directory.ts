@@ -25,6 +25,8 @@ export class LogDirectory {
   readonly deleted: string[] = []
   /** Other folders, which are left alone. */
   readonly strange: string[] = []
+  /** Logs that are being made here and are not in `logs` yet. */
+  beingMade = 0
   isOffline = false
   cleanShutdown = false
   #recoveryPoints: Checkpoint | undefined
@@ -63,6 +65,11 @@ export class LogDirectory {
     }
     await removeCleanShutdownMarker(this.#fs, this.path)
     return partitions
+  }
+
+  /** Partitions that are here or soon will be. */
+  get size(): number {
+    return this.logs.size + this.beingMade
   }
 
   recoveryPointOf(name: string): number {

@@ -122,6 +122,7 @@ export class LogManager {
       })
     const directory = this.#leastUsed()
     const dir = join(directory.path, name)
+    directory.beingMade++
     try {
       await this.#fs.makeDirectory(dir)
       if (topicId !== ZERO_UUID) await writePartitionMetadata(this.#fs, dir, topicId)
@@ -130,6 +131,8 @@ export class LogManager {
       if (error instanceof KafkaError) throw error
       this.#onStorageError(directory, error)
       throw new KafkaError('KAFKA_STORAGE_ERROR', `${name} cannot be made in ${directory.path}`, { cause: error })
+    } finally {
+      directory.beingMade--
     }
   }
 
@@ -286,7 +289,7 @@ export class LogManager {
     let best: LogDirectory | undefined
     for (const directory of this.#directories) {
       if (directory.isOffline) continue
-      if (best === undefined || directory.logs.size < best.logs.size) best = directory
+      if (best === undefined || directory.size < best.size) best = directory
     }
     if (best === undefined) throw new KafkaError('KAFKA_STORAGE_ERROR', 'every log directory is offline')
     return best
