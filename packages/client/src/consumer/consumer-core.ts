@@ -81,7 +81,7 @@ export class ConsumerCore<K, V> {
         coordinator: this.#coordinator,
         metrics: this.metrics,
         identity: () => this.#membership?.identity ?? NO_MEMBER,
-        onMembershipLost: (error) => this.#membership?.lost(error),
+        onMembershipLost: (error, generationId) => this.#membership?.lost(error, generationId) ?? true,
       })
     }
     const onError = (error: ClientError) => this.#report(error)

@@ -108,10 +108,16 @@ export class GroupMembership {
     if (this.#mustJoin !== undefined && this.#joining === undefined && this.#joined === undefined) await this.#start(this.#mustJoin)
   }
 
-  /** The coordinator said that it does not know us. */
-  lost(error: BrokerError): void {
+  /**
+   * The coordinator said that it does not know us, or not the generation that we spoke for. While a join is under way the group may be a
+   * generation further, with the answer that says so still travelling on its own connection; if we are out, that answer says it.
+   * @returns Whether the membership is gone.
+   */
+  lost(error: ClientError, generationId: number): boolean {
     if (error.code === 'FENCED_INSTANCE_ID') this.#fail(error)
+    else if (generationId !== this.#generationId || this.#joining !== undefined) return false
     else this.#reset(`the coordinator answered ${error.code}`, error)
+    return true
   }
 
   /** Stops heartbeats and says goodbye, unless the member is static and means to come back. */

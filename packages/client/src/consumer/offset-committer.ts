@@ -1,7 +1,7 @@
 import { OffsetCommit } from '@tidelog/protocol'
 import type { Cluster, RetryOptions } from '../cluster/cluster.ts'
 import { fetchGroupOffsets, NEWEST_VERSION_BY_NAME } from '../cluster/group-offsets.ts'
-import { BrokerError, CommitFailedError, hasCode, isRetriable } from '../errors.ts'
+import { BrokerError, type ClientError, CommitFailedError, hasCode, isRetriable } from '../errors.ts'
 import { groupByTopic, type OffsetAndMetadata, type PartitionMap, partitionName, type TopicPartition } from '../topic-partition.ts'
 import type { ConsumerMetrics } from './consumer-metrics.ts'
 import type { GroupCoordinator } from './group-coordinator.ts'
@@ -19,8 +19,8 @@ export interface OffsetCommitterOptions {
   readonly coordinator: GroupCoordinator
   readonly metrics: ConsumerMetrics
   readonly identity: () => CommitIdentity
-  /** The coordinator does not know this member, or not this generation. */
-  readonly onMembershipLost: (error: BrokerError) => void
+  /** The coordinator does not know this member, or not the generation it spoke for. @returns whether that ends the membership */
+  readonly onMembershipLost: (error: ClientError, generationId: number) => boolean
 }
 
 const notAMember = ['UNKNOWN_MEMBER_ID', 'ILLEGAL_GENERATION', 'FENCED_INSTANCE_ID'] as const
@@ -51,10 +51,12 @@ export class OffsetCommitter {
   }
 
   async #commit(offsets: readonly (TopicPartition & OffsetAndMetadata)[], options: RetryOptions): Promise<void> {
-    const { coordinator, metrics, onMembershipLost } = this.#options
+    const { coordinator, metrics, identity, onMembershipLost } = this.#options
+    let sentAs = identity()
     try {
       await coordinator.retry({ ...options, retryIf: (error) => isRetriable(error) }, async (connection) => {
-        const response = await connection.send(OffsetCommit, this.#requestOf(offsets), { maxVersion: NEWEST_VERSION_BY_NAME })
+        sentAs = identity()
+        const response = await connection.send(OffsetCommit, this.#requestOf(offsets, sentAs), { maxVersion: NEWEST_VERSION_BY_NAME })
         for (const { name, partitions } of response.topics) {
           for (const { partitionIndex, errorCode } of partitions) {
             const where = partitionName({ topic: name, partition: partitionIndex })
@@ -64,21 +66,19 @@ export class OffsetCommitter {
       })
       metrics.commits++
     } catch (error) {
-      if (hasCode(error, ...notAMember)) {
-        if (error instanceof BrokerError) onMembershipLost(error)
+      if (hasCode(error, ...notAMember) && onMembershipLost(error, sentAs.generationId)) {
         const gone = `group ${coordinator.groupId} has gone on without this consumer, which took longer than maxPollIntervalMs or was cut off`
         throw new CommitFailedError(`${gone}: its offsets were not committed, and other members read the records again`, error)
       }
-      if (hasCode(error, 'REBALANCE_IN_PROGRESS')) {
+      if (hasCode(error, ...notAMember, 'REBALANCE_IN_PROGRESS')) {
         throw new CommitFailedError(`group ${coordinator.groupId} is rebalancing: commit again after the next poll`, error)
       }
       throw error
     }
   }
 
-  #requestOf(offsets: readonly (TopicPartition & OffsetAndMetadata)[]) {
-    const { coordinator, identity } = this.#options
-    const { generationId, memberId, groupInstanceId } = identity()
+  #requestOf(offsets: readonly (TopicPartition & OffsetAndMetadata)[], { generationId, memberId, groupInstanceId }: CommitIdentity) {
+    const { coordinator } = this.#options
     return (version: number) => ({
       groupId: coordinator.groupId,
       generationIdOrMemberEpoch: generationId,
