@@ -7,6 +7,7 @@ import { seededRandom, silentLogger } from '@tidelog/core'
 import { buildBatch, iterateBatches, type KafkaError } from '@tidelog/protocol'
 import { killedFileSystem, ManualClock, unsyncedFileSystem, valuesIn } from '@tidelog/testkit'
 import { type FileSystem, Log, type LogOptions, nodeFileSystem, resolveLogConfig, verifyPartition } from './index.ts'
+import { TailCache } from './tail-cache.ts'
 
 const nowMs = 1_700_000_000_000
 
@@ -219,4 +220,37 @@ test('a stop amid compaction is finished by the names it left: .cleaned and .del
     (await readdir(dir)).filter((name) => name.includes('.log')),
     ['00000000000000000000.log', '00000000000000000006.log', '00000000000000000009.log'],
   )
+})
+
+test('an index that is found to be wrong is made anew beside readers and writers: none of them sees a shorter log', async (t) => {
+  const dir = await temporaryDir(t)
+  const log = await openLog(dir)
+  const values = Array.from({ length: 60 }, (_, index) => `value ${index}`)
+  for (const value of values) {
+    if (value === 'value 40') await log.roll()
+    await append(log, value)
+  }
+  await log.close()
+  for (const name of ['00000000000000000000.index', '00000000000000000040.index']) {
+    // The entries stay in order and inside of the log, but lead behind the batches that are looked for.
+    const index = await readFile(join(dir, name))
+    for (let at = 8; at < index.length; at += 8) index.writeInt32BE(index.readInt32BE(0) + at / 8, at)
+    await writeFile(join(dir, name), index)
+  }
+  const reopened = await openLog(dir, { cleanShutdown: true, tailCache: new TailCache(0) })
+  const firstFrom = async (startOffset: number): Promise<string> => {
+    const { records } = await reopened.read({ startOffset, maxBytes: 1, endOffset: reopened.logEndOffset, atLeastOneBatch: true })
+    const [batch] = [...iterateBatches(records)]
+    return batch === undefined ? 'nothing' : `value ${batch.baseOffset}`
+  }
+  const offsets = [6, 7, 8, 20, 46, 47, 48, 58]
+  const later = Array.from({ length: 10 }, (_, index) => `later ${index}`)
+  const [found] = await Promise.all([Promise.all(offsets.map(firstFrom)), ...later.map((value) => append(reopened, value))])
+  assert.deepEqual(
+    found,
+    offsets.map((offset) => `value ${offset}`),
+  )
+  assert.deepEqual(await valuesIn(reopened), [...values, ...later])
+  await reopened.close()
+  assert.deepEqual((await verifyPartition(dir)).problems, [])
 })

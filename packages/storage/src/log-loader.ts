@@ -13,7 +13,7 @@ import { ProducerSnapshots } from './producer-snapshots.ts'
 import { type ProducerBatch, ProducerState } from './producer-state.ts'
 import { Segment, type SegmentContext } from './segment.ts'
 import { SegmentList } from './segment-list.ts'
-import { rebuildIndexes, recoverSegment } from './segment-recovery.ts'
+import { recoverSegment } from './segment-recovery.ts'
 import { lastOffsetOf, leaderEpochOf } from './stored-batch.ts'
 import { LogTail, type TailCache } from './tail-cache.ts'
 import type { AbortedTransaction } from './transaction-index.ts'
@@ -152,7 +152,7 @@ async function checkIndexSizes(segment: Segment): Promise<void> {
     if (sizeBytes !== undefined && sizeBytes % entryBytes === 0 && sizeBytes <= segment.sizeBytes + entryBytes) continue
     const reason = sizeBytes === undefined ? 'it is missing' : `it has ${sizeBytes} bytes for a log of ${segment.sizeBytes}`
     logger.warn('Rebuilding the indexes of a segment', { path, reason })
-    await rebuildIndexes(segment)
+    await segment.rebuildIndexes()
     return
   }
 }

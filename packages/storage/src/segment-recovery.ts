@@ -1,12 +1,11 @@
 import { scanBatches } from './batch-scan.ts'
 import type { OffsetIndex } from './offset-index.ts'
 import type { Segment } from './segment.ts'
+import type { SegmentIndexes } from './segment-indexes.ts'
 import { lastOffsetOf, maxTimestampOf } from './stored-batch.ts'
 import type { TimeIndex } from './time-index.ts'
 
 const SCAN_CHUNK_BYTES = 1024 * 1024
-/** Kafka's default, which decides only how dense an index is that is made anew when a segment's own setting is not at hand. */
-const DEFAULT_INDEX_INTERVAL_BYTES = 4096
 
 export interface RecoveredSegment {
   /** Behind the last batch; the base offset when there is none. */
@@ -16,21 +15,6 @@ export interface RecoveredSegment {
   readonly problem?: string
 }
 
-/** Makes both indexes of a segment anew from the headers of its batches and writes them. The log is believed and not changed. */
-export async function rebuildIndexes(segment: Segment): Promise<void> {
-  const { fs, pool } = segment.context
-  const logBytes = segment.sizeBytes
-  segment.resetNotes()
-  await pool.use(segment.file, (fd) =>
-    scanBatches(fs, fd, { from: 0, to: logBytes, chunkBytes: SCAN_CHUNK_BYTES, need: 'header' }, (buffer, at, _position, sizeBytes) => {
-      segment.noteBatch(lastOffsetOf(buffer, at), maxTimestampOf(buffer, at), sizeBytes, DEFAULT_INDEX_INTERVAL_BYTES)
-      return true
-    }),
-  )
-  segment.sizeBytes = logBytes
-  await segment.seal()
-}
-
 /**
  * Reads a segment that may have been written to when its broker stopped: every batch is checked, the log is cut at the first that is torn or wrong, and
  * the indexes are made to match. Indexes that match already stay as they are, byte for byte.
@@ -38,30 +22,32 @@ export async function rebuildIndexes(segment: Segment): Promise<void> {
  */
 export async function recoverSegment(segment: Segment, fileBytes: number, indexIntervalBytes: number): Promise<RecoveredSegment> {
   const { fs, pool } = segment.context
-  const oldOffsets = segment.emptyOffsetIndex()
-  const oldTimes = segment.emptyTimeIndex()
-  const mayKeep = (await oldOffsets.load(fileBytes)) === undefined && (await oldTimes.load(fileBytes)) === undefined
-  const matcher = mayKeep ? new IndexMatcher(oldOffsets, oldTimes) : undefined
+  const old = segment.newIndexes()
+  const mayKeep = (await old.offsets.load(fileBytes)) === undefined && (await old.times.load(fileBytes)) === undefined
+  const matcher = mayKeep ? new IndexMatcher(old) : undefined
 
-  segment.resetNotes()
+  const rebuilt = segment.newIndexes()
+  rebuilt.clear()
   let nextOffset = segment.baseOffset
   const { end, problem } = await pool.use(segment.file, (fd) =>
     scanBatches(fs, fd, { from: 0, to: fileBytes, chunkBytes: SCAN_CHUNK_BYTES, need: 'checked' }, (buffer, at, position, sizeBytes) => {
       const lastOffset = lastOffsetOf(buffer, at)
       if (lastOffset < nextOffset || lastOffset - segment.baseOffset > 0x7fffffff) return false
-      segment.noteBatch(lastOffset, maxTimestampOf(buffer, at), sizeBytes, indexIntervalBytes)
-      matcher?.note(position, lastOffset, segment.maxTimestamp.timestamp)
+      rebuilt.note({ position, sizeBytes, lastOffset, maxTimestamp: maxTimestampOf(buffer, at) }, indexIntervalBytes)
+      matcher?.note(position, lastOffset, rebuilt.maxTimestamp.timestamp)
       nextOffset = lastOffset + 1
       return true
     }),
   )
-  segment.closeTimeIndex()
+  rebuilt.noteMaxTimestamp()
   const cutBytes = fileBytes - end
   if (cutBytes > 0) await pool.use(segment.file, (fd) => fs.truncate(fd, end))
-  if (cutBytes === 0 && matcher?.matches(segment) === true) {
-    segment.offsetIndex = oldOffsets
-    segment.timeIndex = oldTimes
+  if (cutBytes === 0 && matcher?.matches(rebuilt) === true) {
+    old.maxTimestamp = rebuilt.maxTimestamp
+    old.firstTimestamp = rebuilt.firstTimestamp
+    segment.recovered(old, end)
   } else {
+    segment.recovered(rebuilt, end)
     await segment.seal()
   }
   if (cutBytes === 0) return { nextOffset, cutBytes }
@@ -76,7 +62,7 @@ class IndexMatcher {
   #timeEntry = 0
   #matches = true
 
-  constructor(offsets: OffsetIndex, times: TimeIndex) {
+  constructor({ offsets, times }: SegmentIndexes) {
     this.#offsets = offsets
     this.#times = times
   }
@@ -95,13 +81,13 @@ class IndexMatcher {
   }
 
   /** Also that there are about as many entries as `rebuilt` has, and that the time index ends with the largest timestamp. */
-  matches(rebuilt: Segment): boolean {
+  matches(rebuilt: SegmentIndexes): boolean {
     return (
       this.#matches &&
       this.#offsetEntry === this.#offsets.count &&
       this.#timeEntry === this.#times.count &&
-      this.#offsets.count * 2 >= rebuilt.offsetIndex.count &&
-      this.#times.lastEntry.timestamp === rebuilt.timeIndex.lastEntry.timestamp
+      this.#offsets.count * 2 >= rebuilt.offsets.count &&
+      this.#times.lastEntry.timestamp === rebuilt.times.lastEntry.timestamp
     )
   }
 }

@@ -6,14 +6,17 @@ import { DELETED_SUFFIX, INDEX_SUFFIX, LOG_SUFFIX, segmentFile, TIME_INDEX_SUFFI
 import { type FilePool, PooledFile } from './file-pool.ts'
 import { type FileSystem, ignoringMissing, readFully, writeFully } from './file-system.ts'
 import type { IndexMemory } from './index-memory.ts'
-import { OffsetIndex } from './offset-index.ts'
-import { rebuildIndexes } from './segment-recovery.ts'
-import { lastOffsetOf, maxTimestampOf } from './stored-batch.ts'
-import { TimeIndex, type TimestampOffset } from './time-index.ts'
+import type { OffsetIndex } from './offset-index.ts'
+import { SegmentIndexes } from './segment-indexes.ts'
+import { lastOffsetOf, maxTimestampOf, wholeBatches } from './stored-batch.ts'
+import type { TimeIndex, TimestampOffset } from './time-index.ts'
 import { TransactionIndex } from './transaction-index.ts'
 
 /** Bytes read at a time when looking for a batch behind an index entry. */
 const LOOKUP_CHUNK_BYTES = 8 * 1024
+const REBUILD_CHUNK_BYTES = 1024 * 1024
+/** Kafka's default, which decides only how dense an index is that is made anew when a segment's own setting is not at hand. */
+const DEFAULT_INDEX_INTERVAL_BYTES = 4096
 /** Places where the latest reads ended, and the next ones of the same consumers will begin. */
 const REMEMBERED_READS = 16
 export const MAX_RELATIVE_OFFSET = 0x7fffffff
@@ -47,8 +50,6 @@ export interface IndexSizes {
 export class Segment {
   readonly baseOffset: number
   readonly file: PooledFile
-  offsetIndex: OffsetIndex
-  timeIndex: TimeIndex
   readonly transactionIndex: TransactionIndex
   /** Bytes of whole batches; what lies beyond is a write that has not succeeded (yet). */
   sizeBytes: number
@@ -59,11 +60,12 @@ export class Segment {
   /** Out of the log; its files are called *.deleted. */
   isDeleted = false
   readonly #context: SegmentContext
-  #bytesSinceIndexEntry = 0
-  #maxTimestamp: TimestampOffset | undefined
-  #firstTimestamp: number | undefined
+  #indexes: SegmentIndexes
   readonly #readEnds = new Map<number, number>()
   #loading: Promise<void> | undefined
+  #rebuilding: Promise<void> | undefined
+  /** How often the log was cut: what was read before tells nothing of what is there now. */
+  #cuts = 0
 
   constructor(context: SegmentContext, baseOffset: number, sizeBytes: number, modifiedMs: number) {
     this.#context = context
@@ -71,8 +73,7 @@ export class Segment {
     this.sizeBytes = sizeBytes
     this.modifiedMs = modifiedMs
     this.file = new PooledFile(this.pathOf(LOG_SUFFIX))
-    this.offsetIndex = this.emptyOffsetIndex()
-    this.timeIndex = this.emptyTimeIndex()
+    this.#indexes = this.newIndexes()
     this.transactionIndex = new TransactionIndex(context.fs, this.pathOf(TRANSACTION_INDEX_SUFFIX))
   }
 
@@ -80,9 +81,9 @@ export class Segment {
   static async create(context: SegmentContext, baseOffset: number, maxIndexBytes: number, nowMs: number): Promise<Segment> {
     const segment = new Segment(context, baseOffset, 0, nowMs)
     await context.fs.close(await context.fs.open(segment.file.path, 'replace'))
+    segment.#indexes.clear()
     await segment.offsetIndex.file.create(maxIndexBytes)
     await segment.timeIndex.file.create(maxIndexBytes)
-    segment.#maxTimestamp = { timestamp: -1, offset: baseOffset }
     segment.isPreallocated = true
     return segment
   }
@@ -91,18 +92,25 @@ export class Segment {
     return this.#context
   }
 
+  get offsetIndex(): OffsetIndex {
+    return this.#indexes.offsets
+  }
+
+  get timeIndex(): TimeIndex {
+    return this.#indexes.times
+  }
+
   get indexBytes(): number {
-    return this.offsetIndex.file.memoryBytes + this.timeIndex.file.memoryBytes
+    return this.#indexes.memoryBytes
   }
 
   get isLoaded(): boolean {
-    return this.offsetIndex.file.isLoaded && this.timeIndex.file.isLoaded && this.#maxTimestamp !== undefined
+    return this.#indexes.isLoaded
   }
 
   /** The largest timestamp and the last offset of the batch that has it. The indexes must be loaded. */
   get maxTimestamp(): TimestampOffset {
-    invariant(this.#maxTimestamp !== undefined, `${this.file.path}: its timestamps are not known yet`)
-    return this.#maxTimestamp
+    return this.#indexes.maxTimestamp
   }
 
   /** The largest timestamp if there is one, else when the file was last written; what retention goes by. */
@@ -114,12 +122,17 @@ export class Segment {
     return join(this.#context.dir, segmentFile(this.baseOffset, suffix) + (this.isDeleted ? DELETED_SUFFIX : ''))
   }
 
-  emptyOffsetIndex(): OffsetIndex {
-    return new OffsetIndex(this.#context.fs, this.pathOf(INDEX_SUFFIX), this.baseOffset)
+  /** Indexes that know of no batch and no file yet. */
+  newIndexes(): SegmentIndexes {
+    const paths = { offsets: this.pathOf(INDEX_SUFFIX), times: this.pathOf(TIME_INDEX_SUFFIX) }
+    return new SegmentIndexes(this.#context.fs, paths, this.baseOffset)
   }
 
-  emptyTimeIndex(): TimeIndex {
-    return new TimeIndex(this.#context.fs, this.pathOf(TIME_INDEX_SUFFIX), this.baseOffset)
+  /** Goes on with what recovery found: the log ends at `sizeBytes`, `indexes` speak of all of it. */
+  recovered(indexes: SegmentIndexes, sizeBytes: number): void {
+    this.#indexes = indexes
+    this.sizeBytes = sizeBytes
+    this.#readEnds.clear()
   }
 
   /** Brings the indexes into memory, whole and right: what is missing or wrong is made anew from the log. */
@@ -135,20 +148,19 @@ export class Segment {
 
   /** Drops the indexes from memory, unless they are being written to or hold what is not in their files. */
   unloadIndexes(): void {
-    if (this.isPreallocated || this.offsetIndex.file.hasUnwritten || this.timeIndex.file.hasUnwritten) return
-    this.offsetIndex.file.unload()
-    this.timeIndex.file.unload()
+    if (this.isPreallocated || this.#indexes.hasUnwritten) return
+    this.#indexes.unload()
   }
 
   /** Timestamp of the first batch, -1 when it has none; undefined while the segment is empty. Segments roll by it. */
   async firstTimestamp(): Promise<number | undefined> {
-    if (this.#firstTimestamp === undefined && this.sizeBytes > 0) {
+    if (this.#indexes.firstTimestamp === undefined && this.sizeBytes > 0) {
       await this.#scan(0, this.sizeBytes, (buffer, at) => {
-        this.#firstTimestamp = maxTimestampOf(buffer, at)
+        this.#indexes.firstTimestamp = maxTimestampOf(buffer, at)
         return false
       })
     }
-    return this.#firstTimestamp
+    return this.#indexes.firstTimestamp
   }
 
   /** Writes `bytes`, whole batches, behind what is there. They count once `noteBatch` has been told of each. */
@@ -163,39 +175,10 @@ export class Segment {
     await pool.use(this.file, (fd) => fs.truncate(fd, this.sizeBytes))
   }
 
-  /**
-   * Takes the batch that lies at the end of the log file into the indexes and the size: an entry goes before the first batch that starts more than
-   * index.interval.bytes behind the one of the last entry. Live appends and rebuilding share this, so they give the same indexes.
-   */
+  /** Takes the batch that lies at the end of the log file into the indexes and the size. */
   noteBatch(lastOffset: number, maxTimestamp: number, sizeBytes: number, indexIntervalBytes: number): void {
-    const soFar = this.maxTimestamp
-    if (maxTimestamp > soFar.timestamp) this.#maxTimestamp = { timestamp: maxTimestamp, offset: lastOffset }
-    if (this.#firstTimestamp === undefined) this.#firstTimestamp = maxTimestamp
-    if (this.#bytesSinceIndexEntry > indexIntervalBytes) {
-      this.offsetIndex.append(lastOffset, this.sizeBytes)
-      this.timeIndex.maybeAppend(this.maxTimestamp.timestamp, this.maxTimestamp.offset)
-      this.#bytesSinceIndexEntry = 0
-    }
+    this.#indexes.note({ position: this.sizeBytes, sizeBytes, lastOffset, maxTimestamp }, indexIntervalBytes)
     this.sizeBytes += sizeBytes
-    this.#bytesSinceIndexEntry += sizeBytes
-  }
-
-  /** Forgets batches and indexes in memory, to be noted anew. */
-  resetNotes(): void {
-    this.offsetIndex = this.emptyOffsetIndex()
-    this.timeIndex = this.emptyTimeIndex()
-    this.offsetIndex.file.clear()
-    this.timeIndex.file.clear()
-    this.#maxTimestamp = { timestamp: -1, offset: this.baseOffset }
-    this.#firstTimestamp = undefined
-    this.#bytesSinceIndexEntry = 0
-    this.#readEnds.clear()
-    this.sizeBytes = 0
-  }
-
-  /** Adds the entry that ends a time index: the segment's largest timestamp. */
-  closeTimeIndex(): void {
-    this.timeIndex.maybeAppend(this.maxTimestamp.timestamp, this.maxTimestamp.offset)
   }
 
   /** Whether the segment must make way for a new one before `addedBytes` up to `lastOffset` are appended. `firstTimestamp` must be known. */
@@ -204,7 +187,7 @@ export class Segment {
     if (batch.lastOffset - this.baseOffset > MAX_RELATIVE_OFFSET) return true
     if (this.offsetIndex.isFull(limits.maxIndexBytes) || this.timeIndex.isFull(limits.maxIndexBytes)) return true
     if (this.sizeBytes === 0) return false
-    const first = this.#firstTimestamp ?? -1
+    const first = this.#indexes.firstTimestamp ?? -1
     const waitedMs = first >= 0 ? batch.maxTimestamp - first : limits.nowMs - limits.createdMs
     return waitedMs > limits.segmentMs
   }
@@ -219,7 +202,7 @@ export class Segment {
     const found = await this.#findFrom(position, offset)
     if (found !== 'index is wrong') return found
     this.#context.logger.warn('Rebuilding an index that does not match its log', { path: this.offsetIndex.file.path })
-    await rebuildIndexes(this)
+    await this.rebuildIndexes()
     const again = await this.#findFrom(this.offsetIndex.lookup(offset).position, offset)
     invariant(again !== 'index is wrong', `${this.offsetIndex.file.path} does not match its log after it was rebuilt`)
     return again
@@ -236,7 +219,7 @@ export class Segment {
     const place = await this.findBatch(entry.offset)
     if (place?.maxTimestamp === entry.timestamp) return { timestamp: entry.timestamp, offset: place.baseOffset }
     this.#context.logger.warn('Rebuilding a time index that does not match its log', { path: this.timeIndex.file.path })
-    await rebuildIndexes(this)
+    await this.rebuildIndexes()
     return this.timeIndex.lookup(timestamp)
   }
 
@@ -298,14 +281,13 @@ export class Segment {
     const place = await this.findBatch(offset)
     if (place === undefined) return 0
     const removed = this.sizeBytes - place.position
-    await pool.use(this.file, (fd) => fs.truncate(fd, place.position))
     this.sizeBytes = place.position
-    this.offsetIndex.truncateTo(place.baseOffset)
-    this.timeIndex.truncateTo(place.baseOffset)
+    this.#cuts++
+    await pool.use(this.file, (fd) => fs.truncate(fd, place.position))
+    this.#indexes.truncateTo(place.baseOffset)
     await this.transactionIndex.truncateTo(place.baseOffset)
     this.#readEnds.clear()
-    this.#bytesSinceIndexEntry = 0
-    if (this.sizeBytes === 0) this.#firstTimestamp = undefined
+    if (this.sizeBytes === 0) this.#indexes.firstTimestamp = undefined
     await this.#refreshMaxTimestamp()
     return removed
   }
@@ -314,15 +296,14 @@ export class Segment {
   async flush({ indexes }: { indexes: boolean }): Promise<void> {
     const { fs, pool } = this.#context
     await pool.use(this.file, (fd) => fs.sync(fd))
-    if (!indexes) return
-    for (const index of [this.offsetIndex, this.timeIndex]) if (index.file.isLoaded) await index.file.write({ trim: true, sync: true })
+    if (indexes) await this.#indexes.write({ sync: true })
   }
 
   /** Brings the index files up to date and trims them: the segment is not written any more. */
   async seal(): Promise<void> {
     if (!this.isLoaded) return
-    this.closeTimeIndex()
-    for (const index of [this.offsetIndex, this.timeIndex]) await index.file.write({ trim: true, sync: false })
+    this.#indexes.noteMaxTimestamp()
+    await this.#indexes.write({ sync: false })
     this.isPreallocated = false
   }
 
@@ -351,6 +332,17 @@ export class Segment {
     for (const path of indexPaths) await ignoringMissing(fs.rename(path, path + DELETED_SUFFIX))
   }
 
+  /**
+   * Makes both indexes anew from the headers of the batches. The log is believed and not changed. Reads and appends go on meanwhile, with the old
+   * indexes until the new ones speak of every batch.
+   */
+  rebuildIndexes(): Promise<void> {
+    this.#rebuilding ??= this.#rebuild().finally(() => {
+      this.#rebuilding = undefined
+    })
+    return this.#rebuilding
+  }
+
   /** Unlinks what `markDeleted` has renamed. */
   async removeDeleted(): Promise<void> {
     const { fs, pool } = this.#context
@@ -373,9 +365,39 @@ export class Segment {
     return [LOG_SUFFIX, INDEX_SUFFIX, TIME_INDEX_SUFFIX, TRANSACTION_INDEX_SUFFIX].map((suffix) => this.pathOf(suffix))
   }
 
-  async #scan(from: number, to: number, visit: Parameters<typeof scanBatches>[3]) {
+  async #rebuild(): Promise<void> {
+    const indexes = this.newIndexes()
+    let end = 0
+    let cuts = -1
+    while (end < this.sizeBytes || cuts !== this.#cuts) {
+      if (cuts !== this.#cuts) {
+        cuts = this.#cuts
+        indexes.clear()
+        end = 0
+      }
+      const scanned = await this.#scan(
+        end,
+        this.sizeBytes,
+        (buffer, at, position, sizeBytes) => {
+          const batch = { position, sizeBytes, lastOffset: lastOffsetOf(buffer, at), maxTimestamp: maxTimestampOf(buffer, at) }
+          indexes.note(batch, DEFAULT_INDEX_INTERVAL_BYTES)
+          return true
+        },
+        REBUILD_CHUNK_BYTES,
+      )
+      end = scanned.end
+      if (scanned.problem !== undefined && cuts === this.#cuts) break // whoever reads on there is told
+    }
+    indexes.offsets.file.path = this.pathOf(INDEX_SUFFIX)
+    indexes.times.file.path = this.pathOf(TIME_INDEX_SUFFIX)
+    this.#indexes = indexes
+    // Those of an active segment reach their files when it is closed.
+    if (!this.isPreallocated && !this.isDeleted) await this.seal()
+  }
+
+  async #scan(from: number, to: number, visit: Parameters<typeof scanBatches>[3], chunkBytes = LOOKUP_CHUNK_BYTES) {
     const { fs, pool } = this.#context
-    return pool.use(this.file, (fd) => scanBatches(fs, fd, { from, to, chunkBytes: LOOKUP_CHUNK_BYTES, need: 'header' }, visit))
+    return pool.use(this.file, (fd) => scanBatches(fs, fd, { from, to, chunkBytes, need: 'header' }, visit))
   }
 
   async #findFrom(position: number, offset: number): Promise<BatchPlace | 'index is wrong' | undefined> {
@@ -405,7 +427,7 @@ export class Segment {
       (await this.#loadIndex(this.offsetIndex)) ?? (await this.#loadIndex(this.timeIndex)) ?? (await this.#refreshMaxTimestamp())
     if (problem === undefined) return
     this.#context.logger.warn('Rebuilding the indexes of a segment', { path: this.file.path, reason: problem })
-    await rebuildIndexes(this)
+    await this.rebuildIndexes()
   }
 
   async #loadIndex(index: OffsetIndex | TimeIndex): Promise<string | undefined> {
@@ -434,7 +456,7 @@ export class Segment {
       if (timestamp > max.timestamp) max = { timestamp, offset: lastOffsetOf(buffer, at) }
       return true
     })
-    this.#maxTimestamp = max
+    this.#indexes.maxTimestamp = max
     return undefined
   }
 
@@ -462,25 +484,4 @@ export interface RollLimits {
 function placeOf(buffer: Buffer, at: number, position: number, sizeBytes: number): BatchPlace {
   const baseOffset = batchHeader.baseOffset(buffer, at)
   return { position, sizeBytes, baseOffset, lastOffset: lastOffsetOf(buffer, at), maxTimestamp: maxTimestampOf(buffer, at) }
-}
-
-/** How many of the first `filled` bytes are whole batches that fit into `maxBytes` and end before `limitOffset`. */
-export function wholeBatches(
-  bytes: Buffer,
-  filled: number,
-  maxBytes: number,
-  limitOffset: number,
-  from = 0,
-): { batchesEnd: number; nextOffset: number } {
-  let at = from
-  let nextOffset = -1
-  while (filled - at >= batchHeader.HEADER_BYTES_UP_TO_MAGIC) {
-    const sizeBytes = batchHeader.sizeBytes(bytes, at)
-    if (sizeBytes < batchHeader.HEADER_BYTES_UP_TO_MAGIC || at + sizeBytes > filled || at + sizeBytes - from > maxBytes) break
-    const lastOffset = lastOffsetOf(bytes, at)
-    if (lastOffset >= limitOffset) break
-    nextOffset = lastOffset + 1
-    at += sizeBytes
-  }
-  return { batchesEnd: at, nextOffset }
 }

@@ -47,3 +47,24 @@ export function leaderEpochOf(buffer: Buffer, at: number): number {
 export function isChecksumValid(buffer: Buffer, at: number): boolean {
   return batchAt(buffer, at, at + batchHeader.sizeBytes(buffer, at))?.isCrcValid ?? false
 }
+
+/** How many of the first `filled` bytes are whole batches that fit into `maxBytes` and end before `limitOffset`. */
+export function wholeBatches(
+  bytes: Buffer,
+  filled: number,
+  maxBytes: number,
+  limitOffset: number,
+  from = 0,
+): { batchesEnd: number; nextOffset: number } {
+  let at = from
+  let nextOffset = -1
+  while (filled - at >= batchHeader.HEADER_BYTES_UP_TO_MAGIC) {
+    const sizeBytes = batchHeader.sizeBytes(bytes, at)
+    if (sizeBytes < batchHeader.HEADER_BYTES_UP_TO_MAGIC || at + sizeBytes > filled || at + sizeBytes - from > maxBytes) break
+    const lastOffset = lastOffsetOf(bytes, at)
+    if (lastOffset >= limitOffset) break
+    nextOffset = lastOffset + 1
+    at += sizeBytes
+  }
+  return { batchesEnd: at, nextOffset }
+}

@@ -1,6 +1,5 @@
 import { batchHeader } from '@tidelog/protocol'
-import { wholeBatches } from './segment.ts'
-import { lastOffsetOf } from './stored-batch.ts'
+import { lastOffsetOf, wholeBatches } from './stored-batch.ts'
 
 const MIN_CHUNK_BYTES = 16 * 1024
 const MAX_CHUNK_BYTES = 512 * 1024
