@@ -12,6 +12,8 @@ const settleMs = 200
 let broker: ChildProcess | undefined
 let pending: NodeJS.Timeout | undefined
 
+const isRunning = (): boolean => broker !== undefined && broker.exitCode === null && broker.signalCode === null
+
 function start(): void {
   broker = spawn(process.execPath, [command, 'start', ...process.argv.slice(2)], { cwd: root, stdio: 'inherit' })
 }
@@ -19,12 +21,12 @@ function start(): void {
 function restart(): void {
   const built = spawnSync(process.execPath, [join(root, 'scripts', 'bootstrap.mjs'), '--build'], { cwd: root, stdio: 'inherit' })
   if (built.status !== 0) return // the running broker stays until the sources compile again
-  if (broker === undefined || broker.exitCode !== null) {
+  if (!isRunning()) {
     start()
     return
   }
-  broker.once('exit', start)
-  broker.kill('SIGTERM')
+  broker?.once('exit', start)
+  broker?.kill('SIGTERM')
 }
 
 watch(join(root, 'packages'), { recursive: true }, (_event, path) => {
@@ -34,9 +36,9 @@ watch(join(root, 'packages'), { recursive: true }, (_event, path) => {
 })
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
   process.on(signal, () => {
-    if (broker === undefined || broker.exitCode !== null) process.exit()
-    broker.once('exit', () => process.exit())
-    broker.kill(signal)
+    if (!isRunning()) process.exit()
+    broker?.once('exit', () => process.exit())
+    broker?.kill(signal)
   })
 }
 start()
