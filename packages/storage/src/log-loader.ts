@@ -268,8 +268,8 @@ async function replay(state: LogState, producersFrom: number): Promise<void> {
           }
           for (const completed of producers.append([producerBatch], 'replication')) {
             if (!completed.isAborted) continue
-            const { producerId, firstOffset, lastOffset } = completed
-            aborted.push({ producerId, firstOffset, lastOffset, lastStableOffset: producers.lastStableOffsetAfter(completed) })
+            const { producerId, firstOffset, lastOffset, lastStableOffset } = completed
+            aborted.push({ producerId, firstOffset, lastOffset, lastStableOffset })
           }
           return true
         },

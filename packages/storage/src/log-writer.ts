@@ -40,7 +40,7 @@ interface Group {
   bytes: number
   /** All that were taken from the queue. */
   readonly pendings: Pending[]
-  readonly appends: { pending: Pending; batches: readonly PreparedBatch[] }[]
+  readonly appends: { pending: Pending; batches: readonly PreparedBatch[]; isLogAppendTime: boolean }[]
   /** Batches in the order of the log, as `noteBatch` wants them. */
   readonly notes: { lastOffset: number; maxTimestamp: number; sizeBytes: number }[]
   readonly completed: CompletedTransaction[]
@@ -190,9 +190,10 @@ export class LogWriter {
   /** Checks one append against the producers' state and gives it its offsets. Returns the next offset. */
   #admit(group: Group, pending: Pending, batches: readonly PreparedBatch[], nextOffset: number): number {
     const state = this.#state
-    const { origin, leaderEpoch } = pending.options
+    const { origin } = pending.options
     try {
       const isFollower = origin === 'replication'
+      const logAppendTimeMs = !isFollower && state.config['message.timestamp.type'] === 'LogAppendTime' ? state.clock.now() : -1
       let duplicate: AppendResult | undefined
       const producerBatches: ProducerBatch[] = []
       let offset = nextOffset
@@ -225,7 +226,7 @@ export class LogWriter {
           baseSequence,
           firstOffset,
           lastOffset: offset - 1,
-          maxTimestamp,
+          maxTimestamp: logAppendTimeMs >= 0 ? logAppendTimeMs : maxTimestamp,
           isTransactional: batchHeader.isTransactional(bytes, 0),
           isControl: batchHeader.isControl(bytes, 0),
           marker,
@@ -237,7 +238,7 @@ export class LogWriter {
         return nextOffset
       }
       if (producerBatches.length > 0) group.completed.push(...state.producers.append(producerBatches, origin))
-      this.#place(group, pending, batches, nextOffset, leaderEpoch)
+      this.#place(group, pending, batches, nextOffset, logAppendTimeMs)
       return offset
     } catch (error) {
       group.answers.push(() => pending.reject(error))
@@ -245,11 +246,12 @@ export class LogWriter {
     }
   }
 
-  #place(group: Group, pending: Pending, batches: readonly PreparedBatch[], nextOffset: number, leaderEpoch: number): void {
+  /** @param logAppendTimeMs What the batches' timestamps become; -1 under CreateTime. */
+  #place(group: Group, pending: Pending, batches: readonly PreparedBatch[], nextOffset: number, logAppendTimeMs: number): void {
     const state = this.#state
-    const isFollower = pending.options.origin === 'replication'
-    const logAppendTimeMs = !isFollower && state.config['message.timestamp.type'] === 'LogAppendTime' ? state.clock.now() : -1
-    group.appends.push({ pending, batches })
+    const { origin, leaderEpoch } = pending.options
+    const isFollower = origin === 'replication'
+    group.appends.push({ pending, batches, isLogAppendTime: logAppendTimeMs >= 0 })
     let offset = nextOffset
     let firstOffset = -1
     for (const batch of batches) {
@@ -275,7 +277,7 @@ export class LogWriter {
     const firstOffset = state.logEndOffset
     const space = tail.reserve(group.bytes)
     let note = 0
-    for (const { pending, batches } of group.appends) {
+    for (const { pending, batches, isLogAppendTime } of group.appends) {
       for (const batch of batches) {
         const at = space.push(batch.bytes)
         if (pending.options.origin !== 'replication') {
@@ -284,7 +286,7 @@ export class LogWriter {
             baseOffset: lastOffset - batch.count + 1,
             leaderEpoch: pending.options.leaderEpoch,
             maxTimestamp,
-            isLogAppendTime: config['message.timestamp.type'] === 'LogAppendTime',
+            isLogAppendTime,
           })
         }
         note++
@@ -307,13 +309,8 @@ export class LogWriter {
     state.logEndOffset = lastNote.lastOffset + 1
     for (const completed of group.completed) {
       if (!completed.isAborted) continue
-      const { producerId, firstOffset, lastOffset } = completed
-      await active.transactionIndex.append({
-        producerId,
-        firstOffset,
-        lastOffset,
-        lastStableOffset: state.producers.lastStableOffsetAfter(completed),
-      })
+      const { producerId, firstOffset, lastOffset, lastStableOffset } = completed
+      await active.transactionIndex.append({ producerId, firstOffset, lastOffset, lastStableOffset })
     }
     if (state.logEndOffset - state.recoveryPoint >= config['flush.messages']) await this.#flush()
   }

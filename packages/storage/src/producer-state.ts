@@ -39,6 +39,8 @@ export interface CompletedTransaction {
   readonly firstOffset: number
   readonly lastOffset: number
   readonly isAborted: boolean
+  /** The last stable offset right behind the marker: where the oldest transaction that is open then begins, else behind the marker. */
+  readonly lastStableOffset: number
 }
 
 /** Client: sequences and epochs are checked. Coordinator: epochs. Replication: the leader has checked. */
@@ -93,11 +95,7 @@ export class ProducerState {
 
   /** First offset of the oldest transaction that is open, or whose end is not replicated; undefined when there is none. */
   get firstUnstableOffset(): number | undefined {
-    let first: number | undefined
-    for (const offset of this.#ongoing.keys()) {
-      first = offset
-      break
-    }
+    let first = this.#firstOngoing
     for (const { firstOffset } of this.#unreplicated) if (first === undefined || firstOffset < first) first = firstOffset
     return first
   }
@@ -151,24 +149,12 @@ export class ProducerState {
     return completed
   }
 
-  /** What the last stable offset is once `completed` counts as over: where the next transaction that is still open begins, else behind the marker. */
-  lastStableOffsetAfter(completed: CompletedTransaction): number {
-    for (const [firstOffset, producerId] of this.#ongoing) if (producerId !== completed.producerId) return firstOffset
-    return completed.lastOffset + 1
-  }
-
   onHighWatermark(highWatermark: number): void {
     if (this.#unreplicated.length > 0) this.#unreplicated = this.#unreplicated.filter(({ lastOffset }) => lastOffset >= highWatermark)
   }
 
-  /** Forgets transactions that DeleteRecords or retention has removed; producers stay, so that they go on without a gap. */
+  /** Forgets ended transactions that DeleteRecords or retention has removed. Producers stay, so that they go on without a gap, and so do open transactions, which may get more records. */
   onLogStart(logStartOffset: number): void {
-    for (const [firstOffset, producerId] of this.#ongoing) {
-      if (firstOffset >= logStartOffset) break
-      const entry = this.#entries.get(producerId)
-      // an open transaction that reaches beyond the new start stays open from there on
-      if (entry === undefined || (entry.batches.at(-1)?.lastOffset ?? -1) < logStartOffset) this.#ongoing.delete(firstOffset)
-    }
     this.#unreplicated = this.#unreplicated.filter(({ lastOffset }) => lastOffset >= logStartOffset)
   }
 
@@ -230,6 +216,11 @@ export class ProducerState {
       coordinatorEpoch: entry.coordinatorEpoch,
       currentTransactionStartOffset: entry.currentTransactionFirstOffset,
     }))
+  }
+
+  get #firstOngoing(): number | undefined {
+    for (const firstOffset of this.#ongoing.keys()) return firstOffset
+    return undefined
   }
 
   #check(entry: ProducerEntry | undefined, batch: ProducerBatch, origin: AppendOrigin): void {
@@ -297,10 +288,12 @@ export class ProducerState {
       const firstOffset = entry.currentTransactionFirstOffset
       // A marker without data has no bearing on the last stable offset and gets no entry in the transaction index.
       if (firstOffset >= 0) {
-        const transaction = { producerId, firstOffset, lastOffset: batch.lastOffset, isAborted: batch.marker.isAbort }
-        completed.push(transaction)
         entry.currentTransactionFirstOffset = -1
         this.#ongoing.delete(firstOffset)
+        const { lastOffset, marker } = batch
+        const lastStableOffset = this.#firstOngoing ?? lastOffset + 1
+        const transaction = { producerId, firstOffset, lastOffset, isAborted: marker.isAbort, lastStableOffset }
+        completed.push(transaction)
         this.#unreplicated.push(transaction)
       }
       return
