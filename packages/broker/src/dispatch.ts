@@ -64,6 +64,12 @@ class Context implements RequestContext {
   }
 }
 
+/**
+ * Elements in all arrays of one request, as many as the largest clusters have partitions: decoding them takes less than a tenth of a second. Without
+ * a bound, a frame of socket.request.max.bytes could ask for some gigabytes of objects.
+ */
+const MAX_REQUEST_ELEMENTS = 200_000
+
 /** The reason a connection is closed without an answer, for the log. */
 class Unanswerable extends Error {}
 
@@ -129,6 +135,7 @@ export class Dispatcher implements FrameHandler {
       return this.#unsupportedApiVersions(frame.readInt32BE(4))
     }
     const reader = new ByteReader(frame)
+    reader.elementsLeft = MAX_REQUEST_ELEMENTS
     const header = readRequestHeader(reader, api.requestHeaderVersion(version))
     const request = api.request.codec(version).read(reader)
     const context = new Context(

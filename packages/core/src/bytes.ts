@@ -45,6 +45,8 @@ export class ByteReader {
   position: number
   /** Index after the last byte that may be read. */
   readonly end: number
+  /** Elements of arrays that may still come; without a bound unless it is set. */
+  elementsLeft = Number.POSITIVE_INFINITY
 
   constructor(buffer: Buffer, position = 0, end = buffer.length) {
     if (position < 0 || end > buffer.length || position > end) {
@@ -153,6 +155,12 @@ export class ByteReader {
       }
     }
     throw new MalformedError('varlong is longer than 64 bits')
+  }
+
+  /** An array of `count` elements begins: an element of two bytes becomes an object of a hundred, so whoever reads for strangers bounds them. */
+  takeElements(count: number): void {
+    this.elementsLeft -= count
+    if (this.elementsLeft < 0) throw new MalformedError(`an array of ${count} elements is too much for one message`)
   }
 
   /** A view on the next `length` bytes. */

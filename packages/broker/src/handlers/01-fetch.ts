@@ -4,6 +4,7 @@ import type { FetchPartition } from '../replicas/fetch-sessions.ts'
 import { messageSetOf } from '../replicas/old-formats.ts'
 import type { FetchIsolation, Partition } from '../replicas/partition.ts'
 import type { RequestContext } from '../request-context.ts'
+import { RowTurns } from '../row-turns.ts'
 
 type FetchInput = ResponseInput<typeof Fetch>
 type PartitionRow = FetchInput['responses'][number]['partitions'][number]
@@ -135,7 +136,10 @@ async function readOnce(
   const reads: Read[] = []
   let left = maxBytes
   let nothingYet = true
+  const turns = new RowTurns()
   for (const partition of wanted) {
+    const turn = turns.next()
+    if (turn !== undefined) await turn
     const read = await readPartition(partition, { maxBytes: Math.min(partition.maxBytes, left), minOneBatch: nothingYet }, reader, context)
     if (read.recordsBytes > 0) nothingYet = false
     left = Math.max(0, left - read.recordsBytes)

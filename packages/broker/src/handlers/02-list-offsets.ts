@@ -2,6 +2,7 @@ import { KafkaError, ListOffsets, type ListOffsetsRequest, type ResponseInput } 
 import { defineHandler, errorCodeOf } from '../define-handler.ts'
 import type { FetchIsolation, Partition } from '../replicas/partition.ts'
 import type { RequestContext } from '../request-context.ts'
+import { RowTurns } from '../row-turns.ts'
 
 type PartitionRow = ResponseInput<typeof ListOffsets>['topics'][number]['partitions'][number]
 type WantedPartition = ListOffsetsRequest['topics'][number]['partitions'][number]
@@ -34,9 +35,12 @@ export const listOffsets = defineHandler(ListOffsets, listAll, {
 async function listAll(request: ListOffsetsRequest, context: RequestContext): Promise<ResponseInput<typeof ListOffsets>> {
   const seen = new Set<string>()
   const topics = []
+  const turns = new RowTurns()
   for (const { name, partitions } of request.topics) {
     const rows: PartitionRow[] = []
     for (const wanted of partitions) {
+      const turn = turns.next()
+      if (turn !== undefined) await turn
       const key = `${wanted.partitionIndex} ${name}`
       const duplicate = seen.has(key)
       seen.add(key)

@@ -2,6 +2,7 @@ import { CONSUMER_OFFSETS_TOPIC } from '@tidelog/metadata'
 import { FindCoordinator, type FindCoordinatorRequest, KafkaError, type ResponseInput } from '@tidelog/protocol'
 import { defineHandler, errorCodeOf } from '../define-handler.ts'
 import type { RequestContext } from '../request-context.ts'
+import { workOnRows } from '../row-turns.ts'
 
 type Response = ResponseInput<typeof FindCoordinator>
 type Coordinator = NonNullable<Response['coordinators']>[number]
@@ -19,7 +20,10 @@ export const findCoordinator = defineHandler(
   FindCoordinator,
   async (request, context) => {
     const find = (key: string) => findOne(key, request.keyType, context)
-    if (context.apiVersion >= keysVersion) return { coordinators: await Promise.all(request.coordinatorKeys.map(find)) }
+    if (context.apiVersion >= keysVersion) {
+      const [coordinators] = await workOnRows([request.coordinatorKeys], (keys) => keys, find)
+      return { coordinators: coordinators! }
+    }
     const { key: _, errorCode, errorMessage, ...node } = await find(request.key)
     // Kafka says NONE where there is nothing to say.
     return { errorCode, errorMessage: errorCode === 0 ? 'NONE' : errorMessage, ...node }

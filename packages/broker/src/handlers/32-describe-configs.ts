@@ -9,8 +9,9 @@ type Result = ResponseInput<typeof DescribeConfigs>['results'][number]
 
 /** Configurations in one response at most, some 30,000 topics: a short request cannot ask for gigabytes. */
 const MAX_CONFIGS = 1_000_000
-/** Configurations after which the event loop serves others first. */
+/** Configurations after which the event loop serves others first; a resource that is refused counts as some of them. */
 const TURN_CONFIGS = 5000
+const REFUSED_CONFIGS = 20
 
 /** Configurations of topics and brokers with their sources and synonyms. A resource that fails has its error, its neighbours answer. */
 export const describeConfigs = defineHandler(
@@ -19,6 +20,7 @@ export const describeConfigs = defineHandler(
     const results: Result[] = []
     const seen = new Set<string>()
     let described = 0
+    let work = 0
     let turnEnd = TURN_CONFIGS
     for (const wanted of request.resources) {
       const { resourceType, resourceName } = wanted
@@ -31,12 +33,14 @@ export const describeConfigs = defineHandler(
           throw new KafkaError('INVALID_REQUEST', `more than ${MAX_CONFIGS} configurations are asked for in one request`)
         }
         described += configs.length
+        work += configs.length
         results.push({ errorCode: 0, errorMessage: '', resourceType, resourceName, configs })
       } catch (error) {
+        work += REFUSED_CONFIGS
         results.push({ ...errorCodeOf(error, context), resourceType, resourceName, configs: [] })
       }
-      if (described < turnEnd) continue
-      turnEnd = described + TURN_CONFIGS
+      if (work < turnEnd) continue
+      turnEnd = work + TURN_CONFIGS
       await new Promise((resolve) => setImmediate(resolve))
     }
     return { results }

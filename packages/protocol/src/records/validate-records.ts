@@ -73,18 +73,49 @@ export function validateRecords(batch: RecordBatch, rules: RecordRules, offload:
   return andThen(records, (uncompressed) => walkRecords(uncompressed, batch, rules))
 }
 
-/** The walk over uncompressed records: bounds, offset differences 0 to n−1, timestamps, keys, headers, nothing left over. */
-function walkRecords(records: Buffer, batch: RecordBatch, rules: RecordRules): ValidatedRecords {
-  const { requireKeys, minTimestampMs, maxTimestampMs } = rules
-  const { recordsCount: count, baseTimestamp } = batch
-  if (!Number.isSafeInteger(baseTimestamp)) {
-    throw new KafkaError('INVALID_TIMESTAMP', `Base timestamp ${baseTimestamp} is beyond what can be represented`)
+/** Records that are walked in one turn of the event loop: a few milliseconds. */
+const TURN_RECORDS = 100_000
+
+/** How far a walk has come. */
+interface Walk {
+  index: number
+  at: number
+  maxTimestamp: number
+  refused: RefusedRecords | undefined
+}
+
+/** The walk over uncompressed records: bounds, offset differences 0 to n−1, timestamps, keys, headers, nothing left over. At once unless it is long. */
+function walkRecords(records: Buffer, batch: RecordBatch, rules: RecordRules): ValidatedRecords | Promise<ValidatedRecords> {
+  if (!Number.isSafeInteger(batch.baseTimestamp)) {
+    throw new KafkaError('INVALID_TIMESTAMP', `Base timestamp ${batch.baseTimestamp} is beyond what can be represented`)
   }
+  const walk: Walk = { index: 0, at: 0, maxTimestamp: -1, refused: undefined }
+  if (batch.recordsCount > TURN_RECORDS) return walkInTurns(records, batch, rules, walk)
+  walkSome(records, batch, rules, walk)
+  return walkEnd(records, walk)
+}
+
+async function walkInTurns(records: Buffer, batch: RecordBatch, rules: RecordRules, walk: Walk): Promise<ValidatedRecords> {
+  for (;;) {
+    walkSome(records, batch, rules, walk)
+    if (walk.index === batch.recordsCount) return walkEnd(records, walk)
+    await new Promise((resolve) => setImmediate(resolve))
+  }
+}
+
+function walkEnd(records: Buffer, { at, maxTimestamp, refused }: Walk): ValidatedRecords {
+  if (at !== records.length) throw invalid('Incorrect declared batch size, records still remaining')
+  refused?.throwIfAny()
+  return { maxTimestamp }
+}
+
+/** Walks over the next records, as many as belong into one turn. */
+function walkSome(records: Buffer, { recordsCount, baseTimestamp }: RecordBatch, rules: RecordRules, walk: Walk): void {
+  const { requireKeys, minTimestampMs, maxTimestampMs } = rules
   const end = records.length
-  let refused: RefusedRecords | undefined
-  let maxTimestamp = -1
-  let at = 0
-  for (let index = 0; index < count; index++) {
+  const stop = Math.min(recordsCount, walk.index + TURN_RECORDS)
+  let { refused, maxTimestamp, at } = walk
+  for (let index = walk.index; index < stop; index++) {
     const length = varintAt(records, at, end)
     at = nextPosition
     const recordEnd = at + length
@@ -121,9 +152,10 @@ function walkRecords(records: Buffer, batch: RecordBatch, rules: RecordRules): V
     }
     if (at !== recordEnd) throw invalid(`Invalid record size: expected to read ${length} bytes, fields end ${at - recordEnd} bytes beyond`)
   }
-  if (at !== end) throw invalid('Incorrect declared batch size, records still remaining')
-  refused?.throwIfAny()
-  return { maxTimestamp }
+  walk.index = stop
+  walk.at = at
+  walk.maxTimestamp = maxTimestamp
+  walk.refused = refused
 }
 
 /** Collects what is wrong with single records of a batch. */

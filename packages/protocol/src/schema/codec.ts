@@ -99,6 +99,7 @@ function arrayPart(element: Part, flexible: boolean, nullable: boolean): Part {
       const count = checkLength(readLength(reader), nullable, reader)
       if (count === -1) return null
       if (count * elementBytes > reader.remaining) throw new MalformedError(`${count} elements do not fit into ${reader.remaining} bytes`)
+      reader.takeElements(count)
       const values: unknown[] = []
       for (let i = 0; i < count; i++) values.push(element.read(reader))
       return values
