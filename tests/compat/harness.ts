@@ -95,15 +95,24 @@ export async function installed(name: string, install: (dir: string) => Promise<
 
 /** A Debian package's command, installed when it is missing. */
 export async function debianCommand(command: string, packageName = command): Promise<string> {
-  if ((await run('which', [command])).code === 0) return command
-  await succeed('apt-get', ['update', '-qq'], { timeoutMs: 300_000 })
-  await succeed('apt-get', ['install', '-y', '-qq', packageName], { timeoutMs: 300_000, env: { DEBIAN_FRONTEND: 'noninteractive' } })
+  if ((await run('which', [command])).code !== 0) await installPackage(packageName)
   return command
+}
+
+async function installPackage(packageName: string): Promise<void> {
+  const [first, ...rest] = [...(process.getuid?.() === 0 ? [] : ['sudo', '-n']), 'env', 'DEBIAN_FRONTEND=noninteractive', 'apt-get', '-qq']
+  const call = (...args: string[]) => succeed(first!, [...rest, ...args], { timeoutMs: 600_000 })
+  process.stderr.write(`installing ${packageName} with apt-get\n`)
+  await call('update')
+  await call('install', '-y', '--no-install-recommends', packageName)
 }
 
 /** A Python with one set of packages. @returns The path of its interpreter. */
 export async function pythonWith(name: string, packages: readonly string[]): Promise<string> {
   const dir = await installed(`python-${name}`, async (target) => {
+    await debianCommand('python3')
+    // Debian keeps what venv needs in a package of its own.
+    if ((await run('python3', ['-c', 'import ensurepip'])).code !== 0) await installPackage('python3-venv')
     await succeed('python3', ['-m', 'venv', target])
     await succeed(join(target, 'bin', 'pip'), ['install', '-q', ...packages], { timeoutMs: 300_000 })
   })
@@ -126,7 +135,9 @@ export async function exercise(command: string, args: readonly string[], options
 
 /** The jars of Apache Kafka and its tools. @returns The class path. */
 export async function kafkaJars(version: '4.3.0' | '3.9.1'): Promise<string> {
+  await debianCommand('java', 'default-jdk-headless')
   const dir = await installed(`apache-kafka-${version}`, async (target) => {
+    await debianCommand('mvn', 'maven')
     const pom = join(compatDir, 'java', 'pom.xml')
     await succeed(
       'mvn',
