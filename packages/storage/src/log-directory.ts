@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import type { Logger } from '@tidelog/core'
 import { removeCleanShutdownMarker, wasCleanShutdown, writeCleanShutdownMarker } from './clean-shutdown.ts'
-import { parsePartitionFolder, partitionFolder, type TopicPartition } from './file-names.ts'
+import { parsePartitionFolder, type TopicPartition } from './file-names.ts'
 import type { FileSystem } from './file-system.ts'
 import type { Log } from './log.ts'
 import {
@@ -29,6 +29,7 @@ export class LogDirectory {
   beingMade = 0
   isOffline = false
   cleanShutdown = false
+  /** The checkpoints as they are on disk; undefined when there is none that can be read. */
   #recoveryPoints: Checkpoint | undefined
   #logStarts: Checkpoint | undefined
   #highWatermarks: Checkpoint | undefined
@@ -84,38 +85,58 @@ export class LogDirectory {
     return this.#highWatermarks?.get(name)?.offset ?? 0
   }
 
-  checkpointRecoveryPoints(): Promise<void> {
-    return this.#write('recovery-point', this.#recoveryPoints, (log) => log.recoveryPoint)
+  /**
+   * Takes what the checkpoints say of a partition out of them, before a log of its name is made: it is of one that was deleted. On disk when it resolves.
+   */
+  async forget(name: string): Promise<void> {
+    if (this.#recoveryPoints?.has(name)) await this.checkpointRecoveryPoints()
+    if (this.#logStarts?.has(name)) await this.checkpointLogStarts()
+    if (this.#highWatermarks?.has(name)) await this.checkpointHighWatermarks()
+  }
+
+  async checkpointRecoveryPoints(): Promise<void> {
+    await this.#inTurn(async () => {
+      this.#recoveryPoints = await this.#write('recovery-point', this.#recoveryPoints, (log) => log.recoveryPoint)
+    })
   }
 
   /** Only logs whose start lies within their first segment need an entry, as in Kafka. */
-  checkpointLogStarts(): Promise<void> {
-    return this.#write('log-start', this.#logStarts, (log) =>
-      log.logStartOffset > log.firstSegmentOffset ? log.logStartOffset : undefined,
-    )
+  async checkpointLogStarts(): Promise<void> {
+    await this.#inTurn(async () => {
+      this.#logStarts = await this.#write('log-start', this.#logStarts, (log) =>
+        log.logStartOffset > log.firstSegmentOffset ? log.logStartOffset : undefined,
+      )
+    })
   }
 
-  checkpointHighWatermarks(): Promise<void> {
-    return this.#write('replication', this.#highWatermarks, (log) => log.highWatermark)
+  async checkpointHighWatermarks(): Promise<void> {
+    await this.#inTurn(async () => {
+      this.#highWatermarks = await this.#write('replication', this.#highWatermarks, (log) => log.highWatermark)
+    })
   }
 
   async markClean(brokerEpoch: number): Promise<void> {
     await writeCleanShutdownMarker(this.#fs, this.path, brokerEpoch)
   }
 
-  #write(name: CheckpointName, before: Checkpoint | undefined, offsetOf: (log: Log) => number | undefined): Promise<void> {
+  /** Writes a checkpoint and returns what it says now. */
+  async #write(name: CheckpointName, before: Checkpoint | undefined, offsetOf: (log: Log) => number | undefined): Promise<Checkpoint> {
+    const entries = new Map<string, CheckpointEntry>()
+    for (const log of this.logs.values()) {
+      const offset = offsetOf(log)
+      if (offset !== undefined) entries.set(log.name, { topic: log.topic, partition: log.partition, offset })
+    }
+    for (const broken of this.broken.keys()) {
+      const entry = before?.get(broken)
+      if (entry !== undefined) entries.set(broken, entry)
+    }
+    await writeOffsetCheckpoint(this.#fs, this.path, name, [...entries.values()])
+    return entries
+  }
+
+  #inTurn(write: () => Promise<void>): Promise<void> {
     const written = this.#writing.then(async () => {
-      if (this.isOffline) return
-      const entries: CheckpointEntry[] = []
-      for (const log of this.logs.values()) {
-        const offset = offsetOf(log)
-        if (offset !== undefined) entries.push({ topic: log.topic, partition: log.partition, offset })
-      }
-      for (const { place } of this.broken.values()) {
-        const entry = before?.get(partitionFolder(place.topic, place.partition))
-        if (entry !== undefined) entries.push(entry)
-      }
-      await writeOffsetCheckpoint(this.#fs, this.path, name, entries)
+      if (!this.isOffline) await write()
     })
     this.#writing = written.catch(() => {})
     return written

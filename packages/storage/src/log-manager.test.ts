@@ -187,3 +187,25 @@ test('every append waits in its place: a partition that is closed refuses with K
   await manager.close()
   await assert.rejects(log.append(batchOf('late'), { leaderEpoch: 0, origin: 'client' }), (error: KafkaError) => error.code === 56)
 })
+
+test('a topic that is made again under its old name begins anew, at once and after a crash: no checkpoint of the old one counts', async (t) => {
+  const dir = await temporaryDir(t)
+  const manager = await openManager([dir])
+  const old = await manager.createLog('t', 0, randomUuid(random))
+  await old.append(batchOf('a', 'b', 'c'), { leaderEpoch: 0, origin: 'client' })
+  old.updateHighWatermark(3)
+  await old.deleteRecords(2)
+  await manager.close()
+
+  const second = await openManager([dir])
+  await second.deleteLog('t', 0)
+  const fresh = await second.createLog('t', 0, randomUuid(random))
+  assert.deepEqual([fresh.logStartOffset, fresh.logEndOffset], [0, 0])
+  await fresh.append(batchOf('d'), { leaderEpoch: 0, origin: 'client' })
+  await second.abandon()
+
+  const third = await openManager([dir])
+  const recovered = third.getLog('t', 0)!
+  assert.deepEqual([recovered.logStartOffset, recovered.logEndOffset, recovered.highWatermark], [0, 1, 0])
+  await third.close()
+})

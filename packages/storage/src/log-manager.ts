@@ -124,6 +124,7 @@ export class LogManager {
     const dir = join(directory.path, name)
     directory.beingMade++
     try {
+      await directory.forget(name)
       await this.#fs.makeDirectory(dir)
       if (topicId !== ZERO_UUID) await writePartitionMetadata(this.#fs, dir, topicId)
       return await this.#openLog(directory, { topic, partition }, topicId === ZERO_UUID ? undefined : topicId)
