@@ -7,8 +7,8 @@ export class LogRoller {
   readonly #state: LogState
   #flushing: Promise<void> = Promise.resolve()
   #isStopped = false
-  /** Whether the names of all segments, and of the folder itself, outlive a power cut. */
-  #areNamesSynced = false
+  /** Resolves when the names of all segments, and of the folder itself, outlive a power cut; undefined when nobody sees to it. */
+  #namesSynced: Promise<void> | undefined
 
   constructor(state: LogState) {
     this.#state = state
@@ -25,7 +25,7 @@ export class LogRoller {
     const segment = await Segment.create(context, baseOffset, config['segment.index.bytes'], clock.now())
     if (segment.baseOffset === old.baseOffset) segments.removeFrom(segments.all.length - 1)
     segments.add(segment)
-    this.#areNamesSynced = false
+    this.#namesSynced = undefined
     state.activeSinceMs = clock.now()
     state.rollJitterMs = newRollJitter(state.random, config)
     context.indexMemory.touch(old)
@@ -55,6 +55,11 @@ export class LogRoller {
     await snapshots.write(offset, producers.snapshot(), segmentOffsets)
   }
 
+  /** Resolves when the closed segments are on disk. What is cut off and written anew must not count as flushed by them. */
+  async settled(): Promise<void> {
+    await this.#flushing
+  }
+
   /** Begins no further flush of a closed segment; resolves when the one that is under way is done. */
   async stop(): Promise<void> {
     this.#isStopped = true
@@ -78,10 +83,13 @@ export class LogRoller {
     }
   }
 
-  async #syncNames(): Promise<void> {
-    if (this.#areNamesSynced) return
+  #syncNames(): Promise<void> {
+    this.#namesSynced ??= this.#syncDirectories()
+    return this.#namesSynced
+  }
+
+  async #syncDirectories(): Promise<void> {
     const { fs, dir } = this.#state.context
-    this.#areNamesSynced = true
     await fs.syncDirectory(dir)
     await fs.syncDirectory(dirname(dir))
   }

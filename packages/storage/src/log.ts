@@ -304,12 +304,12 @@ export class Log {
 
   /** Removes records from `offset` on, as a follower does that was ahead of a new leader. Whole batches go. */
   truncateTo(offset: number): Promise<void> {
-    return this.#exclusive(() => this.#writing(() => truncateLog(this.#state, offset, (segment) => this.#removeSegment(segment))))
+    return this.#truncating(() => truncateLog(this.#state, offset, (segment) => this.#removeSegment(segment)))
   }
 
   /** Removes all records; the log goes on at `offset`. */
   truncateFullyAndStartAt(offset: number): Promise<void> {
-    return this.#exclusive(() => this.#writing(() => truncateFully(this.#state, offset, (segment) => this.#removeSegment(segment))))
+    return this.#truncating(() => truncateFully(this.#state, offset, (segment) => this.#removeSegment(segment)))
   }
 
   /** Closes the active segment and begins a new one, unless it is empty. */
@@ -348,8 +348,8 @@ export class Log {
 
   /** Flushes and closes, so that the next start need not check anything. Rejects when that could not be done. */
   async close(): Promise<void> {
-    if (this.#isClosed) return
     await this.#exclusive(async () => {
+      if (this.#isClosed) return
       this.#isClosed = true
       this.#writer.rejectAll(this.#closedError())
       const state = this.#state
@@ -373,6 +373,7 @@ export class Log {
   /** Closes without writing anything, as a crash would. */
   async abandon(): Promise<void> {
     await this.#exclusive(async () => {
+      if (this.#isClosed) return
       this.#isClosed = true
       this.#writer.rejectAll(this.#closedError())
       await this.#release()
@@ -414,6 +415,15 @@ export class Log {
     } catch (error) {
       throw failLog(this.#state, error)
     }
+  }
+
+  #truncating(run: () => Promise<void>): Promise<void> {
+    return this.#exclusive(() =>
+      this.#writing(async () => {
+        await this.#roller.settled()
+        await run()
+      }),
+    )
   }
 
   async #reading<T>(run: () => Promise<T>): Promise<T> {

@@ -1,0 +1,66 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { buildBatch } from '@tidelog/protocol'
+import { temporaryLog, unsyncedFileSystem } from '@tidelog/testkit'
+import type { AppendResult, FileSystem, Log } from './index.ts'
+
+const append = (log: Log, value: string): Promise<AppendResult> =>
+  log.append(buildBatch([{ value: Buffer.from(value), timestamp: 1_700_000_000_000 }]), { leaderEpoch: 0, origin: 'client' })
+
+/** A disk whose syncs of one kind can be held up. */
+function slowFileSystem(kind: 'sync' | 'syncDirectory') {
+  const held: (() => void)[] = []
+  let isHolding = false
+  const wait = (): Promise<void> => (isHolding ? new Promise((resolve) => held.push(resolve)) : Promise.resolve())
+  const fs: FileSystem = { ...unsyncedFileSystem, [kind]: wait }
+  return {
+    fs,
+    hold: () => {
+      isHolding = true
+    },
+    async reached() {
+      while (held.length === 0) await new Promise(setImmediate)
+    },
+    release() {
+      isHolding = false
+      for (const resolve of held.splice(0)) resolve()
+    },
+  }
+}
+
+test('with flush.messages=1 no append is answered before the name of its new segment is on disk, whoever forces it there', async (t) => {
+  const disk = slowFileSystem('syncDirectory')
+  const { log } = await temporaryLog(t, { 'flush.messages': '1' }, { fs: disk.fs })
+  await append(log, 'a')
+  disk.hold()
+  await log.roll()
+  await disk.reached() // the closed segment is on disk, and its flush sees to the names
+  let isAnswered = false
+  const answered = append(log, 'b').then(() => {
+    isAnswered = true
+  })
+  while (log.logEndOffset < 2) await new Promise(setImmediate)
+  for (let turn = 0; turn < 20; turn++) await new Promise(setImmediate)
+  assert.equal(isAnswered, false)
+  disk.release()
+  await answered
+  assert.equal(log.recoveryPoint, 2)
+})
+
+test('what is written after a truncation does not count as flushed by a flush that began before it', async (t) => {
+  const disk = slowFileSystem('sync')
+  const { log } = await temporaryLog(t, {}, { fs: disk.fs })
+  for (const value of ['a', 'b', 'c']) await append(log, value)
+  disk.hold()
+  await log.roll()
+  await disk.reached()
+  const truncated = log.truncateTo(1)
+  for (const value of ['B', 'C', 'D']) void append(log, value)
+  for (let turn = 0; turn < 20; turn++) await new Promise(setImmediate)
+  disk.release()
+  await truncated
+  await append(log, 'E')
+  await new Promise(setImmediate)
+  assert.equal(log.recoveryPoint, 1)
+  assert.equal(log.logEndOffset, 5)
+})
