@@ -2,7 +2,7 @@
 import { checkConfigRows, checkReferencePages } from './tidy/config-rows.ts'
 import { checkLinks, checkPrintedLayers } from './tidy/docs.ts'
 import { checkHabits, checkHandlers } from './tidy/habits.ts'
-import { checkLayers, checkReachable } from './tidy/imports.ts'
+import { checkCircles, checkLayers, checkReachable } from './tidy/imports.ts'
 import { checkLockFile } from './tidy/lock-file.ts'
 import { readSources } from './tidy/sources.ts'
 
@@ -10,6 +10,7 @@ const sources = readSources()
 const findings = [
   ...checkLayers(sources),
   ...checkReachable(sources),
+  ...checkCircles(sources),
   ...checkHandlers(sources),
   ...checkHabits(sources),
   ...checkConfigRows(sources),

@@ -71,6 +71,34 @@ export function checkReachable(sources: readonly SourceFile[]): Finding[] {
     .map(({ path, room }) => ({ path, line: 1, message: `nobody imports it: not reachable from packages/${room}/src/index.ts` }))
 }
 
+/**
+ * No files of a room may import each other in a circle, types included: in a circle no file can be read before the others, and what it shares
+ * belongs in a file below.
+ */
+export function checkCircles(sources: readonly SourceFile[]): Finding[] {
+  const byPath = new Map(sources.filter(({ isTest }) => !isTest).map((source) => [source.path, source]))
+  const isDone = new Set<string>()
+  const walk: string[] = []
+  const findings: Finding[] = []
+  const visit = (source: SourceFile): void => {
+    walk.push(source.path)
+    for (const { id, line } of source.imports) {
+      const next = id.startsWith('.') ? byPath.get(posix.join(posix.dirname(source.path), id)) : undefined
+      if (next === undefined || isDone.has(next.path)) continue
+      const begin = walk.indexOf(next.path)
+      if (begin < 0) visit(next)
+      else {
+        const circle = [...walk.slice(begin), next.path].map((path) => posix.basename(path)).join(' → ')
+        findings.push({ path: source.path, line, message: `imports in a circle: ${circle}; move what they share into a file of its own` })
+      }
+    }
+    walk.pop()
+    isDone.add(source.path)
+  }
+  for (const source of byPath.values()) if (!isDone.has(source.path)) visit(source)
+  return findings
+}
+
 function isRoot(path: string): boolean {
   return /^packages\/[^/]+\/src\/index\.ts$/.test(path) || /-(worker|harness)\.ts$/.test(path)
 }

@@ -3,7 +3,8 @@ import type { FrameHandler, Reply, ServerConnection } from '@tidelog/net'
 import { type Api, ApiVersions, KafkaError, ResponseHeader, readRequestHeader, requestHeaderPrefixBytes } from '@tidelog/protocol'
 import type { BrokerServices } from './broker-services.ts'
 import { CloseConnection, type DefinedHandler, errorCodeOf, noResponse } from './define-handler.ts'
-import type { AclOperation, AclResourceType, Principal, RequestConnection, RequestContext } from './request-context.ts'
+import type { RequestConnection } from './request-connection.ts'
+import type { AclOperation, AclResourceType, Principal, RequestContext } from './request-context.ts'
 
 const anonymous: Principal = { type: 'User', name: 'ANONYMOUS' }
 

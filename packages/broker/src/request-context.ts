@@ -1,4 +1,5 @@
 import type { BrokerServices } from './broker-services.ts'
+import type { RequestConnection } from './request-connection.ts'
 
 /** Who sent a request. Without SASL or TLS every client is `User:ANONYMOUS`. Source: KIP-11. */
 export interface Principal {
@@ -20,23 +21,6 @@ export type AclOperation =
   | 'IdempotentWrite'
 
 export type AclResourceType = 'Topic' | 'Group' | 'Cluster' | 'TransactionalId'
-
-/** The connection a request came on. */
-export interface RequestConnection {
-  /** `local address:port-remote address:port-sequence`, unique while the broker runs. */
-  readonly id: string
-  /** The peer's IP address; Kafka shows it as `/127.0.0.1` in group descriptions. */
-  readonly remoteAddress: string
-  readonly remotePort: number
-  readonly listenerName: string
-  /** What the client told in ApiVersions 3 and later, empty before. Source: KIP-511. */
-  clientSoftwareName: string
-  clientSoftwareVersion: string
-  /** True once the socket is gone; an answer is then dropped. */
-  readonly closed: boolean
-  /** Calls `listener` once when the connection closes; the returned function takes it back. */
-  onClose(listener: () => void): () => void
-}
 
 /** One request's surroundings, given to its handler. */
 export interface RequestContext {

@@ -1,11 +1,18 @@
 export * from './adoption.ts'
 export * from './cluster.ts'
 export * from './configs.ts'
-export type { ControllerConfig } from './controller/active-controller.ts'
 export type { BrokerChannel, ControlApi } from './controller/broker-channel.ts'
-export { Controller, type ControllerOptions, type CreatedTopic, type TopicOutcome } from './controller/controller.ts'
+export { Controller } from './controller/controller.ts'
+export type { ControllerConfig, ControllerOptions } from './controller/controller-options.ts'
 export type { NewPartitions } from './controller/create-partitions.ts'
-export { MAX_PARTITIONS_PER_REQUEST, type NewTopic, type TopicConfigValidator, type TopicDefaults } from './controller/create-topics.ts'
+export {
+  type CreatedTopic,
+  MAX_PARTITIONS_PER_REQUEST,
+  type NewTopic,
+  type TopicConfigValidator,
+  type TopicDefaults,
+  type TopicOutcome,
+} from './controller/create-topics.ts'
 export type { ElectionType } from './controller/leader-election.ts'
 export * from './controller/topic-name.ts'
 export * from './metadata-image.ts'

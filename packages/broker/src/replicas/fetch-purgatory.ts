@@ -1,4 +1,4 @@
-import type { RequestConnection } from '../request-context.ts'
+import type { RequestConnection } from '../request-connection.ts'
 import type { FetchWatcher, Partition } from './partition.ts'
 import type { TimerWheel, WheelTimer } from './timer-wheel.ts'
 

@@ -10,7 +10,7 @@ import {
   renamedOptions,
   startOffset,
 } from '../console/consumer-options.ts'
-import type { RecordFormatter } from '../console/record-formatter.ts'
+import type { RecordFormatter } from '../console/printable-record.ts'
 import { given } from '../rules.ts'
 import { topicPattern } from '../topics/topic-filter.ts'
 

@@ -4,7 +4,8 @@ import { CommandFailure } from '../command.ts'
 import { flag, list, number, type OptionValues, text, UsageError } from '../option-table.ts'
 import { given, requireOption } from '../rules.ts'
 import { ClientProperties, renamed } from './client-properties.ts'
-import { formatterNames, type RecordFormatter, recordFormatter } from './record-formatter.ts'
+import type { RecordFormatter } from './printable-record.ts'
+import { formatterNames, recordFormatter } from './record-formatter.ts'
 
 export const consumerOptions = {
   ...connectionOptions,

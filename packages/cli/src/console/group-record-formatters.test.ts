@@ -3,7 +3,7 @@ import { test } from 'node:test'
 import { ByteWriter } from '@tidelog/core'
 import { groupMetadataKey, groupMetadataValue, offsetCommitKey, offsetCommitValue } from '@tidelog/protocol'
 import { groupMetadataFormatter, offsetsFormatter } from './group-record-formatters.ts'
-import type { PrintableRecord } from './record-formatter.ts'
+import type { PrintableRecord } from './printable-record.ts'
 
 function versioned(version: number, write: (writer: ByteWriter) => void): Buffer {
   const writer = new ByteWriter()

@@ -1,6 +1,6 @@
 import { ByteReader, ZERO_UUID } from '@tidelog/core'
 import { groupMetadataKey, groupMetadataValue, offsetCommitKey, offsetCommitValue } from '@tidelog/protocol'
-import type { RecordFormatter } from './record-formatter.ts'
+import type { RecordFormatter } from './printable-record.ts'
 
 /** The records of __consumer_offsets as JSON, as Kafka's OffsetsMessageFormatter and GroupMetadataMessageFormatter print them: without a line break. */
 

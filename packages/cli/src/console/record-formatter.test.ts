@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { type PrintableRecord, recordFormatter } from './record-formatter.ts'
+import type { PrintableRecord } from './printable-record.ts'
+import { recordFormatter } from './record-formatter.ts'
 
 const record: PrintableRecord = {
   topic: 't',

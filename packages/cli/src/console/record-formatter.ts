@@ -1,19 +1,7 @@
 import { groupMetadataFormatter, offsetsFormatter } from './group-record-formatters.ts'
+import type { PrintableRecord, RecordFormatter } from './printable-record.ts'
 
 /** A consumed record as `console-consumer` prints it: the bytes of Kafka's DefaultMessageFormatter. */
-
-export interface PrintableRecord {
-  readonly topic: string
-  readonly partition: number
-  readonly offset: number
-  /** In ms since the Unix epoch; -1: the record has none. */
-  readonly timestamp: number
-  readonly timestampType: 'CreateTime' | 'LogAppendTime'
-  readonly leaderEpoch?: number | undefined
-  readonly key: Uint8Array | null
-  readonly value: Uint8Array | null
-  readonly headers: readonly { readonly key: string; readonly value: Uint8Array | null }[]
-}
 
 type Deserializer = (bytes: Buffer) => Uint8Array
 
@@ -24,9 +12,6 @@ export const formatterNames = [
   'OffsetsMessageFormatter',
   'GroupMetadataMessageFormatter',
 ] as const
-
-/** Turns a record into the bytes to print; empty for nothing. */
-export type RecordFormatter = (record: PrintableRecord) => Buffer
 
 /**
  * The formatter that `--formatter` names by Kafka's class (with or without its package), set up by `properties`.

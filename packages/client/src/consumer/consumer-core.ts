@@ -20,7 +20,8 @@ import { GroupCoordinator } from './group-coordinator.ts'
 import { GroupMembership } from './group-membership.ts'
 import { Notifier } from './notifier.ts'
 import { OffsetCommitter } from './offset-committer.ts'
-import { PartitionState, type Position } from './partition-state.ts'
+import { PartitionState } from './partition-state.ts'
+import type { Position } from './position.ts'
 import { PositionResolver } from './position-resolver.ts'
 
 type Subscription = { readonly topics: readonly string[] } | { readonly pattern: RegExp }

@@ -1,12 +1,20 @@
 import type { Offload } from '@tidelog/core'
 import { iterateBatches, type KafkaRecord, type RecordBatch, readEndTxnMarker, readRecords, uncompressBatch } from '@tidelog/protocol'
 import { CorruptRecordError } from '../errors.ts'
+import type { TopicPartition } from '../topic-partition.ts'
 import { ConsumerRecord, type RecordDeserializers, type RecordOrigin } from './consumer-record.ts'
-import type { PartitionState } from './partition-state.ts'
+import type { Position } from './position.ts'
 
 export interface AbortedTransaction {
   readonly producerId: number
   readonly firstOffset: number
+}
+
+/** What a chunk knows of its partition's state, and how it tells how far the user has got. */
+export interface ChunkPartition extends TopicPartition {
+  position: Position | undefined
+  /** Where the fetch that brought the chunk began. */
+  readonly fetchOffset: number
 }
 
 export interface ChunkOptions<K, V> {
@@ -22,7 +30,7 @@ const MAX_UNCOMPRESSED_BYTES = 256 * 1024 * 1024
 
 /** The records that one fetch brought of one partition; batches are checked and decompressed when they are reached. */
 export class FetchedChunk<K, V> {
-  readonly state: PartitionState<K, V>
+  readonly state: ChunkPartition
   readonly sizeBytes: number
   /** Offset behind its last batch. */
   readonly endOffset: number
@@ -42,7 +50,7 @@ export class FetchedChunk<K, V> {
   readonly #abortedProducers = new Set<number>()
 
   /** @throws CorruptRecordError when the bytes do not begin with a batch */
-  constructor(state: PartitionState<K, V>, records: Buffer, options: ChunkOptions<K, V>) {
+  constructor(state: ChunkPartition, records: Buffer, options: ChunkOptions<K, V>) {
     this.state = state
     this.sizeBytes = records.length
     this.#options = options

@@ -1,13 +1,7 @@
 import type { OffsetSpec } from '../cluster/list-offsets.ts'
 import type { TopicPartition } from '../topic-partition.ts'
 import type { FetchedChunk } from './fetched-chunk.ts'
-
-export interface Position {
-  /** Of the next record. */
-  readonly offset: number
-  /** Epoch of the record before it; -1: unknown. */
-  readonly leaderEpoch: number
-}
+import type { Position } from './position.ts'
 
 /** Everything a consumer knows of a partition that is assigned to it. */
 export class PartitionState<K = unknown, V = unknown> implements TopicPartition {

@@ -2,8 +2,9 @@ import { ClosedError } from '../errors.ts'
 import type { OffsetAndMetadata, TopicPartition } from '../topic-partition.ts'
 import type { ConsumerCore } from './consumer-core.ts'
 import type { ConsumerRecord } from './consumer-record.ts'
-import type { PartitionState, Position } from './partition-state.ts'
+import type { PartitionState } from './partition-state.ts'
 import { offsetBehind } from './polled-records.ts'
+import type { Position } from './position.ts'
 
 /** Records of one partition, in order. */
 export class ConsumedBatch<K = Buffer, V = Buffer> implements Iterable<ConsumerRecord<K, V>>, TopicPartition {

@@ -11,10 +11,10 @@ import {
   updateMetadataRequest,
 } from './control-requests.ts'
 import { ControlSender } from './control-sender.ts'
-import type { ControllerOptions, CreatedTopic, TopicOutcome } from './controller.ts'
+import type { ControllerOptions } from './controller-options.ts'
 import { ControllerStore, type ControllerTerm, type LeadershipChange } from './controller-store.ts'
 import { type NewPartitions, planPartitions } from './create-partitions.ts'
-import { type NewTopic, type PlannedTopic, planTopics, type TopicDefaults } from './create-topics.ts'
+import { type CreatedTopic, type NewTopic, type PlannedTopic, planTopics, type TopicOutcome } from './create-topics.ts'
 import {
   ELECTION_REFUSALS,
   type ElectionType,
@@ -23,13 +23,6 @@ import {
   leadershipAfterBrokerChange,
   type NextLeadership,
 } from './leader-election.ts'
-
-/** What of the broker's configuration the controller needs. */
-export interface ControllerConfig {
-  readonly topicDefaults: TopicDefaults
-  /** unclean.leader.election.enable of that topic. */
-  uncleanLeaderElection(topic: string): boolean
-}
 
 /**
  * One term of office. Every decision is planned by a pure function on `state`, written to the store, put into `state` and told to the

@@ -1,6 +1,6 @@
-import type { Clock, Logger, Random } from '@tidelog/core'
+import type { Logger } from '@tidelog/core'
 import { KafkaError } from '@tidelog/protocol'
-import { isStoreError, type MetadataStore } from '../store/metadata-store.ts'
+import { isStoreError } from '../store/metadata-store.ts'
 import {
   BROKER_IDS,
   CONTROLLER,
@@ -12,35 +12,12 @@ import {
   encodeControllerEpoch,
   TOPICS,
 } from '../znodes.ts'
-import { ActiveController, type ControllerConfig } from './active-controller.ts'
-import type { BrokerChannel } from './broker-channel.ts'
+import { ActiveController } from './active-controller.ts'
+import type { ControllerOptions } from './controller-options.ts'
 import type { ControllerTerm } from './controller-store.ts'
 import type { NewPartitions } from './create-partitions.ts'
-import type { NewTopic, TopicConfigValidator } from './create-topics.ts'
+import type { CreatedTopic, NewTopic, TopicOutcome } from './create-topics.ts'
 import type { ElectionType } from './leader-election.ts'
-
-export interface ControllerOptions {
-  readonly brokerId: number
-  /** The broker's own session, in which it has registered itself. */
-  readonly store: MetadataStore
-  readonly channel: BrokerChannel
-  /** Read whenever a decision needs it. */
-  readonly config: () => ControllerConfig
-  readonly validateTopicConfigs: TopicConfigValidator
-  readonly clock: Clock
-  readonly random: Random
-  readonly logger: Logger
-}
-
-/** A topic of a CreateTopics request: what it got, or why it was refused. */
-export interface CreatedTopic {
-  readonly name: string
-  readonly topicId: string
-  readonly partitions: number
-  readonly replicationFactor: number
-  readonly configs: ReadonlyMap<string, string>
-}
-export type TopicOutcome<T> = { readonly name: string; readonly created: T } | { readonly name: string; readonly error: KafkaError }
 
 /**
  * A broker's part in controlling the cluster: of all brokers, the one whose node /controller is decides. This one stands for election when

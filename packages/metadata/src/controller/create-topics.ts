@@ -33,6 +33,16 @@ export interface PlannedTopic {
 /** One topic of a request: what to create, or why not. In the order of the request, a name given twice once. */
 export type TopicPlan = { readonly name: string; readonly plan: PlannedTopic } | { readonly name: string; readonly error: KafkaError }
 
+/** A topic of a CreateTopics request: what it got, or why it was refused. */
+export interface CreatedTopic {
+  readonly name: string
+  readonly topicId: string
+  readonly partitions: number
+  readonly replicationFactor: number
+  readonly configs: ReadonlyMap<string, string>
+}
+export type TopicOutcome<T> = { readonly name: string; readonly created: T } | { readonly name: string; readonly error: KafkaError }
+
 /** @throws KafkaError with a reason against these configurations of this topic */
 export type TopicConfigValidator = (configs: ReadonlyMap<string, string>, topic: string) => void
 

@@ -8,7 +8,7 @@
  */
 import { KafkaError } from '../errors.ts'
 import { BatchBuilder } from './batch-builder.ts'
-import type { KafkaRecord } from './read-records.ts'
+import type { KafkaRecord } from './kafka-record.ts'
 
 export type MarkerType = 'abort' | 'commit'
 

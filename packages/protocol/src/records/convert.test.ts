@@ -6,9 +6,10 @@ import { KafkaError } from '../errors.ts'
 import { BatchBuilder, buildBatch } from './batch-builder.ts'
 import { buildEndTxnMarker } from './control-records.ts'
 import { downConvert, type UpConvertOptions, upConvert } from './convert.ts'
+import type { KafkaRecord } from './kafka-record.ts'
 import type { NewMessage, OldMagic } from './message.ts'
 import { writeMessageSet } from './message-set.ts'
-import { type KafkaRecord, readRecords } from './read-records.ts'
+import { readRecords } from './read-records.ts'
 import { batchAt, iterateBatches } from './record-batch.ts'
 
 const limit = { maxOutputBytes: 10_000_000 }

@@ -1,6 +1,6 @@
 import { KafkaError } from '../errors.ts'
+import type { KafkaRecord } from './kafka-record.ts'
 import { type Message, messageBytes, type NewMessage, readMessage, writeMessage } from './message.ts'
-import type { KafkaRecord } from './read-records.ts'
 import { iterateBatches, type RecordBatch } from './record-batch.ts'
 
 const noHeaders: KafkaRecord['headers'] = []

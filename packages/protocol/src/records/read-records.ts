@@ -1,26 +1,11 @@
 import type { Offload } from '@tidelog/core'
 import { codecById, decompressSync } from '../compression/index.ts'
 import { KafkaError } from '../errors.ts'
+import type { KafkaRecord, RecordHeader } from './kafka-record.ts'
 import { asRecord, messageOf, unwrap, wrapped } from './message-set.ts'
 import type { RecordBatch } from './record-batch.ts'
 import { type OutputLimit, uncompress } from './uncompress.ts'
 import { nextPosition, varintAt, varlongAt } from './varint-reader.ts'
-
-export interface RecordHeader {
-  readonly key: string
-  readonly value: Buffer | null
-}
-
-/** A record of any format. Key, value and header values are views on the buffer that it was read from. */
-export interface KafkaRecord {
-  readonly offset: number
-  /** Ms since the Unix epoch, −1 when the record has none. */
-  readonly timestamp: number
-  readonly key: Buffer | null
-  readonly value: Buffer | null
-  /** In their order, duplicates kept. */
-  readonly headers: readonly RecordHeader[]
-}
 
 export interface ReadRecordsOptions extends OutputLimit {
   /** The batch's records, when they have been decompressed already. */

@@ -6,7 +6,8 @@ import { KafkaError } from '../errors.ts'
 import { BatchBuilder, type BatchOptions, buildBatch, estimateRecordBytes, type NewRecord } from './batch-builder.ts'
 import * as batchHeader from './batch-header.ts'
 import { buildEndTxnMarker, readEndTxnMarker } from './control-records.ts'
-import { type KafkaRecord, readRecords, uncompressBatch } from './read-records.ts'
+import type { KafkaRecord } from './kafka-record.ts'
+import { readRecords, uncompressBatch } from './read-records.ts'
 import { batchAt, iterateBatches, type RecordBatch } from './record-batch.ts'
 
 const limit = { maxOutputBytes: 10_000_000 }
