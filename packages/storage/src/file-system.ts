@@ -86,7 +86,7 @@ export const nodeFileSystem: FileSystem = {
   rename: (from, to) => call((settle) => rename(from, to, settle)),
   unlink: (path) => call((settle) => unlink(path, settle)),
   removeTree: (path) => promises.rm(path, { recursive: true, force: true }),
-  makeDirectory: (path) => call((settle) => mkdir(path, { recursive: true }, (error) => settle(error))),
+  makeDirectory,
   async list(path) {
     const entries = await call<import('node:fs').Dirent[]>((settle) => readdir(path, { withFileTypes: true }, settle))
     return entries.map((entry) => ({ name: entry.name, isDirectory: entry.isDirectory() }))
@@ -103,8 +103,27 @@ export const nodeFileSystem: FileSystem = {
   readFile: (path) => call((settle) => readFile(path, settle)),
 }
 
+/** Node's own recursive mkdir never returns where nothing can be made, as below /proc. */
+async function makeDirectory(path: string): Promise<void> {
+  const make = (): Promise<void> => call((settle) => mkdir(path, (error) => settle(error)))
+  try {
+    await make().catch(async (error: unknown) => {
+      if (!isMissing(error) || dirname(path) === path) throw error
+      await makeDirectory(dirname(path))
+      await make()
+    })
+  } catch (error) {
+    if (hasCode(error, 'EEXIST') && (await nodeFileSystem.stat(path))?.isDirectory === true) return
+    throw error
+  }
+}
+
+function hasCode(error: unknown, code: string): boolean {
+  return error instanceof Error && (error as NodeJS.ErrnoException).code === code
+}
+
 export function isMissing(error: unknown): boolean {
-  return error instanceof Error && (error as NodeJS.ErrnoException).code === 'ENOENT'
+  return hasCode(error, 'ENOENT')
 }
 
 /** Waits for `work`; that a file is not there is no error. */

@@ -32,7 +32,8 @@ export class LogDirs {
 
   /**
    * Checks meta.properties of every directory, then locks them.
-   * @throws LogDirRefusedError with one line for the operator: another cluster or broker, garbage, in use, the same directory twice.
+   * @throws LogDirRefusedError with one line for the operator: another cluster or broker, garbage, in use, the same directory twice, or one that
+   * cannot be made or written to.
    */
   static async open(options: LogDirsOptions): Promise<LogDirs> {
     const { fs = nodeFileSystem } = options
@@ -40,14 +41,16 @@ export class LogDirs {
     const twice = paths.find((path, index) => paths.indexOf(path) !== index)
     if (twice !== undefined) throw new LogDirRefusedError(`log.dirs names ${twice} twice`)
     const metas = new Map<string, MetaProperties | undefined>()
-    for (const path of paths) metas.set(path, await readMetaProperties(fs, path))
+    for (const path of paths) metas.set(path, await refusing(path, () => readMetaProperties(fs, path)))
     const clusterId = agreed(metas, 'cluster.id', (meta) => meta.clusterId, options.clusterId)
     const nodeId = agreed(metas, 'node.id', (meta) => meta.nodeId, options.nodeId)
     const locks: LogDirLock[] = []
     try {
       for (const path of paths) {
-        await fs.makeDirectory(path)
-        locks.push(lockLogDir(path))
+        await refusing(path, async () => {
+          await fs.makeDirectory(path)
+          locks.push(lockLogDir(path))
+        })
       }
     } catch (error) {
       for (const lock of locks) lock.release()
@@ -102,6 +105,16 @@ export class LogDirs {
   /** Gives the locks back. */
   close(): void {
     for (const lock of this.#locks) lock.release()
+  }
+}
+
+/** What the system says against a directory becomes a line for the operator. */
+async function refusing<T>(path: string, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work()
+  } catch (error) {
+    if (error instanceof LogDirRefusedError) throw error
+    throw new LogDirRefusedError(`${path} cannot be used as a log dir: ${error instanceof Error ? error.message : error}`, { cause: error })
   }
 }
 

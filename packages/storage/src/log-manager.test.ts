@@ -119,6 +119,24 @@ test('L15: garbage for partition.metadata is refused, for whose records they are
   await assert.rejects(openManager([dir]), /t-0\/partition.metadata is damaged/)
 })
 
+test('a directory that cannot be made is refused with one line', async (t) => {
+  const dir = await temporaryDir(t)
+  const file = join(dir, 'file')
+  await writeFile(file, '')
+  for (const path of ['/proc/nope', '/proc/nope/deeper', file, join(file, 'below')]) {
+    const opened = LogDirs.open({ dirs: [path], clock: new ManualClock(), random, logger: silentLogger })
+    await assert.rejects(
+      opened,
+      (error: Error) => error.name === 'LogDirRefusedError' && /^\/\S+ .*E[A-Z]+:[^\n]*$/.test(error.message),
+      path,
+    )
+  }
+  const nested = join(dir, 'a', 'b', 'c')
+  const taken = await LogDirs.open({ dirs: [nested], clock: new ManualClock(), random, logger: silentLogger })
+  taken.close()
+  assert.equal((await stat(nested)).isDirectory(), true)
+})
+
 test('meta.properties is written as version 1 and read again, version 0 is read', async (t) => {
   const clock = new ManualClock()
   const dir = await temporaryDir(t)
