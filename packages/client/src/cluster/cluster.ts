@@ -1,5 +1,5 @@
 import type { Clock, Logger, Random, Timer } from '@tidelog/core'
-import { type Api, errorTable, FindCoordinator, Metadata, type RequestInput, type ResponseOf } from '@tidelog/protocol'
+import { type Api, errorName, errorTable, FindCoordinator, Metadata, type RequestInput, type ResponseOf } from '@tidelog/protocol'
 import type { CommonConfig } from '../config/client-config.ts'
 import { BrokerError, ClosedError, checkErrorCode, DisconnectedError, InvalidOptionError, isRetriable, TimeoutError } from '../errors.ts'
 import type { BrokerAddress, BrokerConnection, SendOptions } from './broker-connection.ts'
@@ -48,6 +48,8 @@ export class Cluster {
   #refreshAgain: Promise<void> | undefined
   #refreshTimer: Timer | undefined
   #lastRefreshMs = Number.NEGATIVE_INFINITY
+  /** Answers in a row that left out a topic of interest. */
+  #incompleteAnswers = 0
   readonly #metadataListeners: (() => void)[] = []
 
   constructor(options: ClusterOptions) {
@@ -293,7 +295,18 @@ export class Cluster {
     } finally {
       if (!this.closed && (this.#interest === null || this.#interest.size > 0)) this.#scheduleRefresh(this.config['metadata.max.age.ms'])
     }
+    this.#askForMissing(asked ?? [])
     for (const listener of this.#metadataListeners) listener()
+  }
+
+  /** A topic that is being created, or is yet to be, is asked for until it is there: who waits for it may have nothing else to ask for. */
+  #askForMissing(topics: readonly string[]): void {
+    const isMissing = (name: string): boolean => {
+      const code = this.metadata.errorOf(name)
+      return code !== 0 && this.#interest?.has(name) === true && !finalTopicErrors.has(errorName(code))
+    }
+    if (topics.some(isMissing)) this.#scheduleRefresh(this.retryBackoffMs(this.#incompleteAnswers++))
+    else this.#incompleteAnswers = 0
   }
 
   /** Keeps the earlier of two dates. */

@@ -343,6 +343,15 @@ test('new partitions of a topic are found and shared out', async (t) => {
   await pollUntil(consumer, () => consumer.assignment().length === 3)
 })
 
+test('a topic that does not exist yet is asked for until it does', async (t) => {
+  const { consumer: make, admin } = await setUp(t)
+  const consumer = make({ groupId: 'g', allowAutoCreateTopics: false, metadataMaxAgeMs: 300_000, retryBackoffMs: 10 })
+  consumer.subscribe(['late'])
+  while (consumer.groupMetadata().generationId < 0) await consumer.poll({ timeoutMs: 20 })
+  await admin.createTopics([{ topic: 'late', numPartitions: 2 }])
+  await pollUntil(consumer, () => consumer.assignment().length === 2)
+})
+
 test('a member that does not come back for records loses its partitions, hears of it, and cannot commit', async (t) => {
   const { send, consumer: make } = await setUp(t)
   await send(0, 'v')
