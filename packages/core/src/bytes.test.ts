@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { ByteReader, ByteWriter, MalformedError, utf8Length } from './bytes.ts'
+import { isWellFormedText } from './foreign-text.ts'
 import { type Random, seededRandom } from './random.ts'
 
 const SAFE = Number.MAX_SAFE_INTEGER
@@ -180,10 +181,22 @@ test('a read beyond the end is refused, and so is a negative length', () => {
   assert.throws(() => new ByteReader(bytes, 0, 21), RangeError)
 })
 
-test('a string must be valid UTF-8, and U+FFFD itself is', () => {
-  for (const hex of ['ff', 'c0af', 'eda080', '61e28261', 'f4908080', 'efbfbdff']) {
-    const bytes = Buffer.from(hex, 'hex')
-    assert.throws(() => new ByteReader(bytes).string(bytes.length), MalformedError, hex)
+test('P11: bytes that are not UTF-8 become text that no other bytes give, and bytes again', () => {
+  const random = seededRandom(11)
+  const foreign = ['ff', 'c0af', 'eda080', '61e28261', 'f4908080', 'efbfbdff', 'edb2ff', 'e2', 'f09f92', 'f09f9280ff', 'f08080af', 'c3a9ff']
+    .map((hex) => Buffer.from(hex, 'hex'))
+    .concat(Array.from({ length: 2000 }, () => Buffer.from(random.bytes(1 + random.int(6)))))
+  const seen = new Map<string, string>()
+  for (const bytes of foreign) {
+    const text = new ByteReader(bytes).string(bytes.length)
+    assert.equal(seen.get(text) ?? bytes.toString('hex'), bytes.toString('hex'))
+    seen.set(text, bytes.toString('hex'))
+    const isUtf8 = Buffer.from(bytes.toString('utf8')).equals(bytes)
+    assert.equal(isWellFormedText(text), isUtf8, bytes.toString('hex'))
+    assert.equal(utf8Length(text), bytes.length)
+    const writer = new ByteWriter()
+    writer.string(text)
+    assert.ok(writer.toBuffer().equals(bytes), bytes.toString('hex'))
   }
   assert.equal(new ByteReader(Buffer.from('\ufffdx')).string(4), '\ufffdx')
   assert.equal(new ByteReader(Buffer.from('\ufeffx')).string(4), '\ufeffx')

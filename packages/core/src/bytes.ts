@@ -5,10 +5,11 @@
  *   unsignedVarint   base-128, least significant group first, 32 bits in at most 5 bytes
  *   varint, varlong  zigzag of the same, 32 bits in at most 5 and 64 bits in at most 10 bytes
  *   uuid             16 bytes, a 22-character base64url string in our code
- *   string           UTF-8, validated; its length travels before it, in a form that the message decides
+ *   string           UTF-8, what is none kept apart (see foreign-text.ts); its length travels before it, in a form that the message decides
  *
  * Source: Kafka protocol guide, "Protocol primitive types".
  */
+import { bytesOfForeignText, isWellFormedText, textOfForeignBytes } from './foreign-text.ts'
 
 const TWO_POW_27 = 2 ** 27
 const TWO_POW_32 = 2 ** 32
@@ -25,14 +26,15 @@ const MAX_CHUNK_BYTES = 64 * 1024
 /** Below this a loop over char codes beats the call into the runtime. */
 const SHORT_TEXT_CHARS = 24
 
-/** The bytes do not hold what the format promises: too short, a bad length, an over-long varint, invalid UTF-8. */
+/** The bytes do not hold what the format promises: too short, a bad length, an over-long varint. */
 export class MalformedError extends Error {
   override readonly name = 'MalformedError'
 }
 
 /** Bytes that `text` takes in UTF-8. */
 export function utf8Length(text: string): number {
-  return Buffer.byteLength(text, 'utf8')
+  const length = Buffer.byteLength(text, 'utf8')
+  return length === text.length || isWellFormedText(text) ? length : bytesOfForeignText(text).length
 }
 
 /**
@@ -169,13 +171,13 @@ export class ByteReader {
     return this.buffer.subarray(at, at + length)
   }
 
-  /** The next `length` bytes as text; they must be valid UTF-8, so that two byte strings never become one key. */
+  /** The next `length` bytes as text; where they are not UTF-8, text that no other bytes give, so that two byte strings never become one key. */
   string(length: number): string {
     const at = this.#take(length)
     const text = this.buffer.toString('utf8', at, at + length)
     // Decoding puts U+FFFD where the bytes are invalid; text that really holds one encodes back to the same length and bytes.
     if (text.includes('\ufffd') && !this.buffer.subarray(at, at + length).equals(Buffer.from(text, 'utf8'))) {
-      throw new MalformedError('string is not valid UTF-8')
+      return textOfForeignBytes(this.buffer.subarray(at, at + length))
     }
     return text
   }
@@ -309,9 +311,13 @@ export class ByteWriter {
     this.#chunksBytes += length
   }
 
-  /** UTF-8 without a length. */
+  /** UTF-8 without a length; text that was read from other bytes gives them again. */
   string(text: string): void {
-    const length = utf8Length(text)
+    const length = Buffer.byteLength(text, 'utf8')
+    if (length !== text.length && !isWellFormedText(text)) {
+      this.bytes(bytesOfForeignText(text))
+      return
+    }
     const at = this.#reserve(length)
     const current = this.#current
     if (length === text.length && length < SHORT_TEXT_CHARS) {

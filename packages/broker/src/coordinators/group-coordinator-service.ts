@@ -8,7 +8,7 @@ import type {
   OffsetsOfTopic,
   TopicPartitions,
 } from '@tidelog/coordinator'
-import type { Clock, Logger, Random } from '@tidelog/core'
+import { type Clock, isWellFormedText, type Logger, type Random } from '@tidelog/core'
 import { CONSUMER_OFFSETS_TOPIC } from '@tidelog/metadata'
 import {
   type CodecName,
@@ -90,7 +90,9 @@ export class GroupCoordinatorService {
     for (const index of [...this.#partitions.keys()]) this.resigned(index)
   }
 
+  /** @throws KafkaError INVALID_GROUP_ID for a name whose bytes are not UTF-8: it could not be told apart where it is shown */
   partitionOf(groupId: string): number {
+    if (!isWellFormedText(groupId)) throw new KafkaError('INVALID_GROUP_ID')
     return groupPartition(groupId, this.#options.partitionCount())
   }
 

@@ -26,6 +26,7 @@ interface Part {
 
 /** More tagged fields than any message declares by far; a longer list is an attack, not a newer peer. */
 const maxTaggedFields = 1024
+const maxStringBytes = 0x7fff
 
 export function compose<Out, In>(shape: Shape, context: Context): Codec<Out, In> {
   return partOf(shape, context)
@@ -152,6 +153,8 @@ function stringPart(compact: boolean, nullable: boolean): Part {
     minBytes: compact ? 1 : 2,
     read(reader) {
       const length = checkLength(readLength(reader), nullable, reader)
+      // As in Kafka, compact strings are no longer than others.
+      if (length > maxStringBytes) throw new MalformedError(`a string of ${length} bytes`)
       return length === -1 ? null : reader.string(length)
     },
     write(writer, text: string | null) {
