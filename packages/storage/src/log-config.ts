@@ -280,7 +280,7 @@ const unitMs = (brokerName: string): bigint => (brokerName.endsWith('.hours') ? 
  * What the broker gives for a topic configuration: the first of its `brokerNames` that is set, in the row's own unit.
  * Any negative retention time is -1, "no limit", as in Kafka.
  */
-export function brokerTextOf(name: string, brokerText: (brokerName: string) => string | undefined): string | undefined {
+function brokerTextOf(name: string, brokerText: (brokerName: string) => string | undefined): string | undefined {
   for (const brokerName of logConfig.row(name)?.brokerNames ?? []) {
     const text = brokerText(brokerName)
     if (text === undefined) continue

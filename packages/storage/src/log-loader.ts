@@ -1,4 +1,3 @@
-import { join } from 'node:path'
 import type { Clock, Logger, Offload, Random } from '@tidelog/core'
 import { batchAt, KafkaError } from '@tidelog/protocol'
 import { markerOf } from './append-validation.ts'
@@ -295,9 +294,4 @@ async function lastBatchEpoch({ segments }: LogState): Promise<number> {
     return epoch
   }
   return -1
-}
-
-/** Where a partition's folder lies. */
-export function partitionDir(logDir: string, topic: string, partition: number): string {
-  return join(logDir, partitionFolder(topic, partition))
 }

@@ -2,6 +2,7 @@ import { invariant } from '@tidelog/core'
 import { batchAt, batchHeader, KafkaError } from '@tidelog/protocol'
 import { type PreparedBatch, prepareAppend } from './append-validation.ts'
 import { failLog, type LogState } from './log-state.ts'
+import { MAX_RELATIVE_OFFSET } from './offset-index.ts'
 import type { AppendOrigin, CompletedTransaction, ProducerBatch } from './producer-state.ts'
 import type { RollLimits } from './segment.ts'
 import { lastOffsetOf, leaderEpochOf } from './stored-batch.ts'
@@ -179,7 +180,7 @@ export class LogWriter {
       const lastOffset = isFollower ? lastOffsetOf(batches.at(-1)!.bytes, 0) : nextOffset + count - 1
       const mustRoll = segments.active.mustRoll({ addedBytes: group.bytes + bytes, lastOffset, maxTimestamp }, limits)
       // An empty segment takes any batch that the checks have let pass.
-      if (mustRoll && (segments.active.sizeBytes > 0 || group.bytes > 0 || lastOffset - segments.active.baseOffset > 0x7fffffff))
+      if (mustRoll && (segments.active.sizeBytes > 0 || group.bytes > 0 || lastOffset - segments.active.baseOffset > MAX_RELATIVE_OFFSET))
         return true
       group.pendings.push(this.#queue.shift()!)
       nextOffset = this.#admit(group, pending, batches, nextOffset)

@@ -44,7 +44,7 @@ export async function readOffsetCheckpoint(
 }
 
 /** The entries, or what is wrong with the text. */
-export function parseOffsetCheckpoint(text: string): Checkpoint | string {
+function parseOffsetCheckpoint(text: string): Checkpoint | string {
   if (text === '') return new Map() // Kafka makes the file before it has anything to write
   const lines = text.split('\n')
   if (lines.at(-1) === '') lines.pop()

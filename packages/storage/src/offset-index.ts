@@ -9,6 +9,8 @@ import { IndexFile } from './index-file.ts'
  * One entry every index.interval.bytes. An active segment's file is preallocated with zeros and trimmed when the segment is rolled or closed.
  */
 const ENTRY_BYTES = 8
+/** An index can name offsets up to this far behind its segment's base offset, so a segment holds no others. */
+export const MAX_RELATIVE_OFFSET = 0x7fffffff
 
 export interface OffsetPosition {
   readonly offset: number
@@ -48,7 +50,7 @@ export class OffsetIndex {
 
   append(offset: number, position: number): void {
     const relative = offset - this.baseOffset
-    invariant(relative >= 0 && relative <= 0x7fffffff, `offset ${offset} lies outside ${this.file.path}`)
+    invariant(relative >= 0 && relative <= MAX_RELATIVE_OFFSET, `offset ${offset} lies outside ${this.file.path}`)
     invariant(this.count === 0 || offset > this.lastOffset, `offset ${offset} does not follow ${this.lastOffset} in ${this.file.path}`)
     const at = this.file.push()
     this.file.entries.writeInt32BE(relative, at)

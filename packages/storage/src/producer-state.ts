@@ -68,7 +68,7 @@ export interface ActiveProducer {
 }
 
 /** The sequence `count` places after `sequence`: it wraps from 2^31 - 1 to 0. */
-export function advanceSequence(sequence: number, count: number): number {
+function advanceSequence(sequence: number, count: number): number {
   return sequence > MAX_SEQUENCE - count ? count - (MAX_SEQUENCE - sequence) - 1 : sequence + count
 }
 

@@ -1,5 +1,5 @@
 import { scanBatches } from './batch-scan.ts'
-import type { OffsetIndex } from './offset-index.ts'
+import { MAX_RELATIVE_OFFSET, type OffsetIndex } from './offset-index.ts'
 import type { Segment } from './segment.ts'
 import type { SegmentIndexes } from './segment-indexes.ts'
 import { lastOffsetOf, maxTimestampOf } from './stored-batch.ts'
@@ -32,7 +32,7 @@ export async function recoverSegment(segment: Segment, fileBytes: number, indexI
   const { end, problem } = await pool.use(segment.file, (fd) =>
     scanBatches(fs, fd, { from: 0, to: fileBytes, chunkBytes: SCAN_CHUNK_BYTES, need: 'checked' }, (buffer, at, position, sizeBytes) => {
       const lastOffset = lastOffsetOf(buffer, at)
-      if (lastOffset < nextOffset || lastOffset - segment.baseOffset > 0x7fffffff) return false
+      if (lastOffset < nextOffset || lastOffset - segment.baseOffset > MAX_RELATIVE_OFFSET) return false
       rebuilt.note({ position, sizeBytes, lastOffset, maxTimestamp: maxTimestampOf(buffer, at) }, indexIntervalBytes)
       matcher?.note(position, lastOffset, rebuilt.maxTimestamp.timestamp)
       nextOffset = lastOffset + 1

@@ -6,7 +6,7 @@ import { DELETED_SUFFIX, INDEX_SUFFIX, LOG_SUFFIX, segmentFile, TIME_INDEX_SUFFI
 import { type FilePool, PooledFile } from './file-pool.ts'
 import { type FileSystem, ignoringMissing, readFully, writeFully } from './file-system.ts'
 import type { IndexMemory } from './index-memory.ts'
-import type { OffsetIndex } from './offset-index.ts'
+import { MAX_RELATIVE_OFFSET, type OffsetIndex } from './offset-index.ts'
 import { SegmentIndexes } from './segment-indexes.ts'
 import { lastOffsetOf, maxTimestampOf, wholeBatches } from './stored-batch.ts'
 import type { TimeIndex, TimestampOffset } from './time-index.ts'
@@ -19,7 +19,6 @@ const REBUILD_CHUNK_BYTES = 1024 * 1024
 const DEFAULT_INDEX_INTERVAL_BYTES = 4096
 /** Places where the latest reads ended, and the next ones of the same consumers will begin. */
 const REMEMBERED_READS = 16
-export const MAX_RELATIVE_OFFSET = 0x7fffffff
 
 /** What the segments of a log share. */
 export interface SegmentContext {
@@ -36,11 +35,6 @@ export interface BatchPlace {
   readonly baseOffset: number
   readonly lastOffset: number
   readonly maxTimestamp: number
-}
-
-export interface IndexSizes {
-  readonly indexIntervalBytes: number
-  readonly maxIndexBytes: number
 }
 
 /**

@@ -1,6 +1,7 @@
 import { invariant } from '@tidelog/core'
 import type { FileSystem } from './file-system.ts'
 import { IndexFile } from './index-file.ts'
+import { MAX_RELATIVE_OFFSET } from './offset-index.ts'
 
 /*
  * NNN.timeindex: entries of 12 bytes, big-endian:
@@ -56,7 +57,7 @@ export class TimeIndex {
     const last = this.lastEntry
     if (timestamp <= last.timestamp) return
     const relative = offset - this.baseOffset
-    invariant(relative >= 0 && relative <= 0x7fffffff, `offset ${offset} lies outside ${this.file.path}`)
+    invariant(relative >= 0 && relative <= MAX_RELATIVE_OFFSET, `offset ${offset} lies outside ${this.file.path}`)
     invariant(this.count === 0 || offset >= last.offset, `offset ${offset} lies before ${last.offset} in ${this.file.path}`)
     const at = this.file.push()
     this.file.entries.writeBigInt64BE(BigInt(timestamp), at)

@@ -143,7 +143,7 @@ export async function loadTopic(store: MetadataStore, name: string, random: Rand
 }
 
 /** Undefined when no leader has ever been chosen. */
-export async function loadLeadership(store: MetadataStore, topic: string, partition: number): Promise<StoredLeadership | undefined> {
+async function loadLeadership(store: MetadataStore, topic: string, partition: number): Promise<StoredLeadership | undefined> {
   try {
     const { data, stat } = await store.get(partitionStatePath(topic, partition))
     return { ...decodePartitionState(topic, partition, data), partitionEpoch: stat.version, changedAt: stat.mzxid }

@@ -2,7 +2,7 @@ import { invariant } from '@tidelog/core'
 import { type NodeStat, type OperationResult, type StoredNode, StoreError, type StoreOperation, type WatchEvent } from './metadata-store.ts'
 
 /** As ZooKeeper's default jute.maxbuffer. */
-export const MAX_NODE_DATA_BYTES = 1024 * 1024 - 1
+const MAX_NODE_DATA_BYTES = 1024 * 1024 - 1
 const MAX_PATH_CHARS = 4096
 
 /** A change as it happened: nothing about it depends any more on what was there. Sequential digits are part of the path. */
@@ -226,7 +226,7 @@ function addChild(parent: TreeNode, path: string): void {
   parent.children.add(nameOf(path))
 }
 
-export function parentOf(path: string): string {
+function parentOf(path: string): string {
   const slash = path.lastIndexOf('/')
   return slash === 0 ? '/' : path.slice(0, slash)
 }

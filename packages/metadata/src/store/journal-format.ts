@@ -25,7 +25,7 @@ export const HEADER_BYTES = 24
 const FRAME_MARKER = 0x7d1de106
 const FRAME_HEADER_BYTES = 12
 /** Larger than any frame we write, and a bound on what a damaged length can ask for. */
-export const MAX_FRAME_BYTES = 64 * 1024 * 1024
+const MAX_FRAME_BYTES = 64 * 1024 * 1024
 const NODES_PER_FRAME = 1024
 const MARKER_BYTES = Buffer.from([0x7d, 0x1d, 0xe1, 0x06])
 

@@ -1,4 +1,4 @@
-import { type DataOf, defineData } from '../schema/define.ts'
+import { defineData } from '../schema/define.ts'
 import { array, bytes, int32, nullable, since, string } from '../schema/types.ts'
 
 /** Protocol type of groups whose members are consumers; other types (`connect`, `sr`) put what they like into the same bytes. */
@@ -18,7 +18,6 @@ export const consumerProtocolSubscription = defineData({
     rackId: since(3, nullable(string), null),
   },
 })
-export type ConsumerProtocolSubscription = DataOf<typeof consumerProtocolSubscription>
 
 /** What the leader decides for one member, in the assignment of SyncGroup. Starts with an int16 version; all versions are the same. */
 export const consumerProtocolAssignment = defineData({
@@ -28,4 +27,3 @@ export const consumerProtocolAssignment = defineData({
     userData: nullable(bytes),
   },
 })
-export type ConsumerProtocolAssignment = DataOf<typeof consumerProtocolAssignment>

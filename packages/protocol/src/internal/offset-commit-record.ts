@@ -1,4 +1,4 @@
-import { type DataOf, defineData } from '../schema/define.ts'
+import { defineData } from '../schema/define.ts'
 import { between, int32, offset, since, string, tagged, timestampMs, uuid } from '../schema/types.ts'
 
 /**
@@ -23,4 +23,3 @@ export const offsetCommitValue = defineData({
     topicId: tagged(0, 4, uuid),
   },
 })
-export type OffsetCommitValue = DataOf<typeof offsetCommitValue>

@@ -138,7 +138,7 @@ export function setProducerState(
 }
 
 /** The CRC of the batch as it stands; the whole batch must be in the buffer. */
-export function computeCrc(buffer: Buffer, at: number): number {
+function computeCrc(buffer: Buffer, at: number): number {
   return crc32c(buffer.subarray(at + ATTRIBUTES_AT, at + sizeBytes(buffer, at)))
 }
 
