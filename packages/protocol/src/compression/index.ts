@@ -1,8 +1,8 @@
 import { KafkaError } from '../errors.ts'
 import { type Codec, type CodecName, type CompressOptions, codecNames, type DecompressOptions } from './codec.ts'
 import { gzipCodec } from './gzip.ts'
-import { legacyLz4Codec, lz4Codec } from './lz4.ts'
-import { snappyCodec } from './snappy.ts'
+import { legacyLz4Codec, lz4Codec, lz4IntoScratch } from './lz4.ts'
+import { snappyCodec, snappyIntoScratch } from './snappy.ts'
 import { isZstdReady, prepareZstd, zstdCodec } from './zstd.ts'
 
 export { type CodecName, type CompressOptions, codecNames, type DecompressOptions, OutputLimitError } from './codec.ts'
@@ -55,6 +55,17 @@ export async function compress(codec: CodecName, input: Buffer, options: Compres
  */
 export function decompressSync(codec: CodecName, input: Buffer, options: DecompressOptions & FormatOptions): Buffer {
   return codec === 'none' ? input : codecFor(codec, options.magic).decompressSync(input, options)
+}
+
+/**
+ * As `decompressSync` for records of format v2 that are looked at and not kept: nothing is allocated.
+ * @returns A view that the next call overwrites, so it must be done with before anything is waited for; undefined for a codec or a size
+ * that needs memory of its own.
+ * @throws KafkaError INVALID_RECORD, as `decompressSync`.
+ */
+export function decompressInPassing(codec: CodecName, input: Buffer, options: DecompressOptions): Buffer | undefined {
+  if (codec === 'lz4') return lz4IntoScratch(input, options)
+  return codec === 'snappy' ? snappyIntoScratch(input, options) : undefined
 }
 
 /** As `decompressSync`, off the event loop; `input` must not change meanwhile. */

@@ -14,6 +14,7 @@
  */
 import { onFirstUse } from '@tidelog/core'
 import { type Codec, type DecompressOptions, garbage, OutputLimitError } from './codec.ts'
+import { GARBAGE, MAX_SCRATCH_OUTPUT_BYTES, scratchFor, TOO_LONG } from './scratch.ts'
 import { xxHash32 } from './xx-hash-32.ts'
 
 const native = onFirstUse<typeof import('lz4-napi')>('lz4-napi')
@@ -22,6 +23,7 @@ const MAGIC = 0x184d2204
 const MAGIC_BYTES = 4
 const FLAGS_AT = 4
 const DESCRIPTOR_BYTES = 2
+const CONTENT_SIZE_AT = 6
 const CONTENT_SIZE_BYTES = 8
 const CHECKSUM_BYTES = 4
 
@@ -30,7 +32,10 @@ const VERSION_1 = 0x40
 const BLOCKS_INDEPENDENT = 0x20
 const BLOCK_CHECKSUMS = 0x10
 const CONTENT_SIZE = 0x08
+const CONTENT_CHECKSUM = 0x04
+const RESERVED_FLAG = 0x02
 const DICTIONARY_ID = 0x01
+const RESERVED_IN_BLOCK_DESCRIPTOR = 0x8f
 
 const UNCOMPRESSED_BLOCK = 0x80000000
 const MIN_MATCH = 4
@@ -59,24 +64,36 @@ function checkOutput(frame: Buffer, headerEnd: number, { maxOutputBytes }: Decom
 }
 
 function frameOutput(frame: Buffer, headerEnd: number, exact: boolean): number {
-  const blockSizeId = (frame[FLAGS_AT + 1]! >> 4) & 7
-  if (blockSizeId < 4) throw garbage('lz4', `unknown block size ${blockSizeId}`)
-  const largestBlock = 2 ** (8 + 2 * blockSizeId)
+  const largestBlock = largestBlockOf(frame)
   const checksumBytes = (frame[FLAGS_AT]! & BLOCK_CHECKSUMS) === 0 ? 0 : CHECKSUM_BYTES
   let output = 0
   let at = headerEnd
   for (;;) {
-    if (frame.length - at < 4) throw garbage('lz4', 'cut off before the end mark')
-    const word = frame.readUInt32LE(at)
+    const { length, stored } = blockAt(frame, at, largestBlock)
     at += 4
-    if (word === 0) return output
-    const stored = word >= UNCOMPRESSED_BLOCK
-    const length = stored ? word - UNCOMPRESSED_BLOCK : word
-    if (length > largestBlock || length > frame.length - at) throw garbage('lz4', `block of ${length} bytes, ${frame.length - at} left`)
+    if (length === 0 && !stored) return output
     if (stored) output += length
     else output += exact ? blockOutput(frame, at, at + length) : largestBlock
     at += length + checksumBytes
   }
+}
+
+/** How much a block may make. */
+function largestBlockOf(frame: Buffer): number {
+  const blockSizeId = (frame[FLAGS_AT + 1]! >> 4) & 7
+  if (blockSizeId < 4) throw garbage('lz4', `unknown block size ${blockSizeId}`)
+  return 2 ** (8 + 2 * blockSizeId)
+}
+
+/** The four bytes ahead of a block: its length, 0 and not stored at the end mark. */
+function blockAt(frame: Buffer, at: number, largestBlock: number): { length: number; stored: boolean } {
+  if (frame.length - at < 4) throw garbage('lz4', 'cut off before the end mark')
+  const word = frame.readUInt32LE(at)
+  const stored = word >= UNCOMPRESSED_BLOCK
+  const length = stored ? word - UNCOMPRESSED_BLOCK : word
+  const left = frame.length - at - 4
+  if (length > largestBlock || length > left) throw garbage('lz4', `block of ${length} bytes, ${left} left`)
+  return { length, stored }
 }
 
 /** How much a compressed block makes: the sum of its literals and matches. */
@@ -116,10 +133,65 @@ function checkedFrame(input: Buffer, options: DecompressOptions, legacyChecksum:
   checkOutput(input, at + 1, options)
   const expected = headerChecksum(input, at, FLAGS_AT)
   if (input[at] === expected) return input
-  if (!legacyChecksum || input[at] !== headerChecksum(input, at, 0)) throw garbage('lz4', 'header checksum does not fit')
+  if (!legacyChecksum || input[at] !== headerChecksum(input, at, 0)) throw wrongHeaderChecksum()
   const frame = Buffer.from(input)
   frame[at] = expected
   return frame
+}
+
+const wrongHeaderChecksum = () => garbage('lz4', 'header checksum does not fit')
+
+/**
+ * As `decompressSync`, into the thread's scratch: what is returned lasts until its next use.
+ * @returns Undefined when input or output is too large for that.
+ */
+export function lz4IntoScratch(input: Buffer, { maxOutputBytes }: DecompressOptions): Buffer | undefined {
+  const scratch = scratchFor(input)
+  if (scratch === undefined) return undefined
+  const headerEnd = headerChecksumAt(input)
+  if (input[headerEnd] !== headerChecksum(input, headerEnd, FLAGS_AT)) throw wrongHeaderChecksum()
+  const flags = input[FLAGS_AT]!
+  const blockDescriptor = input[FLAGS_AT + 1]!
+  if ((flags & RESERVED_FLAG) !== 0 || (blockDescriptor & RESERVED_IN_BLOCK_DESCRIPTOR) !== 0) throw garbage('lz4', 'reserved bits are set')
+  const largestBlock = largestBlockOf(input)
+  const hasBlockChecksums = (flags & BLOCK_CHECKSUMS) !== 0
+
+  scratch.take(input)
+  const { bytes, decoders, outputAt } = scratch
+  const hashOf = (start: number, end: number): number => decoders.xxHash32(start, end) >>> 0
+  const limit = outputAt + Math.min(maxOutputBytes, MAX_SCRATCH_OUTPUT_BYTES)
+  let output = outputAt
+  let at = headerEnd + 1
+  for (;;) {
+    const { length, stored } = blockAt(input, at, largestBlock)
+    at += 4
+    if (length === 0 && !stored) break
+    const end = at + length
+    const blockLimit = Math.min(limit, output + largestBlock)
+    const outputEnd = stored ? output + length : decoders.lz4Block(at, end, output, blockLimit)
+    if (outputEnd === GARBAGE || (outputEnd === TOO_LONG && blockLimit < limit)) throw garbage('lz4', 'a block is damaged')
+    if (outputEnd === TOO_LONG || outputEnd > limit) {
+      if (maxOutputBytes > MAX_SCRATCH_OUTPUT_BYTES) return undefined
+      throw new OutputLimitError(maxOutputBytes)
+    }
+    if (stored) bytes.copyWithin(output, at, end)
+    if (hasBlockChecksums && checksumAt(input, end) !== hashOf(at, end)) throw garbage('lz4', 'block checksum does not fit')
+    output = outputEnd
+    at = end + (hasBlockChecksums ? CHECKSUM_BYTES : 0)
+  }
+  if ((flags & CONTENT_CHECKSUM) !== 0 && checksumAt(input, at) !== hashOf(outputAt, output)) {
+    throw garbage('lz4', 'content checksum does not fit')
+  }
+  if ((flags & CONTENT_SIZE) !== 0) {
+    const promised = input.readUInt32LE(CONTENT_SIZE_AT) + input.readUInt32LE(CONTENT_SIZE_AT + 4) * 2 ** 32
+    if (promised !== output - outputAt) throw garbage('lz4', `${output - outputAt} bytes where the header promises ${promised}`)
+  }
+  return bytes.subarray(outputAt, output)
+}
+
+function checksumAt(frame: Buffer, at: number): number {
+  if (frame.length - at < CHECKSUM_BYTES) throw garbage('lz4', 'cut off inside of a checksum')
+  return frame.readUInt32LE(at)
 }
 
 function withLegacyChecksum(frame: Buffer): Buffer {

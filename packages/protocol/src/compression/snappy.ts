@@ -10,6 +10,7 @@
  */
 import { onFirstUse } from '@tidelog/core'
 import { type Codec, type DecompressOptions, garbage, OutputLimitError } from './codec.ts'
+import { GARBAGE, MAX_SCRATCH_OUTPUT_BYTES, scratchFor } from './scratch.ts'
 
 const native = onFirstUse<typeof import('snappy')>('snappy')
 
@@ -63,6 +64,39 @@ function claimedSize(block: Buffer): number {
     if (byte < 0x80) return size
   }
   throw garbage('snappy', 'no length in front')
+}
+
+/**
+ * As `decompressSync`, into the thread's scratch: what is returned lasts until its next use.
+ * @returns Undefined when input or output is too large for that.
+ */
+export function snappyIntoScratch(input: Buffer, options: DecompressOptions): Buffer | undefined {
+  const scratch = scratchFor(input)
+  if (scratch === undefined) return undefined
+  const blocks = blocksOf(input, options)
+  let outputBytes = 0
+  for (const block of blocks) outputBytes += claimedSize(block)
+  if (outputBytes > MAX_SCRATCH_OUTPUT_BYTES) return undefined
+
+  scratch.take(input)
+  const { bytes, decoders, outputAt } = scratch
+  let output = outputAt
+  for (const block of blocks) {
+    const at = block.byteOffset - input.byteOffset
+    const outputEnd = output + claimedSize(block)
+    if (decoders.snappyBlock(at + sizePrefixBytes(block), at + block.length, output, outputEnd) === GARBAGE) {
+      throw garbage('snappy', 'a block is damaged')
+    }
+    output = outputEnd
+  }
+  return bytes.subarray(outputAt, output)
+}
+
+/** How many bytes the length in front takes. */
+function sizePrefixBytes(block: Buffer): number {
+  let bytes = 1
+  while (block[bytes - 1]! >= 0x80) bytes++
+  return bytes
 }
 
 function join(parts: Buffer[]): Buffer {

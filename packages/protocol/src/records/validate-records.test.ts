@@ -62,7 +62,10 @@ test('a good batch passes, and its largest timestamp is told', async () => {
   assert.deepEqual(await validateRecords(batchOf([at(-1)]), rules, inline), { maxTimestamp: -1 })
 })
 
-test('an uncompressed or small batch is validated at once, a large compressed one aside', async () => {
+/** Codecs that are decompressed in passing, up to a size. */
+const inPassing: readonly string[] = ['lz4', 'snappy']
+
+test('a batch is validated at once when it is not compressed, small, or decompressed in passing, else aside', async () => {
   const names: string[] = []
   const offload = {
     run: <T>(task: OffloadTask<T>) => {
@@ -79,17 +82,17 @@ test('an uncompressed or small batch is validated at once, a large compressed on
   }
   assert.deepEqual(
     names,
-    codecNames.slice(1).map((codec) => `decompress ${codec}`),
+    codecNames.slice(1).flatMap((codec) => (inPassing.includes(codec) ? [] : `decompress ${codec}`)),
   )
 })
 
 test('a small batch with a large output is decompressed aside, and refused above the limit', async () => {
   for (const codec of codecNames.slice(1)) {
-    const bomb = batchOf([{ timestamp: 1500, value: Buffer.alloc(2_000_000) }], { codec })
+    const bomb = batchOf([{ timestamp: 1500, value: Buffer.alloc(3_000_000) }], { codec })
     const result = validateRecords(bomb, rules, inline)
     if (bomb.sizeBytes < 16_384) assert.ok(result instanceof Promise, codec)
     assert.deepEqual(await result, { maxTimestamp: 1500 })
-    await assert.rejects(async () => await validateRecords(bomb, { ...rules, maxOutputBytes: 1_999_999 }, inline), {
+    await assert.rejects(async () => await validateRecords(bomb, { ...rules, maxOutputBytes: 2_999_999 }, inline), {
       errorName: 'INVALID_RECORD',
     })
   }

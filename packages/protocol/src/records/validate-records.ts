@@ -3,6 +3,7 @@
  * allocates nothing. Answers are Kafka's: INVALID_RECORD for what breaks the format, INVALID_TIMESTAMP for a time outside of the bounds.
  */
 import type { Offload } from '@tidelog/core'
+import { codecById, decompressInPassing } from '../compression/index.ts'
 import { KafkaError } from '../errors.ts'
 import type { RecordBatch } from './record-batch.ts'
 import { andThen, type OutputLimit, uncompress } from './uncompress.ts'
@@ -63,12 +64,14 @@ export function validateClientHeader(batch: RecordBatch): void {
 }
 
 /**
- * Checks the records of a v2 batch. Returns at once for an uncompressed or small batch; a larger compressed one is decompressed by `offload`.
+ * Checks the records of a v2 batch. Returns at once when they are not compressed, few, or can be decompressed in passing; others are decompressed by `offload`.
  * @throws KafkaError INVALID_RECORD, or RecordValidationError when single records are to blame.
  */
 export function validateRecords(batch: RecordBatch, rules: RecordRules, offload: Offload): ValidatedRecords | Promise<ValidatedRecords> {
   const { payload, codecId } = batch
   if (codecId === 0) return walkRecords(payload, batch, rules)
+  const passing = decompressInPassing(codecById(codecId), payload, rules)
+  if (passing !== undefined) return walkRecords(passing, batch, rules)
   const records = uncompress(payload, { codecId, magic: 2, maxOutputBytes: rules.maxOutputBytes }, offload)
   return andThen(records, (uncompressed) => walkRecords(uncompressed, batch, rules))
 }
