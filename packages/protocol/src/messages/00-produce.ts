@@ -23,14 +23,18 @@ export const Produce = defineApi({
   versions: [0, 13],
   flexibleFrom: 9,
   request: {
+    /** Null: the batches belong to no transaction. */
     transactionalId: since(3, nullable(string), null),
+    /** 0: send no response; 1: the leader has appended; -1: every in-sync replica has. */
     acks: int16,
+    /** How long to wait for the other replicas; the batches stay appended when it is over. */
     timeoutMs: int32,
     topicData: array({
       name: until(12, string),
       topicId: since(13, uuid),
       partitionData: array({
         index: int32,
+        /** Since v3 exactly one v2 batch; before, a message set (magic 0 in v0 and v1, 1 in v2). zstd since v7. KIP-110. */
         records: nullable(records),
       }),
     }),
@@ -42,9 +46,12 @@ export const Produce = defineApi({
       partitionResponses: array({
         index: int32,
         errorCode,
+        /** Of the first record; -1 beside an error. */
         baseOffset: offset,
+        /** -1 where producers set the time (CreateTime). */
         logAppendTimeMs: since(2, timestampMs, -1),
         logStartOffset: since(5, offset, -1),
+        /** Records that made the broker refuse the batch, by their index in it. KIP-467. */
         recordErrors: since(
           8,
           array({
@@ -53,13 +60,16 @@ export const Produce = defineApi({
           }),
         ),
         errorMessage: since(8, nullable(string), null),
+        /** Beside NOT_LEADER_OR_FOLLOWER and FENCED_LEADER_EPOCH: who leads now, so that the client need not ask. KIP-951. */
         currentLeader: tagged(0, 10, {
           leaderId: withDefault(int32, -1),
           leaderEpoch: withDefault(int32, -1),
         }),
       }),
     }),
+    /** How long the client is over its quota; it is asked to wait as long. The same in every API. */
     throttleTimeMs: since(1, int32, 0),
+    /** Addresses of the leaders in `currentLeader`. */
     nodeEndpoints: tagged(
       0,
       10,

@@ -8,7 +8,9 @@ export const OffsetFetch = defineApi({
   versions: [0, 10],
   flexibleFrom: 6,
   request: {
+    /** v0 to v7 ask for one group, here and in `topics`. */
     groupId: until(7, string),
+    /** Null: all that the group has. */
     topics: until(
       7,
       nullable(
@@ -19,12 +21,15 @@ export const OffsetFetch = defineApi({
         { since: 2 },
       ),
     ),
+    /** v8 and later ask for several. */
     groups: since(
       8,
       array({
         groupId: string,
+        /** Null with epoch -1 from whoever is no member of a consumer group. KIP-848. */
         memberId: since(9, nullable(string), null),
         memberEpoch: since(9, int32, -1),
+        /** Null: all that the group has. */
         topics: nullable(
           array({
             name: until(9, string),
@@ -34,6 +39,7 @@ export const OffsetFetch = defineApi({
         ),
       }),
     ),
+    /** Answer UNSTABLE_OFFSET_COMMIT where a transaction that commits offsets is open. KIP-447. */
     requireStable: since(7, bool, false),
   },
   response: {
@@ -46,8 +52,10 @@ export const OffsetFetch = defineApi({
           7,
           array({
             partitionIndex: until(7, int32),
+            /** -1: none is committed. */
             committedOffset: until(7, offset),
             committedLeaderEpoch: between(5, 7, int32, -1),
+            /** As it was committed; empty beside -1. */
             metadata: until(7, nullable(string)),
             errorCode: until(7, errorCode),
           }),
@@ -64,6 +72,7 @@ export const OffsetFetch = defineApi({
           topicId: since(10, uuid),
           partitions: array({
             partitionIndex: int32,
+            /** -1: none is committed. */
             committedOffset: offset,
             committedLeaderEpoch: withDefault(int32, -1),
             metadata: nullable(string),

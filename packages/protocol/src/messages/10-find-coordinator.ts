@@ -8,7 +8,9 @@ export const FindCoordinator = defineApi({
   versions: [0, 6],
   flexibleFrom: 3,
   request: {
+    /** Group or transactional id. */
     key: until(3, string),
+    /** 0: group; 1: transaction; 2: share partition, as GROUP:TOPIC_ID:PARTITION (v6, KIP-932). */
     keyType: since(1, int8, 0),
     coordinatorKeys: since(4, array(string)),
   },
@@ -16,12 +18,14 @@ export const FindCoordinator = defineApi({
     throttleTimeMs: since(1, int32, 0),
     errorCode: until(3, errorCode),
     errorMessage: between(1, 3, nullable(string)),
+    /** -1 beside an error. */
     nodeId: until(3, int32),
     host: until(3, string),
     port: until(3, int32),
     coordinators: since(
       4,
       array({
+        /** As asked. */
         key: string,
         nodeId: int32,
         host: string,

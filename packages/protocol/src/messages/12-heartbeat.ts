@@ -11,10 +11,12 @@ export const Heartbeat = defineApi({
     groupId: string,
     generationId: int32,
     memberId: string,
+    /** Name of a static member. KIP-345. */
     groupInstanceId: since(3, nullable(string), null),
   },
   response: {
     throttleTimeMs: since(1, int32, 0),
+    /** REBALANCE_IN_PROGRESS: join again; UNKNOWN_MEMBER_ID and ILLEGAL_GENERATION: the member is out. */
     errorCode,
   },
 })

@@ -9,12 +9,15 @@ export const LeaveGroup = defineApi({
   flexibleFrom: 4,
   request: {
     groupId: string,
+    /** v0 to v2: the one that leaves. */
     memberId: until(2, string),
     members: since(
       3,
       array({
+        /** Empty: a static member, by its instance id alone. */
         memberId: string,
         groupInstanceId: withDefault(nullable(string), null),
+        /** For the broker's log. KIP-800. */
         reason: since(5, nullable(string), null),
       }),
     ),

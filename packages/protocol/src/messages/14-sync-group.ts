@@ -11,11 +11,15 @@ export const SyncGroup = defineApi({
     groupId: string,
     generationId: int32,
     memberId: string,
+    /** Name of a static member. KIP-345. */
     groupInstanceId: since(3, nullable(string), null),
+    /** As the member knows it: INCONSISTENT_GROUP_PROTOCOL when the group's differs. KIP-559. */
     protocolType: since(5, nullable(string), null),
     protocolName: since(5, nullable(string), null),
+    /** From the leader, one for each member; empty from the others. */
     assignments: array({
       memberId: string,
+      /** For consumers a ConsumerProtocolAssignment. */
       assignment: bytes,
     }),
   },

@@ -8,7 +8,9 @@ export const ListGroups = defineApi({
   versions: [0, 5],
   flexibleFrom: 3,
   request: {
+    /** Empty: all. */
     statesFilter: since(4, array(string)),
+    /** `classic`, `consumer`, `share`, `streams`; empty: all. */
     typesFilter: since(5, array(string)),
   },
   response: {
@@ -16,6 +18,7 @@ export const ListGroups = defineApi({
     errorCode,
     groups: array({
       groupId: string,
+      /** `consumer`, `connect` and the like; empty where only offsets are kept. */
       protocolType: string,
       groupState: since(4, string),
       groupType: since(5, string),

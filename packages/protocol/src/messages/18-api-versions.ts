@@ -8,10 +8,12 @@ export const ApiVersions = defineApi({
   versions: [0, 4],
   flexibleFrom: 3,
   request: {
+    /** Letters, digits, `.` and `-`, else INVALID_REQUEST. */
     clientSoftwareName: since(3, string),
     clientSoftwareVersion: since(3, string),
   },
   response: {
+    /** UNSUPPORTED_VERSION comes in a v0 body, with the versions that are served. */
     errorCode,
     apiKeys: array({
       apiKey: int16,
@@ -19,6 +21,7 @@ export const ApiVersions = defineApi({
       maxVersion: int16,
     }),
     throttleTimeMs: since(1, int32, 0),
+    /** Levels that this broker's software can run. */
     supportedFeatures: tagged(
       0,
       3,
@@ -28,7 +31,9 @@ export const ApiVersions = defineApi({
         maxVersion: int16,
       }),
     ),
+    /** Grows with every change of the finalized levels; -1: not known, and clients ignore them. */
     finalizedFeaturesEpoch: tagged(1, 3, int64, -1),
+    /** Levels that the cluster runs. */
     finalizedFeatures: tagged(
       2,
       3,
@@ -38,6 +43,7 @@ export const ApiVersions = defineApi({
         minVersionLevel: int16,
       }),
     ),
+    /** KIP-866. */
     zkMigrationReady: tagged(3, 3, bool, false),
   },
 })

@@ -11,16 +11,19 @@ export const DeleteTopics = defineApi({
     topics: since(
       6,
       array({
+        /** Null: by id. */
         name: withDefault(nullable(string), null),
         topicId: uuid,
       }),
     ),
     topicNames: until(5, array(string)),
+    /** How long to wait until the topics are gone; they go all the same. */
     timeoutMs: int32,
   },
   response: {
     throttleTimeMs: since(1, int32, 0),
     responses: array({
+      /** Null beside an id that no topic has. */
       name: nullable(string, { since: 6 }),
       topicId: since(6, uuid),
       errorCode,

@@ -12,9 +12,11 @@ export const DeleteRecords = defineApi({
       name: string,
       partitions: array({
         partitionIndex: int32,
+        /** First offset to keep; -1: the high watermark. */
         offset,
       }),
     }),
+    /** How long to wait for the other replicas. */
     timeoutMs: int32,
   },
   response: {
@@ -23,6 +25,7 @@ export const DeleteRecords = defineApi({
       name: string,
       partitions: array({
         partitionIndex: int32,
+        /** The smallest log start offset of all live replicas; -1 beside an error. */
         lowWatermark: int64,
         errorCode,
       }),

@@ -9,11 +9,16 @@ export const InitProducerId = defineApi({
   announced: [0, 5],
   flexibleFrom: 2,
   request: {
+    /** Null: idempotence only. */
     transactionalId: nullable(string),
+    /** An open transaction is aborted after it; at most transaction.max.timeout.ms. */
     transactionTimeoutMs: int32,
+    /** With its epoch: bump the epoch of the producer that this is, unless somebody else has. -1: a new one. */
     producerId: since(3, int64, -1),
     producerEpoch: since(3, int16, -1),
+    /** Never abort by timeout: an outside coordinator decides. */
     enable2Pc: since(6, bool, false),
+    /** Leave the open transaction as it is, and tell of it. */
     keepPreparedTxn: since(6, bool, false),
   },
   response: {
@@ -21,6 +26,7 @@ export const InitProducerId = defineApi({
     errorCode,
     producerId: withDefault(int64, -1),
     producerEpoch: int16,
+    /** -1: none is open. */
     ongoingTxnProducerId: since(6, int64, -1),
     ongoingTxnProducerEpoch: since(6, int16, -1),
   },

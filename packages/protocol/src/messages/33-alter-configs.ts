@@ -9,13 +9,16 @@ export const AlterConfigs = defineApi({
   flexibleFrom: 2,
   request: {
     resources: array({
+      /** 2: topic; 4: broker; 8: broker logger; 16: client metrics; 32: group. */
       resourceType: int8,
       resourceName: string,
+      /** All that are to be set: others go back to their defaults. */
       configs: array({
         name: string,
         value: nullable(string),
       }),
     }),
+    /** Only say what would be answered. */
     validateOnly: bool,
   },
   response: {

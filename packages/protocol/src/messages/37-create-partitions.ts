@@ -10,14 +10,18 @@ export const CreatePartitions = defineApi({
   request: {
     topics: array({
       name: string,
+      /** How many there are to be in all. */
       count: int32,
+      /** Replicas of the new partitions, in order; null: the cluster chooses. */
       assignments: nullable(
         array({
           brokerIds: array(int32),
         }),
       ),
     }),
+    /** How long to wait until the brokers know them; they are created all the same. */
     timeoutMs: int32,
+    /** Only say what would be answered. */
     validateOnly: bool,
   },
   response: {

@@ -14,6 +14,7 @@ export const DeleteGroups = defineApi({
     throttleTimeMs: withDefault(int32, 0),
     results: array({
       groupId: string,
+      /** NON_EMPTY_GROUP, GROUP_ID_NOT_FOUND; 0: the group and its offsets are gone. */
       errorCode,
     }),
   },

@@ -8,17 +8,21 @@ export const ElectLeaders = defineApi({
   versions: [0, 2],
   flexibleFrom: 2,
   request: {
+    /** 0: the preferred replica, if it is in sync; 1: any live replica, where no in-sync one is left. v0: 0. */
     electionType: since(1, int8),
+    /** Null: all; those that need no election are left out of the answer. */
     topicPartitions: nullable(
       array({
         topic: string,
         partitions: array(int32),
       }),
     ),
+    /** How long to wait until the brokers know the leaders. */
     timeoutMs: withDefault(int32, 60000),
   },
   response: {
     throttleTimeMs: withDefault(int32, 0),
+    /** Of the whole request. */
     errorCode: since(1, errorCode),
     replicaElectionResults: array({
       topic: string,

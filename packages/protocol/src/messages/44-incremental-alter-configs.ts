@@ -9,14 +9,18 @@ export const IncrementalAlterConfigs = defineApi({
   flexibleFrom: 1,
   request: {
     resources: array({
+      /** 2: topic; 4: broker; 8: broker logger; 16: client metrics; 32: group. */
       resourceType: int8,
       resourceName: string,
       configs: array({
         name: string,
+        /** 0: set; 1: delete, back to the default; 2 and 3: append to and subtract from a list. */
         configOperation: int8,
+        /** Null to delete. */
         value: nullable(string),
       }),
     }),
+    /** Only say what would be answered. */
     validateOnly: bool,
   },
   response: {

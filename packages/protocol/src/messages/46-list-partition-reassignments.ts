@@ -9,6 +9,7 @@ export const ListPartitionReassignments = defineApi({
   flexibleFrom: 0,
   request: {
     timeoutMs: withDefault(int32, 60000),
+    /** Null: all. */
     topics: withDefault(
       nullable(
         array({
@@ -27,6 +28,7 @@ export const ListPartitionReassignments = defineApi({
       name: string,
       partitions: array({
         partitionIndex: int32,
+        /** Present and future ones together. */
         replicas: array(int32),
         addingReplicas: array(int32),
         removingReplicas: array(int32),

@@ -16,12 +16,14 @@ export const OffsetDelete = defineApi({
     }),
   },
   response: {
+    /** Of the whole request; then there are no topics. */
     errorCode,
     throttleTimeMs: withDefault(int32, 0),
     topics: array({
       name: string,
       partitions: array({
         partitionIndex: int32,
+        /** GROUP_SUBSCRIBED_TO_TOPIC: a member still reads it. */
         errorCode,
       }),
     }),

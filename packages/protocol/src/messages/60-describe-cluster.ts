@@ -9,7 +9,9 @@ export const DescribeCluster = defineApi({
   flexibleFrom: 0,
   request: {
     includeClusterAuthorizedOperations: bool,
+    /** 1: brokers; 2: controllers. */
     endpointType: since(1, int8, 1),
+    /** List brokers too that are registered and not serving. */
     includeFencedBrokers: since(2, bool),
   },
   response: {
@@ -18,6 +20,7 @@ export const DescribeCluster = defineApi({
     errorMessage: withDefault(nullable(string), null),
     endpointType: since(1, int8, 1),
     clusterId: string,
+    /** -1: not known. */
     controllerId: withDefault(int32, -1),
     brokers: array({
       brokerId: int32,
@@ -26,6 +29,7 @@ export const DescribeCluster = defineApi({
       rack: withDefault(nullable(string), null),
       isFenced: since(2, bool),
     }),
+    /** Bits 1 << AclOperation code; the default stands for not asked. KIP-430. */
     clusterAuthorizedOperations: withDefault(int32, -2147483648),
   },
 })

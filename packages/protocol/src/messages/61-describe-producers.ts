@@ -24,9 +24,13 @@ export const DescribeProducers = defineApi({
         activeProducers: array({
           producerId: int64,
           producerEpoch: int32,
+          /** Of its last batch; -1: none is known. */
           lastSequence: withDefault(int32, -1),
+          /** Of its last batch; -1: none is known. */
           lastTimestamp: withDefault(timestampMs, -1),
+          /** Of the transaction coordinator that wrote the last marker; -1: there was none. */
           coordinatorEpoch: int32,
+          /** -1: no transaction is open. */
           currentTxnStartOffset: withDefault(offset, -1),
         }),
       }),

@@ -8,6 +8,7 @@ export const ListConfigResources = defineApi({
   versions: [0, 1],
   flexibleFrom: 0,
   request: {
+    /** Numbers as in DescribeConfigs; empty: all types. */
     resourceTypes: since(1, array(int8)),
   },
   response: {

@@ -8,10 +8,13 @@ export const DescribeTopicPartitions = defineApi({
   versions: [0, 0],
   flexibleFrom: 0,
   request: {
+    /** Empty: all topics. */
     topics: array({
       name: string,
     }),
+    /** Partitions in one answer, at most. */
     responsePartitionLimit: withDefault(int32, 2000),
+    /** Where to go on: `nextCursor` of the answer before; null: at the beginning. */
     cursor: withDefault(
       nullable({
         topicName: string,
@@ -34,12 +37,16 @@ export const DescribeTopicPartitions = defineApi({
         leaderEpoch: withDefault(int32, -1),
         replicaNodes: array(int32),
         isrNodes: array(int32),
+        /** Not in sync and known to have all that was acknowledged; null: not kept. */
         eligibleLeaderReplicas: withDefault(nullable(array(int32)), null),
+        /** The last in-sync replicas; null: not kept. */
         lastKnownElr: withDefault(nullable(array(int32)), null),
         offlineReplicas: array(int32),
       }),
+      /** Bits 1 << AclOperation code; the default stands for not asked. KIP-430. */
       topicAuthorizedOperations: withDefault(int32, -2147483648),
     }),
+    /** Null: this was the last page. */
     nextCursor: withDefault(
       nullable({
         topicName: string,
