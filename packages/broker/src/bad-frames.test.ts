@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
 import { ByteWriter } from '@tidelog/core'
 import { ApiVersions, CreateTopics, Fetch, ListOffsets, Metadata, Produce, writeRequestHeader } from '@tidelog/protocol'
-import { connectTo, createTopic, framed, RawPeer, startTestBroker } from '@tidelog/testkit'
+import { batchOf, connectTo, createTopic, framed, RawPeer, startTestBroker, until } from '@tidelog/testkit'
 import type { Broker } from './broker.ts'
 
 /** Rows P of faults.md: bytes that are no requests, and peers that misbehave. Every one of them leaves the other connections alone. */
@@ -30,6 +30,15 @@ const varint = (value: number): Buffer => {
   writer.unsignedVarint(value)
   return writer.toBuffer()
 }
+/** Empty tagged fields in order. */
+const tags = (count: number): Buffer => {
+  const writer = new ByteWriter()
+  for (let tag = 0; tag < count; tag++) {
+    writer.unsignedVarint(tag)
+    writer.unsignedVarint(0)
+  }
+  return writer.toBuffer()
+}
 const int32 = (value: number): Buffer => {
   const bytes = Buffer.alloc(4)
   bytes.writeInt32BE(value)
@@ -47,12 +56,15 @@ test('P1 P2 P3: what cannot be a frame closes the connection without a reply', a
     ['a TLS hello', Buffer.from('16030102000100', 'hex')],
     ['an SSH banner', Buffer.from('SSH-2.0-OpenSSH_9.6\r\n')],
   ]
+  const before = process.memoryUsage().arrayBuffers
   for (const [what, bytes] of streams) {
     const peer = await RawPeer.connect(t, broker.port)
     peer.socket.write(bytes)
     await peer.closed()
     assert.equal(peer.answers.length, 0, what)
   }
+  const held = process.memoryUsage().arrayBuffers - before
+  assert.ok(held < 2 * 1024 * 1024, `${held} bytes are held`)
   await assertServes(t, broker)
 })
 
@@ -60,8 +72,10 @@ test('P4: peers that declare much and send little hold little, and are closed wh
   const broker = await withBroker(t, { 'connections.max.idle.ms': '400' })
   const before = process.memoryUsage().arrayBuffers
   const peers = await Promise.all(Array.from({ length: 100 }, () => RawPeer.connect(t, broker.port)))
-  for (const peer of peers) peer.socket.write(Buffer.concat([int32(99 * 1024 * 1024), Buffer.from([0])]))
-  await new Promise((resolve) => setImmediate(resolve))
+  // Behind a request, so that its answer tells that the bytes have come.
+  const whole = framed(request(ApiVersions.key, 0))
+  for (const peer of peers) peer.socket.write(Buffer.concat([whole, int32(99 * 1024 * 1024), Buffer.from([0])]))
+  await Promise.all(peers.map((peer) => peer.receive(1)))
   const held = process.memoryUsage().arrayBuffers - before
   assert.ok(held < 16 * 1024 * 1024, `${held} bytes are held for 100 bytes received`)
   await Promise.all(peers.map((peer) => peer.closed()))
@@ -111,6 +125,10 @@ test('P8 P9 P10: lengths that the bytes do not bear out, tags without end and nu
     ['a null array that may not be', request(ListOffsets.key, 1, Buffer.concat([int32(-1), int32(-1)]))],
     ['a null string that may not be', request(CreateTopics.key, 5, Buffer.concat([Buffer.from([0]), varint(2), varint(0)]), 2)],
     ['20 million tagged fields in the header', Buffer.concat([request(Metadata.key, 9).subarray(0), varint(20_000_000)])],
+    [
+      'a million tagged fields that are there, in the header',
+      Buffer.concat([request(Metadata.key, 9), varint(1_000_000), tags(1_000_000)]),
+    ],
     ['a tag longer than the frame', request(Metadata.key, 9, Buffer.concat([varint(1), varint(7), varint(1000)]), 1)],
     ['an over-long varint', request(Metadata.key, 9, Buffer.from([0x80, 0x80, 0x80, 0x80, 0x80, 0x01]), 1)],
     [
@@ -134,21 +152,40 @@ test('P16: 10,000 pipelined requests of a peer that does not read hold little, a
   const peer = await RawPeer.connect(t, broker.port)
   peer.socket.pause()
   const count = 10_000
+  // Each answer repeats the name, so that all of them are some 50 MB, which no socket holds.
+  const name = 'n'.repeat(5000)
+  const nameBytes = Buffer.concat([int32(1), Buffer.from([name.length >> 8, name.length & 0xff]), Buffer.from(name)])
   const frames: Buffer[] = []
   for (let index = 0; index < count; index++) {
-    const body = request(Metadata.key, 1, int32(-1))
+    const body = request(Metadata.key, 1, nameBytes)
     body.writeInt32BE(index, 4)
     frames.push(framed(body))
   }
-  peer.socket.write(Buffer.concat(frames))
+  const before = process.memoryUsage().arrayBuffers
+  const sent = Buffer.concat(frames)
+  peer.socket.write(sent)
   await assertServes(t, broker)
   for (let turn = 0; turn < 50; turn++) await new Promise((resolve) => setImmediate(resolve))
-  const { arrayBuffers } = process.memoryUsage()
-  assert.ok(arrayBuffers < 100 * 1024 * 1024, `${arrayBuffers} bytes are held`)
+  const held = process.memoryUsage().arrayBuffers - before - sent.length
+  assert.ok(held < 30 * 1024 * 1024, `${held} bytes are held`)
+  assert.ok(peer.socket.writableLength > 0, 'it is not read while it does not read')
   peer.socket.resume()
   const answers = await peer.receive(count)
   assert.equal(answers.length, count)
   assert.ok(answers.every((answer, index) => answer.readInt32BE() === index))
+})
+
+test('P16: a peer that does not take its answers is closed when it has taken nothing for connections.max.idle.ms', async (t) => {
+  const broker = await withBroker(t, { 'connections.max.idle.ms': '300' })
+  const peer = await RawPeer.connect(t, broker.port)
+  peer.socket.pause()
+  const name = Buffer.alloc(20_000, 'n')
+  const body = request(Metadata.key, 1, Buffer.concat([int32(1), Buffer.from([name.length >> 8, name.length & 0xff]), name]))
+  const frames = Buffer.concat(Array<Buffer>(1000).fill(framed(body)))
+  const gone = new Promise<string>((resolve) => peer.socket.once('error', (error) => resolve((error as NodeJS.ErrnoException).code ?? '')))
+  peer.socket.write(frames)
+  assert.match(await gone, /ECONNRESET|EPIPE/)
+  await assertServes(t, broker)
 })
 
 test('P17: resets in the middle of requests and answers leave nothing behind, and what was appended stays', async (t) => {
@@ -166,16 +203,38 @@ test('P17: resets in the middle of requests and answers leave nothing behind, an
     forgottenTopicsData: [],
   })
   const waits = framed(request(Fetch.key, 4, fetchBody.toBuffer()))
+  const produceBody = new ByteWriter()
+  Produce.request.codec(3).write(produceBody, {
+    transactionalId: null,
+    acks: -1,
+    timeoutMs: 1000,
+    topicData: [{ name: 'p17', partitionData: [{ index: 0, records: batchOf() }] }],
+  })
+  const appends = framed(request(Produce.key, 3, produceBody.toBuffer()))
+  const endOffset = async (): Promise<number> => {
+    const { topics } = await connection.send(ListOffsets, 1, {
+      replicaId: -1,
+      topics: [{ name: 'p17', partitions: [{ partitionIndex: 0, timestamp: -1 }] }],
+    })
+    return topics[0]!.partitions[0]!.offset
+  }
+  const sockets = () => process.getActiveResourcesInfo().filter((kind) => kind.startsWith('TCP')).length
+  const before = sockets()
   for (let round = 0; round < 100; round++) {
     const peer = await RawPeer.connect(t, broker.port)
     peer.socket.write(round % 2 === 0 ? waits : waits.subarray(0, 5 + (round % 20)))
     await new Promise((resolve) => setImmediate(resolve))
     peer.socket.resetAndDestroy()
   }
-  const { topics } = await connection.send(ListOffsets, 1, {
-    replicaId: -1,
-    topics: [{ name: 'p17', partitions: [{ partitionIndex: 0, timestamp: -1 }] }],
-  })
-  assert.equal(topics[0]!.partitions[0]!.offset, 0)
+  assert.equal(await endOffset(), 0)
+  // Whole appends, whose peers do not wait for the answer, and one more of which half has come.
+  for (let round = 0; round < 20; round++) {
+    const peer = await RawPeer.connect(t, broker.port)
+    peer.socket.write(Buffer.concat([appends, appends.subarray(0, 40)]))
+    await until(async () => (await endOffset()) === round + 1)
+    peer.socket.resetAndDestroy()
+  }
+  await until(() => sockets() <= before)
+  assert.equal(await endOffset(), 20)
   await assertServes(t, broker)
 })

@@ -7,7 +7,7 @@ import { type TestContext, test } from 'node:test'
 import { silentLogger } from '@tidelog/core'
 import { CreateTopics, Fetch, JoinGroup, ListOffsets, Metadata, Produce } from '@tidelog/protocol'
 import { nodeFileSystem } from '@tidelog/storage'
-import { batchOf, connectTo, createTopic, RawPeer, recordsIn, startTestBroker } from '@tidelog/testkit'
+import { batchOf, connectTo, createTopic, framed, leastDisturbed, RawPeer, recordsIn, startTestBroker } from '@tidelog/testkit'
 import { BrokerStartError, startBroker } from './broker.ts'
 
 async function temporaryDir(t: TestContext): Promise<string> {
@@ -167,16 +167,25 @@ test('connections above max.connections and max.connections.per.ip are closed', 
   }
 })
 
-test('X4: a million partitions, a fetch of 100,000 and a thousand sessions too many are bounded', async (t) => {
-  const broker = await startTestBroker({ config: { 'max.incremental.fetch.session.cache.slots': '10' } })
+test('X4: a million partitions, a fetch of 100,000 and a thousand sessions too many are bounded, and others are served meanwhile', async (t) => {
+  const broker = await startTestBroker()
   t.after(() => broker.close())
   const connection = await connectTo(t, broker)
-  const { topics } = await connection.send(CreateTopics, 7, {
-    topics: [{ name: 'huge', numPartitions: 1_000_000, replicationFactor: 1, assignments: [], configs: [] }],
-    timeoutMs: 1000,
-    validateOnly: false,
+  const { longestTurnMs: creationMs } = await leastDisturbed(3, async () => {
+    for (const [numPartitions, assignments] of [
+      [1_000_000, []],
+      [2 ** 31 - 1, []],
+      [-1, Array.from({ length: 90_000 }, (_, partitionIndex) => ({ partitionIndex, brokerIds: [1] }))],
+    ] as const) {
+      const { topics } = await connection.send(CreateTopics, 7, {
+        topics: [{ name: 'huge', numPartitions, replicationFactor: assignments.length > 0 ? -1 : 1, assignments, configs: [] }],
+        timeoutMs: 1000,
+        validateOnly: false,
+      })
+      assert.ok([37, 44].includes(topics[0]!.errorCode), `error ${topics[0]!.errorCode}`)
+    }
   })
-  assert.ok([37, 44].includes(topics[0]!.errorCode), `error ${topics[0]!.errorCode}`)
+  assert.ok(creationMs < 200, `the event loop stood still for ${creationMs} ms`)
   await createTopic(connection, 'x4')
   const ask = (count: number) => ({
     replicaId: -1,
@@ -192,11 +201,31 @@ test('X4: a million partitions, a fetch of 100,000 and a thousand sessions too m
     ],
     forgottenTopicsData: [],
   })
-  const large = await connection.send(Fetch, 11, ask(100_000))
-  assert.equal(large.responses[0]!.partitions.filter(({ errorCode }) => errorCode === 3).length, 99_999)
-  const sessions = []
-  for (let count = 0; count < 30; count++) sessions.push((await connection.send(Fetch, 11, ask(1))).sessionId)
-  assert.equal(sessions.filter((id) => id > 0).length, 9)
+  const large = await leastDisturbed(3, () => connection.send(Fetch, 11, ask(100_000)))
+  assert.equal(large.result.responses[0]!.partitions.filter(({ errorCode }) => errorCode === 3).length, 99_999)
+  // The request is built and its answer read in this process too.
+  assert.ok(large.longestTurnMs < 500, `the event loop stood still for ${large.longestTurnMs} ms`)
+  assert.ok(large.rssGrowthBytes < 500 * 2 ** 20, `memory grew by ${large.rssGrowthBytes} bytes`)
+  let withSession = 0
+  for (let count = 0; count < 1100; count++) if ((await connection.send(Fetch, 11, ask(1))).sessionId > 0) withSession++
+  assert.ok(withSession <= 1000 && withSession > 900, `${withSession} sessions in 1,000 slots`)
+})
+
+test('X4: a request of more elements than any cluster has partitions closes its connection, before it takes memory', async (t) => {
+  const broker = await startTestBroker()
+  t.after(() => broker.close())
+  const peer = await RawPeer.connect(t, broker.port)
+  // Metadata 9 of ten million topics without a name, two bytes each.
+  const header = Buffer.from('00030009000000010003726177' + '00', 'hex')
+  const count = Buffer.from([0x81, 0xad, 0xe2, 0x04])
+  const { longestTurnMs, rssGrowthBytes } = await leastDisturbed(1, async () => {
+    peer.socket.write(framed(Buffer.concat([header, count, Buffer.alloc(20_000_000, Buffer.from([1, 0])), Buffer.from([0, 0, 0, 0])])))
+    await peer.closed()
+  })
+  assert.equal(peer.answers.length, 0)
+  assert.ok(rssGrowthBytes < 150 * 2 ** 20, `memory grew by ${rssGrowthBytes} bytes`)
+  assert.ok(longestTurnMs < 500, `the event loop stood still for ${longestTurnMs} ms`)
+  await (await connectTo(t, broker)).send(Metadata, 9, { topics: [] })
 })
 
 test('X5: when the last log dir fails the broker stops itself, and the process lives', async (t) => {

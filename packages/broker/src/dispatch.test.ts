@@ -113,7 +113,7 @@ test('ApiVersions announces what is served, and refuses a client name that is no
   }
 })
 
-test("a handler's failure is answered where the API has a place for it, and the connection lives", async (t) => {
+test("X5: a handler's failure is answered where the API has a place for it, and the connection lives", async (t) => {
   let failure: () => never = () => {
     throw new TypeError('a defect')
   }
