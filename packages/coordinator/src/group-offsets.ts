@@ -112,9 +112,9 @@ export class GroupOffsets {
       name,
       partitions: partitions.map((partition) => {
         const { partitionIndex } = partition
-        const error = this.#partitionError(partition)
-        if (error !== undefined) return { partitionIndex, errorCode: codeOf(error) }
         const value = committedOffset(partition, request.retentionTimeMs, step.now.wallMs)
+        const error = this.#valueError(value)
+        if (error !== undefined) return { partitionIndex, errorCode: codeOf(error) }
         records.push({ kind: 'offset', group: request.groupId, topic: name, partition: partitionIndex, value })
         return { partitionIndex, errorCode: 0 }
       }),
@@ -125,10 +125,10 @@ export class GroupOffsets {
     })
   }
 
-  #partitionError({ committedOffset, committedMetadata, commitTimestamp }: CommittedPartition): ErrorName | undefined {
-    if (committedMetadata !== null && committedMetadata.length > this.#config.offsetMetadataMaxBytes) return 'OFFSET_METADATA_TOO_LARGE'
+  #valueError({ offset, metadata, commitTimestamp, expireTimestamp }: CommittedOffset): ErrorName | undefined {
+    if (metadata.length > this.#config.offsetMetadataMaxBytes) return 'OFFSET_METADATA_TOO_LARGE'
     // Never rounded: a value that is no whole number here is refused.
-    return Number.isSafeInteger(committedOffset) && Number.isSafeInteger(commitTimestamp) ? undefined : 'INVALID_REQUEST'
+    return [offset, commitTimestamp, expireTimestamp].every(Number.isSafeInteger) ? undefined : 'INVALID_REQUEST'
   }
 
   refuse(request: CommitOffsetsRequest, error: ErrorName): CommitResultOfTopic[] {

@@ -411,3 +411,12 @@ test('groups and members may be called what objects are made of', () => {
     assert.equal(driver.state(groupId), 'CompletingRebalance')
   }
 })
+
+test('a client whose member id would be too long for a record is refused, whether it is static or not', () => {
+  const driver = new GroupDriver()
+  const long = 'x'.repeat(0x7fff)
+  for (const options of [{ clientId: long }, { clientId: long, apiVersion: 3 }, { groupInstanceId: 'é'.repeat(0x3fff) }]) {
+    assert.equal(driver.joined(driver.join(options)).errorCode, code('INVALID_REQUEST'))
+  }
+  assert.equal(driver.state(), 'Empty')
+})

@@ -10,6 +10,9 @@ import type { Instant, StepBuilder, Ticket } from './step.ts'
 /** How long a new member's JoinGroup may wait: it has no id yet to heartbeat with, and its client may have gone. Kafka's constant. */
 const newMemberJoinTimeoutMs = 5 * 60_000
 
+/** Responses and records hold no longer string. */
+const maxMemberIdBytes = 0x7fff
+
 const noBytes = Buffer.alloc(0)
 
 const sameBytes = (a: Uint8Array, b: Uint8Array): boolean => a.length === b.length && Buffer.compare(a, b) === 0
@@ -78,6 +81,10 @@ export class Membership {
   #joinNew(step: StepBuilder, group: ClassicGroup, request: JoinGroupRequest, caller: Caller, ticket: Ticket): void {
     const { groupInstanceId } = request
     const memberId = `${groupInstanceId ?? caller.clientId}-${this.#uuid()}`
+    if (Buffer.byteLength(memberId) > maxMemberIdBytes) {
+      step.reply(ticket, joinError('', 'INVALID_REQUEST'))
+      return
+    }
     if (groupInstanceId !== null) {
       const knownAs = group.memberIdOfInstance(groupInstanceId)
       if (knownAs === undefined) this.#admit(step, group, request, caller, ticket, memberId)

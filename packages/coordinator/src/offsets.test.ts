@@ -292,6 +292,14 @@ test('a retention time that the client named holds for that offset', () => {
   assert.deepEqual([driver.offset('a'), driver.offset('b')], [-1, 1])
 })
 
+test('a retention time that leads beyond ±(2^53−1) is refused', () => {
+  const driver = new GroupDriver()
+  for (const retentionTimeMs of [2 ** 53 - 1, 2 ** 62, -(2 ** 63)]) {
+    assert.equal(driver.committed(driver.commit({ retentionTimeMs })), code('INVALID_REQUEST'))
+  }
+  assert.equal(driver.offset(), -1)
+})
+
 test('a group whose members are no consumers keeps its offsets while it has members', () => {
   const driver = new GroupDriver()
   driver.commit()
