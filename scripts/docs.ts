@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path'
 import { referencePages } from './reference.ts'
 import { root } from './tidy/sources.ts'
 
-for (const [path, text] of referencePages()) {
+for (const [path, text] of await referencePages()) {
   mkdirSync(dirname(join(root, path)), { recursive: true })
   writeFileSync(join(root, path), text)
   process.stdout.write(`${path}\n`)

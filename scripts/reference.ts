@@ -1,4 +1,5 @@
 import { brokerConfig, groupConfig, notServed } from '@tidelog/broker'
+import { loadCommands } from '@tidelog/cli'
 import type { AnyConfigTable, ConfigRow } from '@tidelog/core'
 import { apiNames, apis, errorTable } from '@tidelog/protocol'
 import { logConfig } from '@tidelog/storage'
@@ -6,11 +7,12 @@ import { logConfig } from '@tidelog/storage'
 const GENERATED = '<!-- Written by `npm run docs` from the tables in the code; change those. -->'
 
 /** The pages under docs/reference/ that follow from tables, by path from the root. `npm run docs` writes them, `npm run tidy` compares. */
-export function referencePages(): ReadonlyMap<string, string> {
+export async function referencePages(): Promise<ReadonlyMap<string, string>> {
   return new Map([
     ['docs/reference/configs.md', configsPage()],
     ['docs/reference/apis.md', apisPage()],
     ['docs/reference/errors.md', errorsPage()],
+    ['docs/reference/commands.md', await commandsPage()],
   ])
 }
 
@@ -94,5 +96,14 @@ function errorsPage(): string {
     'Error codes',
     'Every error code of the protocol. A client sends a request again by itself when its error is retriable.',
     table(['Code', 'Name', 'Retriable', 'Meaning'], rows),
+  )
+}
+
+async function commandsPage(): Promise<string> {
+  const commands = await loadCommands()
+  return page(
+    'Commands',
+    'What `tidelog COMMAND --help` prints. The options are those of the tools of Apache Kafka 4.3, which `bin/` also has under their own names, and `--output`; those that are deprecated there are taken and not listed.',
+    ...commands.flatMap((command) => [`## ${command.name}`, `\`\`\`\n${command.usage().trimEnd()}\n\`\`\``]),
   )
 }

@@ -14,7 +14,7 @@ const findings = [
   ...checkHandlers(sources),
   ...checkHabits(sources),
   ...checkConfigRows(sources),
-  ...checkReferencePages(),
+  ...(await checkReferencePages()),
   ...checkLinks(),
   ...checkPrintedLayers(),
   ...checkLockFile(),

@@ -43,8 +43,8 @@ function placeOf(name: string, sources: readonly SourceFile[], table: AnyConfigT
 const rowAt = (code: string, name: string): number => code.search(new RegExp(`^  '?${escaped(name)}'?: `, 'm'))
 
 /** docs/reference/ says what the tables say. */
-export function checkReferencePages(): Finding[] {
-  return [...referencePages()]
+export async function checkReferencePages(): Promise<Finding[]> {
+  return [...(await referencePages())]
     .filter(([path, text]) => !existsSync(join(root, path)) || readFileSync(join(root, path), 'utf8') !== text)
     .map(([path]) => ({ path, line: 1, message: 'differs from the tables: npm run docs' }))
 }

@@ -18,6 +18,8 @@ export interface Command {
   readonly name: string
   /** One line for `tidelog --help`. */
   readonly summary: string
+  /** What `--help` prints: usage line, summary, options. */
+  usage(): string
   /** Resolves with the exit code. */
   run(args: readonly string[], context: CommandContext): Promise<number>
 }
@@ -46,6 +48,7 @@ export function defineCommand<T extends OptionTable>(definition: Definition<T>):
   return {
     name,
     summary,
+    usage,
     async run(args, context) {
       try {
         if (args.length === 0 && Object.values(table).some(({ required }) => required)) throw new UsageError(summary)

@@ -1,1 +1,2 @@
-export { runCommand } from './run-command.ts'
+export type { Command } from './command.ts'
+export { loadCommands, runCommand } from './run-command.ts'

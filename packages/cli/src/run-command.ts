@@ -72,8 +72,11 @@ async function execute(name: string, args: readonly string[], context: CommandCo
   return (await load()).run(args, context)
 }
 
+/** Every command, in the order of `tidelog --help`. */
+export const loadCommands = (): Promise<Command[]> => Promise.all([...commands.values()].map((load) => load()))
+
 async function overview(): Promise<string> {
-  const all = await Promise.all([...commands.values()].map((load) => load()))
+  const all = await loadCommands()
   const width = Math.max(...all.map(({ name }) => name.length)) + 2
   const lines = all.map(({ name, summary }) => `  ${name.padEnd(width)}${summary}\n`)
   return `Usage: tidelog COMMAND [options]\nTidelog ${version()}, a Kafka-compatible event streaming platform.\n\n${lines.join('')}\ntidelog COMMAND --help tells a command's options.\n`
