@@ -66,6 +66,14 @@ test('DeleteRecords moves the log start, within a segment and across, and outliv
   assert.deepEqual(await valuesIn(again), ['d'])
 })
 
+test('DeleteRecords removes what it was asked to, not what retention.ms would remove besides', async (t) => {
+  const { log } = await temporaryLog(t)
+  await append(log, buildBatch(['a', 'b', 'c'].map((value) => record(value, { timestamp: 1000 })))) // long past the retention time
+  log.updateHighWatermark(3)
+  assert.equal(await log.deleteRecords(2), 2)
+  assert.equal(await log.applyRetention(), 1)
+})
+
 test('a log start beyond the end of what is left is kept: no offset is given out twice', async (t) => {
   const { log, reopen } = await temporaryLog(t)
   await append(log, batchOf(['a', 'b']))

@@ -13,16 +13,23 @@ export interface DueSegments {
  * older than retention.ms. None that reaches beyond the high watermark goes. Kafka's rules, UnifiedLog.deleteOldSegments.
  */
 export async function dueSegments(state: LogState): Promise<DueSegments | undefined> {
-  const { config, segments, logStartOffset } = state
-  const next = (index: number): number => segments.all[index + 1]?.baseOffset ?? state.logEndOffset
-  const before = await leading(state, (_segment, index) => index < segments.all.length - 1 && next(index) <= logStartOffset)
-  if (before > 0) return due(state, before, 'it lies before the log start offset')
+  const { config } = state
+  const before = await segmentsBeforeStart(state)
+  if (before !== undefined) return before
   if (!config['cleanup.policy'].includes('delete')) return undefined
   const bySize = await beyondSize(state)
   if (bySize > 0) return due(state, bySize, `the log is larger than retention.bytes ${config['retention.bytes']}`)
   const byAge = await beyondAge(state)
   if (byAge > 0) return due(state, byAge, `it is older than retention.ms ${config['retention.ms']}`)
   return undefined
+}
+
+/** The segments that lie before the log's start as a whole: all that DeleteRecords may remove at once, whatever the records' age. */
+export async function segmentsBeforeStart(state: LogState): Promise<DueSegments | undefined> {
+  const { segments, logStartOffset } = state
+  const next = (index: number): number => segments.all[index + 1]?.baseOffset ?? state.logEndOffset
+  const before = await leading(state, (_segment, index) => index < segments.all.length - 1 && next(index) <= logStartOffset)
+  return before > 0 ? due(state, before, 'it lies before the log start offset') : undefined
 }
 
 function due({ segments }: LogState, count: number, reason: string): DueSegments {

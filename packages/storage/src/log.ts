@@ -8,7 +8,7 @@ import type { EpochEndOffset, EpochEntry } from './leader-epochs.ts'
 import type { LogConfig } from './log-config.ts'
 import { loadLog } from './log-loader.ts'
 import { findByTimestamp, findMaxTimestamp, type ReadOptions, type ReadResult, readLog, type TimestampAndOffset } from './log-reader.ts'
-import { dueSegments } from './log-retention.ts'
+import { dueSegments, segmentsBeforeStart } from './log-retention.ts'
 import { LogRoller } from './log-roller.ts'
 import { failLog, type LogState, storageError } from './log-state.ts'
 import { truncateFully, truncateLog } from './log-truncation.ts'
@@ -269,7 +269,7 @@ export class Log {
       )
     }
     await this.#exclusive(() => this.#writing(() => this.#advanceLogStart(target)))
-    await this.applyRetention()
+    await this.#removeDue(segmentsBeforeStart)
     return this.#state.logStartOffset
   }
 
@@ -279,13 +279,17 @@ export class Log {
   }
 
   /** Deletes what retention no longer keeps. Returns how many segments went. */
-  async applyRetention(): Promise<number> {
+  applyRetention(): Promise<number> {
+    return this.#removeDue(dueSegments)
+  }
+
+  async #removeDue(dueNow: typeof dueSegments): Promise<number> {
     let removed = 0
     await this.#exclusive(() =>
       this.#writing(async () => {
         const state = this.#state
         for (;;) {
-          const due = await dueSegments(state)
+          const due = await dueNow(state)
           if (due === undefined) return
           if (due.includesActive) await this.#roller.roll(state.logEndOffset)
           const gone = state.segments.removeFirst(due.count)
