@@ -1,5 +1,5 @@
 import type { Clock, Logger } from '@tidelog/core'
-import { isStoreError, type MetadataStore } from './store/metadata-store.ts'
+import { ifThere, isStoreError, type MetadataStore } from './store/metadata-store.ts'
 import {
   CONFIG_CHANGE_PREFIX,
   CONFIG_CHANGES,
@@ -181,16 +181,6 @@ export class ClusterConfigs {
       await ifThere(this.#store.delete(path))
       this.#seen.delete(name)
     }
-  }
-}
-
-/** Undefined when another broker has removed the node meanwhile. */
-async function ifThere<T>(call: Promise<T>): Promise<T | undefined> {
-  try {
-    return await call
-  } catch (error) {
-    if (isStoreError(error, 'NoNode')) return undefined
-    throw error
   }
 }
 

@@ -1,5 +1,5 @@
 import { invariant } from '@tidelog/core'
-import type { FileSystem } from './file-system.ts'
+import { type FileSystem, isOutOfDescriptors } from './file-system.ts'
 
 /** A file that is open only while it is used, or was lately. */
 export class PooledFile {
@@ -48,17 +48,23 @@ export class FilePool {
   }
 
   async #open(file: PooledFile): Promise<void> {
-    file.opening ??= this.#fs.open(file.path, 'update').then(
-      (fd) => {
-        file.fd = fd
-        file.opening = undefined
-      },
-      (error) => {
-        file.opening = undefined
-        throw error
-      },
-    )
+    file.opening ??= this.#openNow(file).finally(() => {
+      file.opening = undefined
+    })
     await file.opening
+  }
+
+  /** When the process has no descriptor left, say because of a rush of connections, those of idle files are given up for this one. */
+  async #openNow(file: PooledFile): Promise<void> {
+    try {
+      file.fd = await this.#fs.open(file.path, 'update')
+    } catch (error) {
+      if (!isOutOfDescriptors(error) || this.#idle.size === 0) throw error
+      const idle = [...this.#idle]
+      this.#idle.clear()
+      await Promise.all(idle.map((other) => this.#closeNow(other)))
+      file.fd = await this.#fs.open(file.path, 'update')
+    }
   }
 
   #release(file: PooledFile): void {

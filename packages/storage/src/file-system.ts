@@ -126,6 +126,10 @@ export function isMissing(error: unknown): boolean {
   return hasCode(error, 'ENOENT')
 }
 
+export function isOutOfDescriptors(error: unknown): boolean {
+  return hasCode(error, 'EMFILE') || hasCode(error, 'ENFILE')
+}
+
 /** Waits for `work`; that a file is not there is no error. */
 export async function ignoringMissing(work: Promise<void>): Promise<void> {
   try {

@@ -1,6 +1,6 @@
 import type { Random } from '@tidelog/core'
 import { randomUuid } from '@tidelog/core'
-import { isStoreError, type MetadataStore } from '../store/metadata-store.ts'
+import { ifThere, isStoreError, type MetadataStore } from '../store/metadata-store.ts'
 import {
   BROKER_IDS,
   type BrokerRegistration,
@@ -109,14 +109,9 @@ export async function loadBrokers(store: MetadataStore): Promise<LiveBroker[]> {
 }
 
 async function loadBroker(store: MetadataStore, id: number): Promise<LiveBroker | undefined> {
-  try {
-    const { data, stat } = await store.get(brokerIdPath(id))
-    return { ...decodeBroker(id, data), brokerEpoch: stat.czxid }
-  } catch (error) {
-    // It has gone since its name was read.
-    if (isStoreError(error, 'NoNode')) return undefined
-    throw error
-  }
+  // It may have gone since its name was read.
+  const node = await ifThere(store.get(brokerIdPath(id)))
+  return node && { ...decodeBroker(id, node.data), brokerEpoch: node.stat.czxid }
 }
 
 /** Undefined when it has gone meanwhile. Gives a topic of a Kafka before 2.8 its id. */
@@ -144,11 +139,6 @@ export async function loadTopic(store: MetadataStore, name: string, random: Rand
 
 /** Undefined when no leader has ever been chosen. */
 async function loadLeadership(store: MetadataStore, topic: string, partition: number): Promise<StoredLeadership | undefined> {
-  try {
-    const { data, stat } = await store.get(partitionStatePath(topic, partition))
-    return { ...decodePartitionState(topic, partition, data), partitionEpoch: stat.version, changedAt: stat.mzxid }
-  } catch (error) {
-    if (isStoreError(error, 'NoNode')) return undefined
-    throw error
-  }
+  const node = await ifThere(store.get(partitionStatePath(topic, partition)))
+  return node && { ...decodePartitionState(topic, partition, node.data), partitionEpoch: node.stat.version, changedAt: node.stat.mzxid }
 }

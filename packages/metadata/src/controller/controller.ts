@@ -1,6 +1,6 @@
 import type { Logger } from '@tidelog/core'
 import { KafkaError } from '@tidelog/protocol'
-import { isStoreError } from '../store/metadata-store.ts'
+import { ifThere, isStoreError } from '../store/metadata-store.ts'
 import {
   BROKER_IDS,
   CONTROLLER,
@@ -181,14 +181,5 @@ export class Controller {
     this.#active = undefined
     // The first watch is for /controller itself.
     for (const unwatch of this.#unwatch.splice(1)) unwatch()
-  }
-}
-
-async function ifThere<T>(call: Promise<T>): Promise<T | undefined> {
-  try {
-    return await call
-  } catch (error) {
-    if (isStoreError(error, 'NoNode')) return undefined
-    throw error
   }
 }

@@ -57,6 +57,16 @@ export function isStoreError(error: unknown, code: StoreErrorCode): error is Sto
   return error instanceof StoreError && error.code === code
 }
 
+/** What `call` gives; undefined when its node is not there, or not any more. */
+export async function ifThere<T>(call: Promise<T>): Promise<T | undefined> {
+  try {
+    return await call
+  } catch (error) {
+    if (isStoreError(error, 'NoNode')) return undefined
+    throw error
+  }
+}
+
 export interface CreateOptions {
   /** The node goes when this session ends; it can have no children. */
   readonly ephemeral?: boolean
