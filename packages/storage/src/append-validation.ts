@@ -5,6 +5,7 @@ import {
   codecById,
   KafkaError,
   type RecordBatch,
+  RecordValidationError,
   readEndTxnMarker,
   readRecords,
   validateClientHeader,
@@ -95,9 +96,15 @@ function prepareClientBatch(batch: RecordBatch, options: PrepareOptions): Prepar
   validateClientHeader(batch)
   const isLogAppendTime = config['message.timestamp.type'] === 'LogAppendTime'
   if (isLogAppendTime && batch.isLogAppendTime) {
-    throw new KafkaError('INVALID_TIMESTAMP', `${name}: a producer must not set the timestamp type to LogAppendTime`)
+    throw new RecordValidationError('INVALID_TIMESTAMP', 'One or more records have been rejected due to invalid timestamp', [
+      {
+        batchIndex: 0,
+        batchIndexErrorMessage: 'Invalid timestamp type in message. Producer should not set timestamp type to LogAppendTime.',
+      },
+    ])
   }
   const rules = {
+    name,
     requireKeys: config['cleanup.policy'].includes('compact'),
     minTimestampMs: isLogAppendTime ? Number.NEGATIVE_INFINITY : nowMs - config['message.timestamp.before.max.ms'],
     maxTimestampMs: isLogAppendTime ? Number.POSITIVE_INFINITY : nowMs + config['message.timestamp.after.max.ms'],

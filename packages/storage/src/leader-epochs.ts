@@ -117,7 +117,7 @@ export class LeaderEpochs {
    */
   endOffsetFor(epoch: number, logEndOffset: number): EpochEndOffset {
     const unknown = { epoch: -1, endOffset: -1 }
-    if (epoch < 0) return unknown
+    if (epoch === -1) return unknown
     if (this.latest?.epoch === epoch) return { epoch, endOffset: logEndOffset }
     const higher = this.#entries.findIndex((entry) => entry.epoch > epoch)
     if (higher < 0) return unknown

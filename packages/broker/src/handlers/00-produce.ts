@@ -1,6 +1,9 @@
+import type { Offload } from '@tidelog/core'
 import {
   batchAt,
   batchHeader,
+  errorTable,
+  iterateBatches,
   KafkaError,
   Produce,
   type ProduceRequest,
@@ -9,6 +12,7 @@ import {
 } from '@tidelog/protocol'
 import { CloseConnection, defineHandler, errorCodeOf, noResponse } from '../define-handler.ts'
 import { batchOfMessageSet } from '../replicas/old-formats.ts'
+import type { Partition } from '../replicas/partition.ts'
 import type { RequestContext } from '../request-context.ts'
 
 type ProduceInput = ResponseInput<typeof Produce>
@@ -70,22 +74,42 @@ async function appendOne(
   context: RequestContext,
 ): Promise<PartitionRow> {
   const { broker, apiVersion } = context
+  let partition: Partition | undefined
+  let isAtLog = false
   try {
     const name = apiVersion >= FIRST_VERSION_WITH_TOPIC_IDS ? broker.replicas.topicName(topic.topicId) : topic.name
     context.authorize('Write', 'Topic', name)
-    const partition = broker.replicas.leaderOf(name, index)
+    partition = broker.replicas.leaderOf(name, index)
     if (records === null) throw new KafkaError('INVALID_RECORD', 'a partition comes without records')
     // The only wait ahead of the append, and only for versions that do not overlap.
     const batches =
-      apiVersion < FIRST_VERSION_WITH_BATCHES ? await batchOfMessageSet(records, broker.offload) : wholeBatch(records, apiVersion)
+      apiVersion < FIRST_VERSION_WITH_BATCHES ? await batchesOfOldProducer(records, broker.offload) : wholeBatch(records, apiVersion)
     if (acks !== 0 && acks !== 1 && acks !== -1) throw new KafkaError('INVALID_REQUIRED_ACKS', `acks is ${acks}`)
+    if (batches.length === 0) return { index, errorCode: 0, ...notAppended, recordErrors: [], currentLeader: {} }
     refuseTransactional(batches, transactionalId)
+    isAtLog = true
     const { baseOffset, logAppendTimeMs, logStartOffset } = await partition.append(batches, { acks, timeoutMs })
     return { index, errorCode: 0, errorMessage: null, baseOffset, logAppendTimeMs, logStartOffset, recordErrors: [], currentLeader: {} }
   } catch (error) {
     const recordErrors = error instanceof RecordValidationError ? error.recordErrors : []
-    return { index, ...notAppended, ...errorCodeOf(error, context), recordErrors, currentLeader: {} }
+    const { errorCode, errorMessage } = errorCodeOf(error, context)
+    const logStartOffset = isAtLog && !startless.has(errorCode) ? partition!.log.logStartOffset : -1
+    return { index, ...notAppended, errorCode, errorMessage, logStartOffset, recordErrors, currentLeader: {} }
   }
+}
+
+/** Errors of an append beside which Kafka does not tell where the log starts. */
+const startless: ReadonlySet<number> = new Set(
+  (['CORRUPT_MESSAGE', 'NOT_LEADER_OR_FOLLOWER', 'MESSAGE_TOO_LARGE', 'RECORD_LIST_TOO_LARGE', 'KAFKA_STORAGE_ERROR'] as const).map(
+    (name) => errorTable[name].code,
+  ),
+)
+
+/** A message set becomes one batch; nothing stays nothing, and v2 batches pass as they are: Kafka 3.9 checks neither in these versions. */
+function batchesOfOldProducer(records: Buffer, offload: Offload): Buffer | Promise<Buffer> {
+  const first = batchAt(records, 0, records.length)
+  if (first === undefined) return records.subarray(0, 0)
+  return first.magic === 2 ? records : batchOfMessageSet(records, offload)
 }
 
 /**
@@ -107,12 +131,17 @@ function wholeBatch(records: Buffer, apiVersion: number): Buffer {
   return records.subarray(0, first.sizeBytes)
 }
 
+function hasTransactional(batches: Buffer): boolean {
+  for (const { at } of iterateBatches(batches)) if (batchHeader.isTransactional(batches, at)) return true
+  return false
+}
+
 /**
  * No transaction can be open on this broker yet: what belongs to one is refused as Kafka refuses a write to a partition that was not added to
  * the producer's transaction. Source: KIP-890.
  */
 function refuseTransactional(batches: Buffer, transactionalId: string | null): void {
-  if (!batchHeader.isTransactional(batches, 0)) return
+  if (!hasTransactional(batches)) return
   if (transactionalId === null)
     throw new KafkaError('TRANSACTIONAL_ID_AUTHORIZATION_FAILED', 'a transactional batch comes without a transactional id')
   throw new KafkaError('INVALID_TXN_STATE', 'the producer has no transaction that includes this partition')

@@ -1,4 +1,4 @@
-import { Fetch, type FetchRequest, KafkaError, type ResponseInput } from '@tidelog/protocol'
+import { errorTable, Fetch, type FetchRequest, KafkaError, type ResponseInput } from '@tidelog/protocol'
 import { defineHandler, errorCodeOf } from '../define-handler.ts'
 import type { FetchPartition } from '../replicas/fetch-sessions.ts'
 import { messageSetOf } from '../replicas/old-formats.ts'
@@ -14,6 +14,7 @@ const FIRST_VERSION_WITH_MAX_BYTES = 3
 const FIRST_VERSION_WITH_BATCHES = 4
 const FIRST_VERSION_WITH_ZSTD = 10
 const FIRST_VERSION_WITH_TOPIC_IDS = 13
+const readUncommitted = 0
 const readCommitted = 1
 
 /** One partition's part of the answer while it is being gathered. */
@@ -24,6 +25,8 @@ interface Read {
   readonly recordsBytes: number
   /** Where its reader came to the end; what has been appended since is behind it. */
   readonly end: number
+  /** The cluster has no such partition, or not for this client: it says so, and the others are waited for all the same. */
+  readonly isUnknown: boolean
 }
 
 /**
@@ -48,6 +51,10 @@ export const fetch = defineHandler(Fetch, fetchAll, {
 
 async function fetchAll(request: FetchRequest, context: RequestContext): Promise<FetchInput> {
   const { broker, apiVersion } = context
+  const { isolationLevel } = request
+  if (isolationLevel !== readUncommitted && isolationLevel !== readCommitted) {
+    throw new KafkaError('INVALID_REQUEST', `isolation level ${isolationLevel} means nothing`)
+  }
   const replicaId = apiVersion >= 15 ? request.replicaState.replicaId : request.replicaId
   const session = broker.fetchSessions.begin({
     sessionId: request.sessionId,
@@ -61,7 +68,8 @@ async function fetchAll(request: FetchRequest, context: RequestContext): Promise
         partition: wanted.partition,
         fetchOffset: wanted.fetchOffset,
         maxBytes: wanted.partitionMaxBytes,
-        currentLeaderEpoch: wanted.currentLeaderEpoch,
+        // Whatever is negative says nothing.
+        currentLeaderEpoch: Math.max(-1, wanted.currentLeaderEpoch),
         lastFetchedEpoch: wanted.lastFetchedEpoch,
       })),
     ),
@@ -71,7 +79,7 @@ async function fetchAll(request: FetchRequest, context: RequestContext): Promise
   })
   if (session.error !== undefined) return { errorCode: new KafkaError(session.error).code, sessionId: 0, responses: [] }
 
-  const isolation: FetchIsolation = request.isolationLevel === readCommitted ? 'last_stable' : 'high_watermark'
+  const isolation: FetchIsolation = isolationLevel === readCommitted ? 'last_stable' : 'high_watermark'
   const reads = await readUntilEnough(session.partitions, request, { replicaId, isolation }, context)
   const { sessionId, includes } = session.finish(
     reads.map(({ row, recordsBytes }) => ({
@@ -98,16 +106,25 @@ async function readUntilEnough(
 ): Promise<readonly Read[]> {
   const { broker } = context
   const deadlineMs = broker.clock.monotonic() + request.maxWaitMs
+  let unknownAtFirst: number | undefined
   for (;;) {
     const reads = await readOnce(wanted, request, reader, context)
     let bytes = 0
+    let unknown = 0
     let failed = false
-    for (const { recordsBytes, row } of reads) {
+    for (const { recordsBytes, row, isUnknown } of reads) {
+      if (isUnknown) {
+        unknown++
+        continue
+      }
       bytes += recordsBytes
       failed ||= row.errorCode !== 0 || (row.divergingEpoch?.epoch ?? -1) >= 0
     }
+    unknownAtFirst ??= unknown
+    // A topic that goes meanwhile is told at once.
+    failed ||= unknown > unknownAtFirst || unknown === reads.length
     const leftMs = deadlineMs - broker.clock.monotonic()
-    if (failed || bytes >= request.minBytes || leftMs <= 0 || reads.length === 0 || context.connection.closed) return reads
+    if (failed || bytes >= request.minBytes || leftMs <= 0 || context.connection.closed) return reads
     // Something came while the last partitions were read: look again instead of waiting for more.
     if (reads.some(({ partition, end }) => partition !== undefined && partition.endOf(reader.isolation) > end)) continue
     const partitions = reads.flatMap(({ partition }) => partition ?? [])
@@ -118,7 +135,8 @@ async function readUntilEnough(
     })
     if (reason === 'gone') return reads
     // An expired wait still answers with what is there now, which may be more than before.
-    if (reason === 'expired' && bytes === 0 && reads.every(({ partition, end }) => partition?.endOf(reader.isolation) === end)) return reads
+    const isSame = ({ partition, end, isUnknown }: Read) => isUnknown || partition?.endOf(reader.isolation) === end
+    if (reason === 'expired' && bytes === 0 && reads.every(isSame)) return reads
   }
 }
 
@@ -155,16 +173,18 @@ async function readPartition(
   context: RequestContext,
 ): Promise<Read> {
   const { broker, apiVersion } = context
+  let isUnknown = true
   try {
     const topic = apiVersion >= FIRST_VERSION_WITH_TOPIC_IDS ? broker.replicas.topicName(wanted.topicId) : wanted.topic
     context.authorize('Read', 'Topic', topic)
     const partition = broker.replicas.leaderOf(topic, wanted.partition)
+    isUnknown = false
     if (replicaId >= 0) throw unknownReplica(replicaId, wanted)
     partition.checkLeaderEpoch(wanted.currentLeaderEpoch)
     const diverging = divergingEpoch(wanted, partition)
     if (diverging !== undefined) {
       const row = { ...emptyRow(wanted.partition, 0), ...offsetsOf(partition), divergingEpoch: diverging }
-      return { wanted, partition, row, recordsBytes: 0, end: partition.endOf(isolation) }
+      return { wanted, partition, row, recordsBytes: 0, end: partition.endOf(isolation), isUnknown }
     }
     // Kafka refuses such a topic as a whole; a batch that a producer packed with zstd on its own account travels as it is. Source: KIP-110.
     if (apiVersion < FIRST_VERSION_WITH_ZSTD && partition.log.config['compression.type'] === 'zstd') {
@@ -189,10 +209,12 @@ async function readPartition(
       preferredReadReplica: -1,
       records,
     }
-    return { wanted, partition, row, recordsBytes: bytesOf(fetched.records), end }
+    return { wanted, partition, row, recordsBytes: bytesOf(fetched.records), end, isUnknown }
   } catch (error) {
     const { errorCode } = errorCodeOf(error, context)
-    return { wanted, partition: undefined, row: emptyRow(wanted.partition, errorCode), recordsBytes: 0, end: -1 }
+    isUnknown &&= errorCode !== notLeaderOrFollower
+    const row = { ...emptyRow(wanted.partition, errorCode), ...(isUnknown ? { abortedTransactions: [] } : {}) }
+    return { wanted, partition: undefined, row, recordsBytes: 0, end: -1, isUnknown }
   }
 }
 
@@ -212,6 +234,7 @@ function emptyRow(partitionIndex: number, errorCode: number): PartitionRow {
   }
 }
 const noRecords = Buffer.alloc(0)
+const notLeaderOrFollower = errorTable.NOT_LEADER_OR_FOLLOWER.code
 
 function bytesOf(chunks: readonly Buffer[]): number {
   let bytes = 0

@@ -70,7 +70,7 @@ test('offsets by special timestamps, by time, and of version 0, as Kafka 4.3 and
   assert.equal((await list(11, -1, { currentLeaderEpoch: 9 })).errorCode, 75)
 })
 
-test('a partition that is asked for twice is refused the second time', async (t) => {
+test('a partition that is asked for twice is refused, once', async (t) => {
   const broker = await startTestBroker()
   t.after(() => broker.close())
   const connection = await connectTo(t, broker)
@@ -83,6 +83,6 @@ test('a partition that is asked for twice is refused the second time', async (t)
   })
   assert.deepEqual(
     topics[0]!.partitions.map(({ errorCode }) => errorCode),
-    [0, 42],
+    [42],
   )
 })

@@ -1,4 +1,4 @@
-import { KafkaError, ListOffsets, type ListOffsetsRequest, type ResponseInput } from '@tidelog/protocol'
+import { errorTable, KafkaError, ListOffsets, type ListOffsetsRequest, type ResponseInput } from '@tidelog/protocol'
 import { defineHandler, errorCodeOf } from '../define-handler.ts'
 import type { FetchIsolation, Partition } from '../replicas/partition.ts'
 import type { RequestContext } from '../request-context.ts'
@@ -18,7 +18,7 @@ const sinceVersion = new Map([
 ])
 
 const consumerReplicaId = -1
-const debuggingReplicaId = -2
+const readUncommitted = 0
 const readCommitted = 1
 const nothing = { timestamp: -1, offset: -1, leaderEpoch: -1 }
 
@@ -33,7 +33,11 @@ export const listOffsets = defineHandler(ListOffsets, listAll, {
 })
 
 async function listAll(request: ListOffsetsRequest, context: RequestContext): Promise<ResponseInput<typeof ListOffsets>> {
-  const seen = new Set<string>()
+  const { isolationLevel } = request
+  if (isolationLevel !== readUncommitted && isolationLevel !== readCommitted) {
+    throw new KafkaError('INVALID_REQUEST', `isolation level ${isolationLevel} means nothing`)
+  }
+  const duplicates = context.apiVersion === 0 ? new Set<string>() : namedTwice(request)
   const topics = []
   const turns = new RowTurns()
   for (const { name, partitions } of request.topics) {
@@ -41,34 +45,53 @@ async function listAll(request: ListOffsetsRequest, context: RequestContext): Pr
     for (const wanted of partitions) {
       const turn = turns.next()
       if (turn !== undefined) await turn
-      const key = `${wanted.partitionIndex} ${name}`
-      const duplicate = seen.has(key)
-      seen.add(key)
-      rows.push(await listOne(name, wanted, duplicate, request, context))
+      if (duplicates.size > 0 && duplicates.has(keyOf(name, wanted))) continue
+      rows.push(await listOne(name, wanted, request, context))
     }
-    topics.push({ name, partitions: rows })
+    if (rows.length > 0 || context.apiVersion === 0) topics.push({ name, partitions: rows })
+  }
+  // As Kafka from version 1 on: one refusal for all of them.
+  const { code: errorCode } = errorTable.INVALID_REQUEST
+  for (const { name, partitions } of request.topics) {
+    const rows = partitions.flatMap((wanted): PartitionRow[] =>
+      duplicates.delete(keyOf(name, wanted)) ? [{ partitionIndex: wanted.partitionIndex, errorCode, oldStyleOffsets: [], ...nothing }] : [],
+    )
+    if (rows.length > 0) topics.push({ name, partitions: rows })
   }
   return { topics }
+}
+
+const keyOf = (topic: string, { partitionIndex }: WantedPartition) => `${partitionIndex} ${topic}`
+
+/** Keys of the partitions that a request names more than once. */
+function namedTwice({ topics }: ListOffsetsRequest): Set<string> {
+  const seen = new Set<string>()
+  const twice = new Set<string>()
+  for (const { name, partitions } of topics) {
+    for (const wanted of partitions) {
+      const key = keyOf(name, wanted)
+      if (seen.has(key)) twice.add(key)
+      seen.add(key)
+    }
+  }
+  return twice
 }
 
 async function listOne(
   topic: string,
   wanted: WantedPartition,
-  duplicate: boolean,
   { replicaId, isolationLevel }: ListOffsetsRequest,
   context: RequestContext,
 ): Promise<PartitionRow> {
   const { partitionIndex } = wanted
   try {
-    if (duplicate) throw new KafkaError('INVALID_REQUEST', `${topic}-${partitionIndex} is asked for twice`)
     context.authorize('Describe', 'Topic', topic)
     const partition = context.broker.replicas.leaderOf(topic, partitionIndex)
     partition.checkLeaderEpoch(wanted.currentLeaderEpoch)
     const fromConsumer = replicaId === consumerReplicaId
     const isolation: FetchIsolation = !fromConsumer ? 'log_end' : isolationLevel === readCommitted ? 'last_stable' : 'high_watermark'
-    if (replicaId < debuggingReplicaId) throw new KafkaError('INVALID_REQUEST', `replica id ${replicaId} means nothing`)
     if (context.apiVersion === 0) {
-      const oldStyleOffsets = await offsetsBefore(partition, wanted, partition.endOf(isolation))
+      const oldStyleOffsets = await offsetsBefore(partition, wanted, { end: partition.endOf(isolation), nowMs: context.broker.clock.now() })
       return { partitionIndex, errorCode: 0, oldStyleOffsets }
     }
     return {
@@ -118,10 +141,16 @@ async function lookUp(
  * What version 0 asks for: offsets where segments begin, and the log's end, newest first, of segments last written at or before the time.
  * Source: Kafka 3.9, UnifiedLog.legacyFetchOffsetsBefore.
  */
-async function offsetsBefore({ log }: Partition, { timestamp, maxNumOffsets }: WantedPartition, end: number): Promise<number[]> {
+async function offsetsBefore(
+  { log }: Partition,
+  { timestamp, maxNumOffsets }: WantedPartition,
+  { end, nowMs }: { end: number; nowMs: number },
+): Promise<number[]> {
+  if (timestamp < special.earliest) throw new KafkaError('UNSUPPORTED_VERSION', `ListOffsets 0 does not know the timestamp ${timestamp}`)
+  if (maxNumOffsets < 0) throw new KafkaError('INVALID_REQUEST', `${maxNumOffsets} offsets are asked for`)
   const starts = await log.segmentTimes()
   const places = starts.map(({ baseOffset, modifiedMs }) => ({ offset: Math.max(baseOffset, log.logStartOffset), timeMs: modifiedMs }))
-  if (end > (places.at(-1)?.offset ?? 0)) places.push({ offset: end, timeMs: Number.POSITIVE_INFINITY })
+  if (end > (places.at(-1)?.offset ?? 0)) places.push({ offset: end, timeMs: nowMs })
   const count =
     timestamp === special.latest
       ? places.length
@@ -132,5 +161,5 @@ async function offsetsBefore({ log }: Partition, { timestamp, maxNumOffsets }: W
     .slice(0, count)
     .map(({ offset }) => Math.min(offset, end))
     .reverse()
-    .slice(0, Math.max(0, maxNumOffsets))
+    .slice(0, maxNumOffsets)
 }

@@ -1,3 +1,4 @@
+import { checkTopicName } from '@tidelog/metadata'
 import { DescribeProducers } from '@tidelog/protocol'
 import { defineHandler, orErrorCode } from '../define-handler.ts'
 import { workOnRows } from '../row-turns.ts'
@@ -12,6 +13,7 @@ export const describeProducers = defineHandler(
       (partitionIndex, { name }) =>
         orErrorCode({ partitionIndex, activeProducers: [] }, context, () => {
           context.authorize('Read', 'Topic', name)
+          checkTopicName(name)
           const { log } = context.broker.replicas.leaderOf(name, partitionIndex)
           const activeProducers = log.activeProducers().map((producer) => ({
             producerId: producer.producerId,

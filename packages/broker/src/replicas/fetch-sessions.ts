@@ -105,9 +105,6 @@ export class FetchSessions {
   }
 
   #continue(session: Session, request: FetchSessionRequest): FetchContext {
-    for (const partition of request.forgotten) {
-      if (session.partitions.delete(keyOf(partition))) this.#cachedPartitions--
-    }
     for (const partition of request.partitions) {
       const key = keyOf(partition)
       const cached = session.partitions.get(key)
@@ -120,6 +117,10 @@ export class FetchSessions {
         cached.currentLeaderEpoch = partition.currentLeaderEpoch
         cached.lastFetchedEpoch = partition.lastFetchedEpoch
       }
+    }
+    // What comes in both lists goes, as in Kafka.
+    for (const partition of request.forgotten) {
+      if (session.partitions.delete(keyOf(partition))) this.#cachedPartitions--
     }
     if (session.partitions.size === 0) {
       this.#remove(session)
@@ -137,7 +138,7 @@ export class FetchSessions {
 
   #create(request: FetchSessionRequest, fetched: readonly FetchedPartition[]): number {
     const size = request.partitions.length
-    if (size === 0 || this.#cachedPartitions + size > MAX_CACHED_PARTITIONS || !this.#makeRoom(request.fromFollower, size)) return noSession
+    if (this.#cachedPartitions + size > MAX_CACHED_PARTITIONS || !this.#makeRoom(request.fromFollower, size)) return noSession
     const nowMs = this.#clock.monotonic()
     const session: Session = {
       id: this.#newId(),

@@ -9,7 +9,7 @@ import { messageOf, writeMessageSet } from './message-set.ts'
 import { readRecords, uncompressBatch } from './read-records.ts'
 import { iterateBatches, type RecordBatch } from './record-batch.ts'
 import type { OutputLimit } from './uncompress.ts'
-import { type RecordRules, RefusedRecords } from './validate-records.ts'
+import { type RecordRules, RefusedRecords, refusedKey, refusedTimestamp } from './validate-records.ts'
 
 export interface UpConvertOptions extends RecordRules {
   /** The one that the records come with when absent. */
@@ -62,13 +62,14 @@ function checkMessages(batches: readonly RecordBatch[]): CodecName {
   return sourceCodec
 }
 
-function checkRecords(records: readonly KafkaRecord[], { requireKeys, minTimestampMs, maxTimestampMs }: RecordRules): void {
+function checkRecords(records: readonly KafkaRecord[], rules: RecordRules): void {
+  const { requireKeys, minTimestampMs, maxTimestampMs, name } = rules
   const refused = new RefusedRecords()
   for (const [index, { key, timestamp }] of records.entries()) {
-    if (key === null && requireKeys) refused.add(index, 'Compacted topic cannot accept message without key', false)
-    if (timestamp === -1) continue
-    if (timestamp < minTimestampMs || timestamp > maxTimestampMs || !Number.isSafeInteger(timestamp)) {
-      refused.add(index, `Timestamp ${timestamp} is out of range [${minTimestampMs}, ${maxTimestampMs}]`, true)
+    if (key === null && requireKeys) refused.add(index, refusedKey(name), false)
+    else if (timestamp === -1) continue
+    else if (timestamp < minTimestampMs || timestamp > maxTimestampMs || !Number.isSafeInteger(timestamp)) {
+      refused.add(index, refusedTimestamp(index, timestamp, rules), true)
     }
   }
   refused.throwIfAny()

@@ -111,10 +111,11 @@ export class RecordBatch {
 export function batchAt(buffer: Buffer, at: number, end: number): RecordBatch | undefined {
   if (end - at < header.LOG_OVERHEAD_BYTES) return undefined
   const length = header.batchLength(buffer, at)
-  if (length < MIN_BATCH_LENGTH) throw new KafkaError('CORRUPT_MESSAGE', `batch length ${length} is below the smallest possible`)
+  if (length < MIN_BATCH_LENGTH)
+    throw new KafkaError('CORRUPT_MESSAGE', `Record size ${length} is less than the minimum record overhead (${MIN_BATCH_LENGTH})`)
   if (end - at < header.HEADER_BYTES_UP_TO_MAGIC) return undefined
   const magic = header.magic(buffer, at)
-  if (magic < 0 || magic > NEWEST_MAGIC) throw new KafkaError('CORRUPT_MESSAGE', `magic ${magic} is unknown`)
+  if (magic < 0 || magic > NEWEST_MAGIC) throw new KafkaError('CORRUPT_MESSAGE', `Invalid magic found in record: ${magic}`)
   const size = header.LOG_OVERHEAD_BYTES + length
   if (magic === NEWEST_MAGIC && size < header.BATCH_OVERHEAD_BYTES) {
     throw new KafkaError('CORRUPT_MESSAGE', `batch of ${size} bytes is smaller than its header`)

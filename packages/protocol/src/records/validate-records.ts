@@ -10,6 +10,8 @@ import { andThen, type OutputLimit, uncompress } from './uncompress.ts'
 import { nextPosition, varintAt, varlongAt } from './varint-reader.ts'
 
 export interface RecordRules extends OutputLimit {
+  /** TOPIC-PARTITION, for messages. */
+  readonly name?: string
   /** The topic is compacted: every record needs a key. */
   readonly requireKeys: boolean
   /** Timestamps before this one are refused, in ms since the Unix epoch; −Infinity allows all. A record without timestamp (−1) always passes. */
@@ -114,7 +116,7 @@ function walkEnd(records: Buffer, { at, maxTimestamp, refused }: Walk): Validate
 
 /** Walks over the next records, as many as belong into one turn. */
 function walkSome(records: Buffer, { recordsCount, baseTimestamp }: RecordBatch, rules: RecordRules, walk: Walk): void {
-  const { requireKeys, minTimestampMs, maxTimestampMs } = rules
+  const { requireKeys, minTimestampMs, maxTimestampMs, name } = rules
   const end = records.length
   const stop = Math.min(recordsCount, walk.index + TURN_RECORDS)
   let { refused, maxTimestamp, at } = walk
@@ -127,18 +129,16 @@ function walkSome(records: Buffer, { recordsCount, baseTimestamp }: RecordBatch,
     const timestampDelta = varlongAt(records, at + 1, recordEnd)
     const timestamp = baseTimestamp + timestampDelta
     const offsetDelta = varintAt(records, nextPosition, recordEnd)
-    if (offsetDelta !== index) {
-      refused = refuse(refused, index, `Record has offset difference ${offsetDelta}, expected ${index}`, false)
-    }
     if (timestamp > maxTimestamp) maxTimestamp = timestamp
     const isExact = Number.isSafeInteger(timestamp) && Number.isSafeInteger(timestampDelta)
-    if ((timestamp < minTimestampMs || timestamp > maxTimestampMs || !isExact) && timestamp !== -1) {
-      refused = refuse(refused, index, `Timestamp ${timestamp} is out of range [${minTimestampMs}, ${maxTimestampMs}]`, true)
-    }
-
     const keyLength = varintAt(records, nextPosition, recordEnd)
-    if (keyLength < 0 && requireKeys) {
-      refused = refuse(refused, index, 'Compacted topic cannot accept message without key', false)
+    // One reason a record, Kafka's first.
+    if (offsetDelta !== index) {
+      refused = refuse(refused, index, `Record has offset difference ${offsetDelta}, expected ${index}`, false)
+    } else if (keyLength < 0 && requireKeys) {
+      refused = refuse(refused, index, refusedKey(name), false)
+    } else if ((timestamp < minTimestampMs || timestamp > maxTimestampMs || !isExact) && timestamp !== -1) {
+      refused = refuse(refused, index, refusedTimestamp(index, timestamp, rules), true)
     }
     at = nextPosition + Math.max(keyLength, 0)
     const valueLength = varintAt(records, at, recordEnd)
@@ -159,6 +159,16 @@ function walkSome(records: Buffer, { recordsCount, baseTimestamp }: RecordBatch,
   walk.at = at
   walk.maxTimestamp = maxTimestamp
   walk.refused = refused
+}
+
+/** Why a record without a key is refused. */
+export function refusedKey(name: string | undefined): string {
+  return `Compacted topic cannot accept message without key${name === undefined ? '' : ` in topic partition ${name}`}`
+}
+
+/** Why a record's time is refused. */
+export function refusedTimestamp(offset: number, timestamp: number, { minTimestampMs, maxTimestampMs }: RecordRules): string {
+  return `Timestamp ${timestamp} of message with offset ${offset} is out of range. The timestamp should be within [${minTimestampMs}, ${maxTimestampMs}]`
 }
 
 /** Collects what is wrong with single records of a batch. */
@@ -182,10 +192,12 @@ export class RefusedRecords {
     if (this.#byTimestamp) {
       return new RecordValidationError('INVALID_TIMESTAMP', 'One or more records have been rejected due to invalid timestamp', this.#errors)
     }
-    const shown = this.#errors.slice(0, 3).map(({ batchIndexErrorMessage }) => batchIndexErrorMessage)
+    const shown = this.#errors
+      .slice(0, 3)
+      .map(({ batchIndex, batchIndexErrorMessage }) => `RecordError(batchIndex=${batchIndex}, message='${batchIndexErrorMessage}')`)
     return new RecordValidationError(
       'INVALID_RECORD',
-      `One or more records have been rejected due to ${this.#count} record errors in total, and only showing the first three errors at most: ${shown.join('; ')}`,
+      `One or more records have been rejected due to ${this.#count} record errors in total, and only showing the first three errors at most: [${shown.join(', ')}]`,
       this.#errors,
     )
   }
