@@ -1,4 +1,4 @@
-import type { Logger } from '@tidelog/core'
+import { type Logger, ZERO_UUID } from '@tidelog/core'
 import {
   KafkaError,
   type LeaderAndIsrRequest,
@@ -25,8 +25,6 @@ export interface LeadershipListener {
 
 /** Partitions of one decision that are opened or made at a time: they mostly wait for the disk. */
 const PARTITIONS_AT_A_TIME = 8
-
-const noTopicId = 'AAAAAAAAAAAAAAAAAAAAAA'
 
 /** The partitions of one broker, as the controller's LeaderAndIsr and StopReplica say. */
 export class ReplicaManager {
@@ -100,7 +98,7 @@ export class ReplicaManager {
     const topics: LeaderAndIsrResponse['topics'] = []
     const states = [
       ...topicStates,
-      ...ungroupedPartitionStates.map((state) => ({ topicName: state.topicName, topicId: noTopicId, partitionStates: [state] })),
+      ...ungroupedPartitionStates.map((state) => ({ topicName: state.topicName, topicId: ZERO_UUID, partitionStates: [state] })),
     ]
     for (const { topicName, topicId, partitionStates } of states) {
       const errors = await inParallel(partitionStates, PARTITIONS_AT_A_TIME, async (state) => ({
@@ -124,7 +122,7 @@ export class ReplicaManager {
 
   async #lead(topic: string, topicId: string, index: number, state: PartitionState): Promise<void> {
     let partition = this.hosted(topic, index)
-    if (partition !== undefined && topicId !== noTopicId && partition.topicId !== topicId) {
+    if (partition !== undefined && topicId !== ZERO_UUID && partition.topicId !== topicId) {
       throw new KafkaError('INCONSISTENT_TOPIC_ID', `${topic} is here with id ${partition.topicId}, not ${topicId}`)
     }
     if (partition !== undefined && isOlder(state, partition.state)) {
