@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
 import { crc32 } from 'node:zlib'
 import type { FramedConnection } from '@tidelog/net'
-import { Fetch, Produce, type RequestInput } from '@tidelog/protocol'
+import { buildBatch, Fetch, Produce, type RequestInput } from '@tidelog/protocol'
 import { batchOf, connectTo, createTopic, recordsIn, startTestBroker } from '@tidelog/testkit'
 
 type TopicData = RequestInput<typeof Produce>['topicData']
@@ -143,4 +143,36 @@ test('LogAppendTime is answered and stamped, CreateTime is -1; timestamps out of
   const taken = (await produce(connection, 9, [{ name: 'create-time', partitionData: [{ index: 0, records: batchOf() }] }])).responses[0]!
     .partitionResponses[0]!
   assert.deepEqual([taken.errorCode, taken.logAppendTimeMs], [0, -1])
+})
+
+test('versions 0 to 2 take nothing for an answer, and batches as they are, as long as no transaction hides in them', async (t) => {
+  const connection = await broker(t)
+  await createTopic(connection, 'old')
+  const send = async (records: Buffer) => {
+    const { responses } = await produce(connection, 2, [{ name: 'old', partitionData: [{ index: 0, records }] }])
+    const { errorCode, baseOffset } = responses[0]!.partitionResponses[0]!
+    return [errorCode, baseOffset]
+  }
+  assert.deepEqual(await send(Buffer.alloc(0)), [0, -1])
+  assert.deepEqual(await send(Buffer.from('cut')), [0, -1])
+  assert.deepEqual(await send(Buffer.concat([batchOf(), batchOf([{ value: 'second' }])])), [0, 0])
+  const options = { producerId: 5, producerEpoch: 0, baseSequence: 0, isTransactional: true }
+  assert.deepEqual(await send(Buffer.concat([batchOf(), buildBatch([{ value: Buffer.from('t') }], options)])), [53, -1])
+  assert.deepEqual(await valuesIn(connection, 'old'), ['v', 'second'])
+})
+
+test('a refusal by the log says where it starts and which records are to blame, the first reason of each', async (t) => {
+  const connection = await broker(t)
+  await createTopic(connection, 'keys', { configs: { 'cleanup.policy': 'compact', 'message.timestamp.before.max.ms': '3600000' } })
+  const now = Date.now()
+  const records = batchOf([{ timestamp: now }, { timestamp: 5, key: null }, { timestamp: 7, key: Buffer.from('k') }])
+  const { responses } = await produce(connection, 9, [{ name: 'keys', partitionData: [{ index: 0, records }] }])
+  const row = responses[0]!.partitionResponses[0]!
+  assert.deepEqual([row.errorCode, row.logStartOffset], [32, 0])
+  const [keyless, late] = row.recordErrors
+  assert.deepEqual(keyless, {
+    batchIndex: 1,
+    batchIndexErrorMessage: 'Compacted topic cannot accept message without key in topic partition keys-0',
+  })
+  assert.match(late!.batchIndexErrorMessage!, /^Timestamp 7 of message with offset 2 is out of range/)
 })

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
 import type { FramedConnection } from '@tidelog/net'
-import { Fetch, iterateBatches, Produce, prepareCodec, type RequestInput } from '@tidelog/protocol'
+import { DeleteTopics, Fetch, iterateBatches, Produce, prepareCodec, type RequestInput } from '@tidelog/protocol'
 import { batchOf, connectTo, createTopic, recordsIn, startTestBroker } from '@tidelog/testkit'
 
 async function start(t: TestContext, config: Record<string, string> = {}) {
@@ -176,4 +176,26 @@ test("an epoch that is not the leader's, and a fetch of no replica, are refused"
   assert.equal((await row(fetch(connection, [ask('epoch', 0, { currentLeaderEpoch: 0 })]))).errorCode, 0)
   assert.equal((await row(fetch(connection, [ask('epoch', 0, { currentLeaderEpoch: 5 })]))).errorCode, 75)
   assert.equal((await row(fetch(connection, [ask('epoch', 0)], { replicaId: 7 }))).errorCode, 6)
+})
+
+test('an unknown topic does not end the wait for the others, but a topic that goes meanwhile does', async (t) => {
+  const { broker, connection } = await start(t)
+  const other = await connectTo(t, broker)
+  for (const topic of ['there', 'going']) await createTopic(connection, topic)
+  const waiting = fetch(connection, [ask('missing', 0), ask('there', 0)], { maxWaitMs: 10_000 })
+  await produce(other, 'there', batchOf([{ value: 'now' }]))
+  assert.equal((await row(waiting)).errorCode, 3)
+  assert.equal(recordsIn((await row(waiting, 1)).records).length, 1)
+  const bereft = fetch(connection, [ask('missing', 0), ask('there', 1), ask('going', 0)], { maxWaitMs: 60_000 })
+  await other.send(DeleteTopics, 5, { topicNames: ['going'], timeoutMs: 5000 })
+  assert.deepEqual([(await row(bereft, 1)).errorCode, (await row(bereft, 2)).errorCode], [0, 3])
+  // With nothing else to wait for, the error comes at once.
+  assert.equal((await row(fetch(connection, [ask('missing', 0)], { maxWaitMs: 60_000 }))).errorCode, 3)
+})
+
+test('an isolation level that means nothing is refused', async (t) => {
+  const { connection } = await start(t)
+  await createTopic(connection, 'f')
+  const answer = await fetch(connection, [ask('f', 0)], { isolationLevel: 2 })
+  assert.deepEqual([answer.errorCode, answer.responses], [42, []])
 })

@@ -161,3 +161,14 @@ test('sessions of very many partitions are bounded together', () => {
   assert.ok(open(sessions, topics) > 0)
   assert.equal(open(sessions, topics), 0)
 })
+
+test('what a request names and forgets at once is forgotten', () => {
+  const { sessions } = sessionsOf(10)
+  const id = open(sessions, ['a', 'b'])
+  const forgotten = [{ topic: 'b', topicId: ZERO_UUID, partition: 0 }]
+  const next = sessions.begin(request(id, 1, [wanted('b', 3)], { forgotten }))
+  assert.deepEqual(
+    next.partitions.map(({ topic }) => topic),
+    ['a'],
+  )
+})
