@@ -4,7 +4,8 @@ import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
-import { silentLogger } from '@tidelog/core'
+import { InvariantError, silentLogger } from '@tidelog/core'
+import { connect } from '@tidelog/net'
 import { CreateTopics, Fetch, JoinGroup, ListOffsets, Metadata, Produce } from '@tidelog/protocol'
 import { nodeFileSystem } from '@tidelog/storage'
 import { batchOf, connectTo, createTopic, framed, leastDisturbed, RawPeer, recordsIn, startTestBroker } from '@tidelog/testkit'
@@ -201,10 +202,12 @@ test('X4: a million partitions, a fetch of 100,000 and a thousand sessions too m
     ],
     forgottenTopicsData: [],
   })
-  const large = await leastDisturbed(3, () => connection.send(Fetch, 11, ask(100_000)))
+  const patient = await connect({ host: broker.host, port: broker.port, clientId: 'test', requestTimeoutMs: 60_000 })
+  t.after(() => patient.close())
+  const large = await leastDisturbed(1, () => patient.send(Fetch, 11, ask(100_000)))
   assert.equal(large.result.responses[0]!.partitions.filter(({ errorCode }) => errorCode === 3).length, 99_999)
-  // The request is built and its answer read in this process too.
-  assert.ok(large.longestTurnMs < 500, `the event loop stood still for ${large.longestTurnMs} ms`)
+  // The request is built and its answer read in this process too; tests/faults measures the broker alone.
+  assert.ok(large.longestTurnMs < 1000, `the event loop stood still for ${large.longestTurnMs} ms`)
   assert.ok(large.rssGrowthBytes < 500 * 2 ** 20, `memory grew by ${large.rssGrowthBytes} bytes`)
   let withSession = 0
   for (let count = 0; count < 1100; count++) if ((await connection.send(Fetch, 11, ask(1))).sessionId > 0) withSession++
@@ -226,6 +229,33 @@ test('X4: a request of more elements than any cluster has partitions closes its 
   assert.ok(rssGrowthBytes < 150 * 2 ** 20, `memory grew by ${rssGrowthBytes} bytes`)
   assert.ok(longestTurnMs < 500, `the event loop stood still for ${longestTurnMs} ms`)
   await (await connectTo(t, broker)).send(Metadata, 9, { topics: [] })
+})
+
+test('X5: a broken invariant of a log stops the broker, though it has another log dir; the process and other brokers live', async (t) => {
+  const dirs = [await temporaryDir(t), await temporaryDir(t)]
+  const bystander = await startTestBroker()
+  t.after(() => bystander.close())
+  let broken = false
+  const fs = {
+    ...nodeFileSystem,
+    write: (fd: number, bytes: Buffer, position: number) =>
+      broken ? Promise.reject(new InvariantError('the log end offset must grow')) : nodeFileSystem.write(fd, bytes, position),
+  }
+  const config = { listeners: 'PLAINTEXT://127.0.0.1:0', 'log.dirs': dirs.join() }
+  const broker = await startBroker({ config, logger: silentLogger, fs })
+  t.after(() => broker.close())
+  const connection = await connectTo(t, broker)
+  await createTopic(connection, 'x5')
+  broken = true
+  const topicData = [{ name: 'x5', partitionData: [{ index: 0, records: batchOf() }] }]
+  const refused = await connection.send(Produce, 9, { transactionalId: null, acks: -1, timeoutMs: 1000, topicData }).then(
+    ({ responses }) => responses[0]!.partitionResponses[0]!,
+    () => undefined,
+  )
+  assert.notEqual(refused?.errorCode, 0)
+  assert.doesNotMatch(refused?.errorMessage ?? '', /\n|\.js/)
+  await assert.rejects(broker.closed, /invariant/)
+  await (await connectTo(t, bystander)).send(Metadata, 9, { topics: [] })
 })
 
 test('X5: when the last log dir fails the broker stops itself, and the process lives', async (t) => {

@@ -1,5 +1,5 @@
 import { resolve } from 'node:path'
-import type { Clock, Logger, Offload, Random } from '@tidelog/core'
+import { type Clock, InvariantError, type Logger, type Offload, type Random } from '@tidelog/core'
 import { adoptLogDirs, EmbeddedStore, type FoundPartition, MetadataImage, type MetadataStore, openCluster } from '@tidelog/metadata'
 import { adoptionFacts, type FileSystem, type Log, type LogConfig, LogDirs, LogManager, resolveLogConfig } from '@tidelog/storage'
 import { newTopicOf } from './auto-topic-creation.ts'
@@ -146,6 +146,9 @@ async function openLogs({
     },
     onDirFailure: (dir, error, isLast) => {
       if (isLast) onFatal(new Error(`the last log dir, ${dir}, has failed`, { cause: error }))
+      // Not the disk's doing: what this process believes of its logs is wrong, and the other directories' may be too.
+      else if (error instanceof InvariantError)
+        onFatal(new Error(`an invariant of the log is broken in ${dir}: ${error.message}`, { cause: error }))
     },
   })
   closers.add('logs', () => logs.close())

@@ -80,8 +80,10 @@ test('L13: missing or garbage checkpoints cost a check of every segment, not a r
     for (let index = 0; index < 5; index++) await log.append(batchOf(`value-${index}`), { leaderEpoch: 0, origin: 'client' })
     await manager.close()
     await rm(join(dir, '.kafka_cleanshutdown'))
-    for (const name of ['recovery-point-offset-checkpoint', 'replication-offset-checkpoint']) {
-      if (damage === undefined) await rm(join(dir, name))
+    for (const name of ['recovery-point-offset-checkpoint', 'replication-offset-checkpoint', 'log-start-offset-checkpoint']) {
+      // A log start behind the end is believed, as by Kafka: records that were deleted must not come back where the tail behind them is lost.
+      if (name.startsWith('log-start') && damage?.includes('999999')) continue
+      if (damage === undefined) await rm(join(dir, name), { force: true })
       else await writeFile(join(dir, name), damage)
     }
     const again = await openManager([dir])

@@ -1,0 +1,102 @@
+import assert from 'node:assert/strict'
+import { spawnSync } from 'node:child_process'
+import { test } from 'node:test'
+import { seededRandom } from '@tidelog/core'
+import { Fetch, ListOffsets, Produce } from '@tidelog/protocol'
+import { batchOf, connectTo, createTopic, recordsIn } from '@tidelog/testkit'
+import { killRounds } from '../crash/kill-rounds.ts'
+import { counts, startBrokerProcess, temporaryDir } from './broker-process.ts'
+
+const has = (command: string, ...args: string[]): boolean => spawnSync(command, args, { stdio: 'ignore' }).status === 0
+
+type Connection = Awaited<ReturnType<typeof connectTo>>
+
+/** What producing the value is answered with; undefined when the connection is gone. */
+async function codeOf(connection: Connection, value: string): Promise<number | undefined> {
+  const topicData = [{ name: 'disk', partitionData: [{ index: 0, records: batchOf([{ value }]) }] }]
+  try {
+    const { responses } = await connection.send(Produce, 9, { transactionalId: null, acks: -1, timeoutMs: 2000, topicData })
+    return responses[0]!.partitionResponses[0]!.errorCode
+  } catch {
+    return undefined
+  }
+}
+
+/** The values of the topic, all of them. */
+async function valuesOf(connection: Connection): Promise<string[]> {
+  const { topics } = await connection.send(ListOffsets, 1, {
+    replicaId: -1,
+    topics: [{ name: 'disk', partitions: [{ partitionIndex: 0, timestamp: -1 }] }],
+  })
+  const values: string[] = []
+  while (values.length < topics[0]!.partitions[0]!.offset) {
+    const { responses } = await connection.send(Fetch, 11, {
+      maxWaitMs: 0,
+      minBytes: 0,
+      topics: [{ topic: 'disk', partitions: [{ partition: 0, fetchOffset: values.length, partitionMaxBytes: 4 << 20 }] }],
+      forgottenTopicsData: [],
+    })
+    const records = recordsIn(responses[0]!.partitions[0]!.records)
+    assert.ok(records.length > 0)
+    values.push(...records.map(({ value }) => value!))
+  }
+  return values
+}
+
+test('L2, X5: a write that a file limit cuts short is not acked; the broker stops itself with an exit code; a restart has every acked record', async (t) => {
+  const dir = temporaryDir(t)
+  // ulimit counts in blocks of 512 bytes, or of 1024 in bash run as such.
+  const broker = await startBrokerProcess(t, dir, {
+    overrides: { 'log.index.size.max.bytes': '100000' },
+    through: ['sh', '-c', 'ulimit -f 400; exec "$@"', 'sh'],
+  })
+  const connection = await connectTo(t, broker)
+  await createTopic(connection, 'disk')
+  const acked: string[] = []
+  for (let index = 0; index < 2000; index++) {
+    const value = `${index}:${'x'.repeat(700)}`
+    const code = await codeOf(connection, value)
+    if (code !== 0) {
+      assert.ok(code === undefined || code === 56, `error ${code}`)
+      break
+    }
+    acked.push(value)
+  }
+  assert.ok(acked.length > 50 && acked.length < 2000, `${acked.length} records until the limit`)
+  const { code, signal, stderr } = await broker.ended
+  assert.ok(code !== 0 && signal === null, `ended with ${code} ${signal}`)
+  assert.doesNotMatch(stderr, /unhandled|uncaught/i)
+  const again = await connectTo(t, await startBrokerProcess(t, dir))
+  assert.deepEqual(await valuesOf(again), acked)
+})
+
+test('L1: killed by strace at the n-th write to a log, what was acked is there and what was not is whole or absent', async (t) => {
+  if (!has('strace', '-V')) return t.skip('there is no strace')
+  if (!has('strace', '-qq', '-o', '/dev/null', '-f', 'true')) return t.skip('strace may not trace')
+  for (let round = 0; round < counts(3, 20); round++) {
+    const dir = temporaryDir(t)
+    const when = 3 + round * 2
+    const through = ['env', 'UV_THREADPOOL_SIZE=1', 'strace', '-f', '-qq', '-o', '/dev/null', '-e', 'trace=pwrite64,pwritev']
+    through.push('-P', `${dir}/disk-0/00000000000000000000.log`, '-e', `inject=pwrite64,pwritev:signal=KILL:when=${when}`)
+    const broker = await startBrokerProcess(t, dir, { through })
+    const connection = await connectTo(t, broker)
+    await createTopic(connection, 'disk')
+    const acked: string[] = []
+    for (let index = 0; index < 100; index++) {
+      const value = `${index}:${'x'.repeat(300)}`
+      if ((await codeOf(connection, value)) !== 0) break
+      acked.push(value)
+    }
+    assert.ok(acked.length < 100, 'it was killed')
+    await broker.ended
+    const found = await valuesOf(await connectTo(t, await startBrokerProcess(t, dir)))
+    assert.deepEqual(found.slice(0, acked.length), acked)
+    assert.ok(found.length <= acked.length + 1)
+  }
+})
+
+test('L1: kill -9 under acks=all load, again and again: no acked record is lost, none is doubled', async (t) => {
+  const { ackedRecords, readyMs } = await killRounds({ rounds: counts(5, 20), random: seededRandom(Date.now()) })
+  t.diagnostic(`${ackedRecords} records acked; ready again after ${readyMs.map(Math.round).join(', ')} ms`)
+  assert.ok(Math.max(...readyMs) < 2000, `ready again only after ${Math.max(...readyMs)} ms`)
+})
