@@ -30,7 +30,7 @@ async function refusal(config: Record<string, string>): Promise<string> {
   return error.message
 }
 
-test('what cannot be started says why in one line, and nothing is touched', async (t) => {
+test('X7: what cannot be started says why in one line, and nothing is touched', async (t) => {
   const dir = await temporaryDir(t)
   const taken = createServer().listen(0, '127.0.0.1')
   await new Promise((resolve) => taken.once('listening', resolve))
@@ -44,7 +44,7 @@ test('what cannot be started says why in one line, and nothing is touched', asyn
   assert.deepEqual(await readdir(dir), [])
 })
 
-test('a log dir of another cluster or broker, damaged or in use is refused and stays as it is', async (t) => {
+test('L15: a log dir of another cluster or broker, damaged or in use is refused and stays as it is', async (t) => {
   const dir = await temporaryDir(t)
   const config = { 'log.dirs': dir }
   const broker = await start(config)

@@ -126,7 +126,7 @@ test('integers at their limits have the bytes that Kafka writes', () => {
   assert.equal(written((w) => w.uuid('AAAAAAAAAAAAAAAAAAAAAQ')).toString('hex'), '00000000000000000000000000000001')
 })
 
-test('an int64 or varlong beyond the safe integers never reads as a safe one', () => {
+test('P15: an int64 or varlong beyond the safe integers never reads as a safe one', () => {
   const beyond = [2n ** 53n, 2n ** 53n + 1n, -(2n ** 53n), -(2n ** 53n) - 1n, 2n ** 63n - 1n, -(2n ** 63n), 2n ** 62n + 1n]
   for (const value of beyond) {
     const int64 = new ByteReader(written((w) => w.bigint64(value))).int64()
@@ -151,7 +151,7 @@ function varlongBytes(value: bigint): Buffer {
   return Buffer.from(bytes)
 }
 
-test('over-long varints are refused', () => {
+test('P10: over-long varints are refused', () => {
   for (const hex of ['8080808080', 'ffffffff1f', '808080808001']) {
     assert.throws(() => new ByteReader(Buffer.from(hex, 'hex')).unsignedVarint(), MalformedError, hex)
   }

@@ -131,7 +131,7 @@ async function writtenLog(dir: string): Promise<string[]> {
   return [...values, 'tail']
 }
 
-test('a torn tail is cut at the first bad batch, however it is torn', async (t) => {
+test('L1: a torn tail is cut at the first bad batch, however it is torn', async (t) => {
   const tears: Record<string, (path: string, bytes: Buffer) => Promise<void>> = {
     'one byte short': (path, bytes) => truncate(path, bytes.length - 1),
     'only a header': (path, bytes) => writeFile(path, Buffer.concat([bytes, bytes.subarray(0, 61)])),

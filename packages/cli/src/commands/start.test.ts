@@ -62,7 +62,7 @@ async function refused(ended: Promise<Ended>, why: RegExp): Promise<void> {
   assert.equal(stderr.trimEnd().split('\n').length, 1, stderr)
 }
 
-test('SIGTERM under load, twice, stops cleanly with exit code 0, and everything acked is there again', async (t) => {
+test('X7: SIGTERM under load, twice, stops cleanly with exit code 0, and everything acked is there again', async (t) => {
   const dir = tempDir(t)
   const broker = await start(t, dir)
   const producer = new Producer({
@@ -98,7 +98,7 @@ test("Kafka's name for a command reaches the same command, also through a link",
   assert.equal((await run(t, link, ...server, '--list').ended).stdout, 'made\n')
 })
 
-test('an occupied port is refused before anything is written', async (t) => {
+test('X7: an occupied port is refused before anything is written', async (t) => {
   const first = await start(t, tempDir(t))
   const dir = join(tempDir(t), 'data')
   const second = run(t, 'tidelog', 'start', '--override', `listeners=PLAINTEXT://127.0.0.1:${first.port}`, '--override', `log.dirs=${dir}`)
@@ -106,7 +106,7 @@ test('an occupied port is refused before anything is written', async (t) => {
   assert.equal(existsSync(dir) ? readdirSync(dir).join() : '', '')
 })
 
-test('a directory that another process serves is refused, and one that a killed process left is not', async (t) => {
+test('L22: a directory that another process serves is refused, and one that a killed process left is not', async (t) => {
   const dir = tempDir(t)
   const first = await start(t, dir)
   const second = run(t, 'tidelog', 'start', '--override', 'listeners=PLAINTEXT://127.0.0.1:0', '--override', `log.dirs=${dir}`)
@@ -116,7 +116,7 @@ test('a directory that another process serves is refused, and one that a killed 
   await start(t, dir)
 })
 
-test('a bad setting, a missing file and a foreign directory are each one line, and nothing is touched', async (t) => {
+test('X7 L15: a bad setting, a missing file and a foreign directory are each one line, and nothing is touched', async (t) => {
   const dir = tempDir(t)
   const on = (...words: string[]) => run(t, 'tidelog', 'start', '--override', 'listeners=PLAINTEXT://127.0.0.1:0', ...words).ended
   await refused(on('--override', `log.dirs=${dir}`, '--override', 'num.partitions=many'), /^Cannot start: .*num\.partitions/)

@@ -94,7 +94,7 @@ const malformed: Record<string, Buffer> = {
 }
 
 for (const [what, bytes] of Object.entries(malformed)) {
-  test(`a broker that answers with ${what} gets an error out of every client, not a crash`, async (t) => {
+  test(`P10: a broker that answers with ${what} gets an error out of every client, not a crash`, async (t) => {
     const all = await brokerThat(t, () => bytes)
     const options = { bootstrapServers: all, defaultApiTimeoutMs: 300, reconnectBackoffMs: 5, retryBackoffMs: 5, logger: undefined }
     const admin = new Admin(options)
@@ -125,7 +125,7 @@ for (const [what, bytes] of Object.entries(malformed)) {
   })
 }
 
-test('sound answers with random bytes changed never get more than an error out of a client', async (t) => {
+test('P10: sound answers with random bytes changed never get more than an error out of a client', async (t) => {
   const random = seededRandom(10)
   const bootstrapServers = await brokerThat(t, (api, _, good) => {
     const body = good()
