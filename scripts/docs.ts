@@ -1,4 +1,4 @@
-/** `npm run docs`: writes the pages under docs/reference/ that follow from tables in the code. */
+/** `npm run docs`: writes the pages under docs/ that follow from tables in the code. */
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { referencePages } from './reference.ts'

@@ -3,16 +3,18 @@ import { loadCommands } from '@tidelog/cli'
 import type { AnyConfigTable, ConfigRow } from '@tidelog/core'
 import { apiNames, apis, errorTable } from '@tidelog/protocol'
 import { logConfig } from '@tidelog/storage'
+import { faultsPage } from './fault-rows.ts'
 
 const GENERATED = '<!-- Written by `npm run docs` from the tables in the code; change those. -->'
 
-/** The pages under docs/reference/ that follow from tables, by path from the root. `npm run docs` writes them, `npm run tidy` compares. */
+/** The pages under docs/ that follow from tables, by path from the root. `npm run docs` writes them, `npm run tidy` compares. */
 export async function referencePages(): Promise<ReadonlyMap<string, string>> {
   return new Map([
     ['docs/reference/configs.md', configsPage()],
     ['docs/reference/apis.md', apisPage()],
     ['docs/reference/errors.md', errorsPage()],
     ['docs/reference/commands.md', await commandsPage()],
+    ['docs/faults.md', faultsPage()],
   ])
 }
 

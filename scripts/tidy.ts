@@ -1,6 +1,6 @@
 /** `npm run tidy`: the house rules that a machine can see. Prints PATH:LINE and what is wrong; exits with 1 when something is. */
 import { checkConfigRows, checkReferencePages } from './tidy/config-rows.ts'
-import { checkLinks, checkPrintedLayers } from './tidy/docs.ts'
+import { checkFaultRows, checkLinks, checkPrintedLayers } from './tidy/docs.ts'
 import { checkHabits, checkHandlers } from './tidy/habits.ts'
 import { checkCircles, checkLayers, checkReachable } from './tidy/imports.ts'
 import { checkLockFile } from './tidy/lock-file.ts'
@@ -17,6 +17,7 @@ const findings = [
   ...(await checkReferencePages()),
   ...checkLinks(),
   ...checkPrintedLayers(),
+  ...checkFaultRows(),
   ...checkLockFile(),
 ]
 for (const { path, line, message } of findings) process.stdout.write(`${path}:${line} ${message}\n`)

@@ -1,5 +1,6 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { dirname, join, relative, sep } from 'node:path'
+import { untestedRows } from '../fault-rows.ts'
 import { layers } from '../layers.ts'
 import { type Finding, lineAt, root } from './sources.ts'
 
@@ -18,6 +19,11 @@ export function checkLinks(): Finding[] {
       return []
     })
   })
+}
+
+/** Every row of faults that is due has a test that names it. */
+export function checkFaultRows(): Finding[] {
+  return untestedRows().map((id) => ({ path: 'scripts/fault-rows.ts', line: 1, message: `no test's name begins with ${id}` }))
 }
 
 /** ARCHITECTURE.md prints scripts/layers.ts as a table; the table must say what the file says. */
