@@ -164,18 +164,19 @@ export async function readFully(fs: FileSystem, fd: number, into: Buffer, positi
  * Replaces a small file so that a crash leaves the old one or the new one: temporary file, fsync, rename, fsync of the directory.
  * Kafka's temporary name is the same, `NAME.tmp`.
  * @param options `durable: false` leaves out the last step: after a power cut the old file may be back, which the caller can live with.
+ * `synced: false` leaves out the first fsync: after a power cut the file may be empty.
  */
 export async function writeFileAtomically(
   fs: FileSystem,
   path: string,
   content: string | Buffer,
-  { durable = true }: { durable?: boolean } = {},
+  { durable = true, synced = true }: { durable?: boolean; synced?: boolean } = {},
 ): Promise<void> {
   const temporary = `${path}.tmp`
   const fd = await fs.open(temporary, 'replace')
   try {
     await writeFully(fs, fd, Buffer.from(content), 0)
-    await fs.sync(fd)
+    if (synced) await fs.sync(fd)
   } finally {
     await fs.close(fd)
   }

@@ -59,8 +59,9 @@ export class LeaderEpochs {
     this.#changed = false
     try {
       const lines = this.#entries.map(({ epoch, startOffset }) => `${epoch} ${startOffset}\n`)
-      // An older file is as good: what it lacks is read from the batches.
-      await writeFileAtomically(this.#fs, this.#path, `${VERSION}\n${lines.length}\n${lines.join('')}`, { durable: false })
+      // An older file is as good: what it lacks is read from the batches. So is an empty one in place of a single epoch: they say it all.
+      const options = { durable: false, synced: lines.length > 1 }
+      await writeFileAtomically(this.#fs, this.#path, `${VERSION}\n${lines.length}\n${lines.join('')}`, options)
     } catch (error) {
       this.#changed = true
       throw error

@@ -106,8 +106,14 @@ async function openSegments(state: LogState, names: readonly string[]): Promise<
     segments.add(segment)
   }
   if (offsets.length > 0) return false
-  segments.add(await Segment.create(context, state.logStartOffset, config['segment.index.bytes'], clock.now()))
-  state.logEndOffset = state.logStartOffset
+  const { logStartOffset } = state
+  const hasStrayIndexes = names.some((name) => name.endsWith(INDEX_SUFFIX) || name.endsWith(TIME_INDEX_SUFFIX))
+  segments.add(
+    hasStrayIndexes
+      ? await Segment.create(context, logStartOffset, config['segment.index.bytes'], clock.now())
+      : await Segment.createBare(context, logStartOffset, clock.now()),
+  )
+  state.logEndOffset = logStartOffset
   return true
 }
 

@@ -24,9 +24,11 @@ test('segments roll by size, by time and when the index is full; active indexes 
     'segment.index.bytes': '40',
     'index.interval.bytes': '0',
   })
+  assert.deepEqual(await readdir(dir), ['00000000000000000000.log']) // the others come with the first record
+  await append(log, buildBatch([record('x', { timestamp: nowMs })]))
   assert.equal((await stat(join(dir, '00000000000000000000.index'))).size, 40)
   assert.equal((await stat(join(dir, '00000000000000000000.timeindex'))).size, 36)
-  for (let index = 0; index < 4; index++) await append(log, buildBatch([record('x', { timestamp: nowMs + index })]))
+  for (let index = 1; index < 4; index++) await append(log, buildBatch([record('x', { timestamp: nowMs + index })]))
   assert.equal(log.segmentCount, 2) // the time index keeps its last place for the end: 2 entries fill it
   assert.equal((await stat(join(dir, '00000000000000000000.index'))).size, 16)
   await append(log, buildBatch([record('x', { timestamp: nowMs + 10_003 })]))
@@ -162,4 +164,17 @@ test('endOffsetForEpoch answers as KIP-101 says', async (t) => {
   assert.deepEqual(log.endOffsetForEpoch(1), { epoch: 1, endOffset: 0 })
   assert.deepEqual(log.endOffsetForEpoch(6), { epoch: -1, endOffset: -1 })
   assert.deepEqual(log.endOffsetForEpoch(-1), { epoch: -1, endOffset: -1 })
+})
+
+test('a log that never held a record is closed and opened again as one, with the epoch of its leader', async (t) => {
+  const opened = await temporaryLog(t)
+  await opened.log.assignLeaderEpoch(3)
+  assert.equal(opened.log.latestEpoch, 3)
+  await opened.log.close()
+  assert.deepEqual((await verifyPartition(opened.dir)).problems, [])
+  const log = await opened.reopen({ cleanShutdown: true })
+  assert.equal(log.logEndOffset, 0)
+  assert.equal(log.latestEpoch, 3)
+  await append(log, buildBatch([record('x')]))
+  assert.equal((await stat(join(opened.dir, '00000000000000000000.index'))).size, 10_485_760)
 })

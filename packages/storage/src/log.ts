@@ -245,12 +245,15 @@ export class Log {
     state.producers.onHighWatermark(state.highWatermark)
   }
 
-  /** Notes that a leader of `epoch` begins at the log's end, as a broker does when it becomes leader. On disk when it resolves. */
+  /**
+   * Notes that a leader of `epoch` begins at the log's end, as a broker does when it becomes leader. On disk when it resolves, but for a log that
+   * never held a record: there it is written ahead of the first one.
+   */
   assignLeaderEpoch(epoch: number): Promise<void> {
     return this.#exclusive(() =>
       this.#writing(async () => {
         this.#state.epochs.assign(epoch, this.#state.logEndOffset)
-        await this.#state.epochs.save()
+        if (this.#state.logEndOffset > 0) await this.#state.epochs.save()
       }),
     )
   }

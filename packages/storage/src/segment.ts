@@ -73,12 +73,18 @@ export class Segment {
 
   /** Makes the files of a new segment; what had their names, a segment that was never used, is emptied. */
   static async create(context: SegmentContext, baseOffset: number, maxIndexBytes: number, nowMs: number): Promise<Segment> {
-    const segment = new Segment(context, baseOffset, 0, nowMs)
-    await context.fs.close(await context.fs.open(segment.file.path, 'replace'))
-    segment.#indexes.clear()
+    const segment = await Segment.createBare(context, baseOffset, nowMs)
     await segment.offsetIndex.file.create(maxIndexBytes)
     await segment.timeIndex.file.create(maxIndexBytes)
     segment.isPreallocated = true
+    return segment
+  }
+
+  /** As `create`, without index files, which must not be there: they come with the first write. Where inodes are dear, that is half the work. */
+  static async createBare(context: SegmentContext, baseOffset: number, nowMs: number): Promise<Segment> {
+    const segment = new Segment(context, baseOffset, 0, nowMs)
+    await context.fs.close(await context.fs.open(segment.file.path, 'replace'))
+    segment.#indexes.clear()
     return segment
   }
 
@@ -140,9 +146,9 @@ export class Segment {
     this.#context.indexMemory.touch(this)
   }
 
-  /** Drops the indexes from memory, unless they are being written to or hold what is not in their files. */
+  /** Drops the indexes from memory, unless they are empty, being written to, or hold what is not in their files. */
   unloadIndexes(): void {
-    if (this.isPreallocated || this.#indexes.hasUnwritten) return
+    if (this.isPreallocated || this.#indexes.hasUnwritten || this.sizeBytes === 0) return
     this.#indexes.unload()
   }
 
