@@ -133,8 +133,11 @@ export async function exercise(command: string, args: readonly string[], options
   assert.equal(stdout.split('\n').filter((line) => line.startsWith('ok ')).length, steps, stdout)
 }
 
+/** A JVM that lives for seconds need not optimise. */
+const quickToStart = ['-XX:+UseSerialGC', '-XX:TieredStopAtLevel=1']
+
 /** The jars of Apache Kafka and its tools. @returns The class path. */
-export async function kafkaJars(version: '4.3.0' | '3.9.1'): Promise<string> {
+export async function kafkaJars(version: KafkaVersion): Promise<string> {
   await debianCommand('java', 'default-jdk-headless')
   const dir = await installed(`apache-kafka-${version}`, async (target) => {
     await debianCommand('mvn', 'maven')
@@ -152,16 +155,12 @@ export async function kafkaJars(version: '4.3.0' | '3.9.1'): Promise<string> {
 
 /** Runs the main class of one of Apache Kafka's tools. */
 export async function kafkaTool(
-  version: '4.3.0' | '3.9.1',
+  version: KafkaVersion,
   mainClass: string,
   args: readonly string[],
   options: RunOptions = {},
 ): Promise<Finished> {
-  return run(
-    'java',
-    ['-Xmx256M', '-XX:+UseSerialGC', '-XX:TieredStopAtLevel=1', '-cp', await kafkaJars(version), mainClass, ...args],
-    options,
-  )
+  return run('java', ['-Xmx256M', ...quickToStart, '-cp', await kafkaJars(version), mainClass, ...args], options)
 }
 
 // --- brokers ---------------------------------------------------------------------------------------------------------------------
@@ -177,12 +176,22 @@ export interface BrokerProcess {
   stop(): Promise<void>
 }
 
-/** A broker of ours (or, with AGAINST=kafka, Apache Kafka 4.3) in an empty directory; it ends with the test. */
-export async function startBrokerProcess(t: TestContext, overrides: Record<string, string> = {}): Promise<BrokerProcess> {
+/** Ours, or Apache Kafka in one of the two versions whose wire we span. */
+export type BrokerKind = 'tidelog' | 'kafka-4.3' | 'kafka-3.9'
+
+/** A broker in an empty directory, ours unless `kind` or AGAINST=kafka (4.3) says otherwise; it ends with the test. */
+export async function startBrokerProcess(
+  t: TestContext,
+  overrides: Record<string, string> = {},
+  kind: BrokerKind = process.env.AGAINST === 'kafka' ? 'kafka-4.3' : 'tidelog',
+): Promise<BrokerProcess> {
   const dir = mkdtempSync(join(tmpdir(), 'tidelog-compat-'))
   const port = await freePort()
   const settings = { 'group.initial.rebalance.delay.ms': '0', 'auto.create.topics.enable': 'true', ...overrides }
-  const launch = process.env.AGAINST === 'kafka' ? await kafkaLauncher(dir, port, settings) : tidelogLauncher(dir, port, settings)
+  const launch =
+    kind === 'tidelog'
+      ? tidelogLauncher(dir, port, settings)
+      : await kafkaLauncher(kind === 'kafka-4.3' ? '4.3.0' : '3.9.1', dir, port, settings)
   let child = await launch()
   const end = async (signal: NodeJS.Signals): Promise<void> => {
     if (child.exitCode !== null || child.signalCode !== null) return
@@ -220,7 +229,9 @@ function tidelogLauncher(dir: string, port: number, settings: Record<string, str
   return () => serving(spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'] }), (stdout) => stdout.includes(String(port)))
 }
 
-async function kafkaLauncher(dir: string, port: number, settings: Record<string, string>): Promise<Launcher> {
+type KafkaVersion = '4.3.0' | '3.9.1'
+
+async function kafkaLauncher(version: KafkaVersion, dir: string, port: number, settings: Record<string, string>): Promise<Launcher> {
   const controllerPort = await freePort()
   const properties = {
     'process.roles': 'broker,controller',
@@ -242,10 +253,10 @@ async function kafkaLauncher(dir: string, port: number, settings: Record<string,
       .map(([name, value]) => `${name}=${value}\n`)
       .join(''),
   )
-  const jars = await kafkaJars('4.3.0')
-  await succeed('java', ['-cp', jars, 'kafka.tools.StorageTool', 'format', '-t', 'abcdefghijklmnopqrstug', '-c', file])
+  const jars = await kafkaJars(version)
+  await succeed('java', [...quickToStart, '-cp', jars, 'kafka.tools.StorageTool', 'format', '-t', 'abcdefghijklmnopqrstug', '-c', file])
   return () => {
-    const child = spawn('java', ['-Xmx1G', '-cp', jars, 'kafka.Kafka', file], { stdio: ['ignore', 'pipe', 'pipe'] })
+    const child = spawn('java', ['-Xmx1G', ...quickToStart, '-cp', jars, 'kafka.Kafka', file], { stdio: ['ignore', 'pipe', 'pipe'] })
     return serving(
       child,
       async () =>
