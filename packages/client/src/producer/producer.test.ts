@@ -324,8 +324,8 @@ test('after a batch whose fate nobody knows, sequences start again under a new e
   await cluster.admin.createTopics([{ topic: 'a', numPartitions: 1 }])
   const producer = producerOf(t, {
     bootstrapServers: cluster.bootstrapServers,
-    requestTimeoutMs: 60,
-    deliveryTimeoutMs: 100,
+    requestTimeoutMs: 600,
+    deliveryTimeoutMs: 1200,
     lingerMs: 0,
     retryBackoffMs: 5,
     reconnectBackoffMs: 5,
