@@ -51,6 +51,8 @@ export class ConfigService {
   readonly #configs: ClusterConfigs
   /** Valid dynamic values of this broker by name. */
   readonly #dynamic = new Map<string, string>()
+  /** By a topic's overrides, which are replaced and never changed: all partitions of a topic share one. */
+  #logConfigs = new WeakMap<ReadonlyMap<string, string>, LogConfig>()
   readonly #logListeners = new Set<LogConfigListener>()
   readonly #unsubscribe: () => void
 
@@ -64,7 +66,16 @@ export class ConfigService {
 
   /** A topic's effective configuration. An override in the store that is not valid is passed over with a warning. */
   logConfigOf(topic: string): LogConfig {
-    const overrides = new Map([...this.#configs.topic(topic)].filter(([name]) => logConfig.has(name)))
+    const stored = this.#configs.topic(topic)
+    const known = this.#logConfigs.get(stored)
+    if (known !== undefined) return known
+    const resolved = this.#resolve(topic, stored)
+    this.#logConfigs.set(stored, resolved)
+    return resolved
+  }
+
+  #resolve(topic: string, stored: ReadonlyMap<string, string>): LogConfig {
+    const overrides = new Map([...stored].filter(([name]) => logConfig.has(name)))
     for (;;) {
       try {
         return resolveLogConfig(overrides, this.#brokerText)
@@ -202,6 +213,7 @@ export class ConfigService {
   #applyToBroker(): void {
     const live = this.config as Record<BrokerConfigName, unknown>
     this.#dynamic.clear()
+    this.#logConfigs = new WeakMap()
     for (const name of brokerConfig.names) {
       if (brokerConfig.row(name)?.update === 'read-only') continue
       const text = this.#validDynamicText(name)
