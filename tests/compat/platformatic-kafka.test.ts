@@ -87,21 +87,25 @@ test('@platformatic/kafka writes and reads keys, headers, null keys and tombston
 })
 
 test('@platformatic/kafka: a group of three, one joining and one leaving mid-stream, reads every record', async (t) => {
-  const { admin, producer, consumer } = await client(t)
+  const { broker, admin, producer, consumer } = await client(t)
   await admin.createTopics({ topics: ['grouped'], partitions: 6, replicas: 1 })
   const seen = new Set<string>()
   const members: { leave(): Promise<void> }[] = []
   const join = async () => {
     const member = consumer('three')
-    const stream = await member.consume({ topics: ['grouped'], mode: 'committed', fallbackMode: 'earliest', autocommit: 100 })
+    // Without commits: one that a rebalance refuses, as it may, ends this client's stream for good, on a busy machine with Apache Kafka too.
+    // Whoever gets a partition reads it from its beginning.
+    const stream = await member.consume({ topics: ['grouped'], mode: 'committed', fallbackMode: 'earliest', autocommit: false })
     stream.on('data', ({ value }) => seen.add(value))
-    stream.on('error', () => {}) // a rebalance refuses a commit now and then; the records are read again
-    members.push({
-      leave: async () => {
-        await stream.close().catch(() => {})
-        await member.close(true)
-      },
-    })
+    let isGone = false
+    const leave = async () => {
+      if (isGone) return
+      isGone = true
+      await stream.close().catch(() => {})
+      await member.close(true)
+    }
+    members.push({ leave })
+    broker.beforeItGoes(leave)
   }
   const send = (prefix: string) =>
     producer.send({
@@ -115,8 +119,7 @@ test('@platformatic/kafka: a group of three, one joining and one leaving mid-str
   await send('b')
   await members.shift()?.leave()
   await send('c')
-  await eventually(`every record is seen`, () => seen.size === 900)
-  for (const member of members) await member.leave()
+  await eventually('every record is seen', () => seen.size === 900)
 })
 
 test('@platformatic/kafka: commits, offsets, and a restart of the broker in between with nothing lost', async (t) => {
