@@ -46,7 +46,8 @@ async function bundleCode(): Promise<Set<string>> {
 /** Copies the declarations reachable from the public index to types/ROOM/, where an import of `@tidelog/ROOM` becomes a relative one. */
 function copyDeclarations(): Set<string> {
   const written = new Set<string>()
-  const pending = [compiled('tidelog', 'index.d.ts')]
+  const publicIndex = compiled('tidelog', 'index.d.ts')
+  const pending = [publicIndex]
   const seen = new Set(pending)
   for (let from = pending.pop(); from !== undefined; from = pending.pop()) {
     const target = declarationTarget(from)
@@ -67,7 +68,8 @@ function copyDeclarations(): Set<string> {
         return `${keyword}${quote}${path.startsWith('.') ? path : `./${path}`}${quote}`
       })
     mkdirSync(join(dist, dirname(target)), { recursive: true })
-    writeFileSync(join(dist, target), text)
+    // Buffer and its kind are there for a user whose own compiler settings name no types, too.
+    writeFileSync(join(dist, target), from === publicIndex ? `/// <reference types="node" />\n${text}` : text)
     written.add(target.split(sep).join('/'))
   }
   return written
