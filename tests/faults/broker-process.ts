@@ -11,10 +11,16 @@ const tidelog = fileURLToPath(new URL('../../../bin/tidelog', import.meta.url))
 /** `quick` for every run, `full` under --full. */
 export const counts = (quick: number, full: number): number => (process.env.TIDELOG_FULL_FAULTS === '1' ? full : quick)
 
-/** A directory that goes with the test. */
+/** Ends the broker that works in a directory. */
+const endings = new Map<string, () => Promise<unknown>>()
+
+/** A directory that goes with the test, behind the last broker in it. */
 export function temporaryDir(t: TestContext): string {
   const dir = mkdtempSync(join(tmpdir(), 'tidelog-fault-'))
-  t.after(() => rmSync(dir, { recursive: true, force: true }))
+  t.after(async () => {
+    await endings.get(dir)?.()
+    rmSync(dir, { recursive: true, force: true })
+  })
   return dir
 }
 
@@ -29,12 +35,11 @@ export interface BrokerProcess {
 }
 
 /**
- * Starts a broker as a process of its own, killed with the test.
+ * Starts a broker as a process of its own in a `temporaryDir`, with which it goes.
  * @param options.through A command that runs another one: `['sh', '-c', 'ulimit -f 100; exec "$@"', 'sh']`, `['strace', …]`.
  * @throws Error with what it said when it ends before it serves
  */
 export async function startBrokerProcess(
-  t: TestContext,
   dir: string,
   { overrides = {}, through = [] }: { overrides?: Record<string, string>; through?: readonly string[] } = {},
 ): Promise<BrokerProcess> {
@@ -42,12 +47,15 @@ export async function startBrokerProcess(
   const words = Object.entries(settings).flatMap(([name, value]) => ['--override', `${name}=${value}`])
   const [command, ...args] = [...through, process.execPath, tidelog, 'start', ...words]
   const child = spawn(command!, args, { stdio: ['ignore', 'pipe', 'pipe'] })
-  t.after(() => void child.kill('SIGKILL'))
   let stderr = ''
   child.stderr.setEncoding('utf8').on('data', (text: string) => {
     stderr = (stderr + text).slice(-20_000)
   })
   const ended = once(child, 'close').then(([code, signal]) => ({ code, signal, stderr }) as Awaited<BrokerProcess['ended']>)
+  endings.set(dir, () => {
+    child.kill('SIGKILL')
+    return ended
+  })
   const said = once(child.stdout.setEncoding('utf8'), 'data').then(([line]) => String(line))
   const line = await Promise.race([said, ended.then(({ code }) => Promise.reject(new Error(`the broker ended with ${code}\n${stderr}`)))])
   const port = Number(/ 127\.0\.0\.1:(\d+) /.exec(line)?.[1])

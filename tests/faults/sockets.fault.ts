@@ -54,7 +54,7 @@ async function receivedBy(socket: Socket, ahead: Buffer): Promise<void> {
 }
 
 test('P4: sockets that declare 99 MiB and send a byte now and then hold what they have sent', async (t) => {
-  const broker = await startBrokerProcess(t, temporaryDir(t))
+  const broker = await startBrokerProcess(temporaryDir(t))
   const bystander = await connectTo(t, broker)
   const count = counts(500, 500)
   const sockets = await openSockets(t, broker, count)
@@ -74,7 +74,7 @@ test('P4: sockets that declare 99 MiB and send a byte now and then hold what the
 })
 
 test('5,000 idle connections cost little, and others are served', async (t) => {
-  const broker = await startBrokerProcess(t, temporaryDir(t))
+  const broker = await startBrokerProcess(temporaryDir(t))
   const bystander = await connectTo(t, broker)
   const before = broker.memory().now
   const sockets = await openSockets(t, broker, 5000)
@@ -86,7 +86,7 @@ test('5,000 idle connections cost little, and others are served', async (t) => {
 })
 
 test('P16: pipelined requests of a peer that never reads are held within bounds; it is closed when it idles', async (t) => {
-  const broker = await startBrokerProcess(t, temporaryDir(t), { overrides: { 'connections.max.idle.ms': '3000' } })
+  const broker = await startBrokerProcess(temporaryDir(t), { overrides: { 'connections.max.idle.ms': '3000' } })
   const bystander = await connectTo(t, broker)
   await createTopic(bystander, 'p16')
   const value = Buffer.alloc(500_000, 'x')
@@ -119,7 +119,7 @@ test('P16: pipelined requests of a peer that never reads are held within bounds;
 })
 
 test('X4: while a fetch or a listing of 100,000 partitions is answered, others are served', async (t) => {
-  const broker = await startBrokerProcess(t, temporaryDir(t))
+  const broker = await startBrokerProcess(temporaryDir(t))
   const bystander = await connectTo(t, broker)
   await createTopic(bystander, 'x4')
   const rows = Array.from({ length: 100_000 }, (_, partition) => partition)
@@ -153,7 +153,7 @@ test('X4: while a fetch or a listing of 100,000 partitions is answered, others a
 })
 
 test('P17: resets amid requests and answers leave no memory and no socket behind, and every finished append stays', async (t) => {
-  const broker = await startBrokerProcess(t, temporaryDir(t))
+  const broker = await startBrokerProcess(temporaryDir(t))
   const bystander = await connectTo(t, broker)
   await createTopic(bystander, 'p17')
   const produce = new ByteWriter()
