@@ -7,7 +7,7 @@ const source = 'packages/protocol/wasm/block-decoders.wat'
 const target = 'packages/protocol/src/compression/block-decoders-wasm.ts'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
-const module = (await wabt()).parseWat(source, readFileSync(root + source), { bulk_memory: true })
+const module = (await wabt()).parseWat(source, readFileSync(root + source, 'utf8'), { bulk_memory: true })
 const base64 = Buffer.from(module.toBinary({}).buffer).toString('base64')
 const lines = base64.match(/.{1,120}/g)!.map((line) => `  '${line}',`)
 writeFileSync(
