@@ -44,6 +44,8 @@ class Context implements RequestContext {
   readonly connection: RequestConnection
   readonly principal = anonymous
   readonly broker: BrokerServices
+  /** What is to be called when the reply has left. */
+  replied: (() => void) | undefined
 
   constructor(
     request: { apiName: string; apiVersion: number; correlationId: number; clientId: string | null },
@@ -62,6 +64,16 @@ class Context implements RequestContext {
   authorize(_operation: AclOperation, _type: AclResourceType, _name: string): void {}
   isAuthorized(_operation: AclOperation, _type: AclResourceType, _name: string): boolean {
     return true
+  }
+  afterReply(listener: () => void): void {
+    const before = this.replied
+    this.replied =
+      before === undefined
+        ? listener
+        : () => {
+            before()
+            listener()
+          }
   }
 }
 
@@ -168,7 +180,7 @@ export class Dispatcher implements FrameHandler {
       errorCode: new KafkaError('UNSUPPORTED_VERSION').code,
       apiKeys: [{ apiKey: ApiVersions.key, minVersion, maxVersion }],
     })
-    return writer.toBuffers()
+    return { chunks: writer.toBuffers() }
   }
 
   #client(connection: ServerConnection): ClientConnection {
@@ -197,5 +209,5 @@ function encode(api: Api, context: Context, response: object): Reply {
   const writer = new ByteWriter()
   ResponseHeader.codec(api.responseHeaderVersion(context.apiVersion)).write(writer, { correlationId: context.correlationId })
   api.response.codec(context.apiVersion).write(writer, response as never)
-  return writer.toBuffers()
+  return { chunks: writer.toBuffers(), onSent: context.replied }
 }

@@ -38,4 +38,6 @@ export interface RequestContext {
   authorize(operation: AclOperation, type: AclResourceType, name: string): void
   /** The same as a question: for answers that leave out what the caller may not see. */
   isAuthorized(operation: AclOperation, type: AclResourceType, name: string): boolean
+  /** Calls `listener` when the reply's bytes have been handed to the system, who needs them no longer; never when the connection is lost before. */
+  afterReply(listener: () => void): void
 }

@@ -1,3 +1,4 @@
+export * from './buffer-pool.ts'
 export * from './bytes.ts'
 export * from './clock.ts'
 export { INT64_MAX, INT64_MIN } from './config-number.ts'

@@ -22,7 +22,7 @@ async function echoServer(t: TestContext, options: Partial<FrameServerOptions> =
       started.push(text)
       if (text.startsWith('wait')) await new Promise<void>((resolve) => waiting.push(resolve))
       if (text.startsWith('fail')) throw new Error('refused')
-      return text.startsWith('silent') ? null : [frame]
+      return text.startsWith('silent') ? null : { chunks: [frame] }
     },
     ...options,
   })
@@ -118,6 +118,28 @@ test('a request waits for those before it, unless both may overlap', async (t) =
   assert.deepEqual(started, ['wait overlap 1', 'overlap 2'])
   waiting[0]!()
   assert.deepEqual(await received(4), ['wait overlap 1', 'overlap 2', 'plain 3', 'overlap 4'])
+})
+
+test('a reply tells when its bytes are not needed any more: when the system has them, and not before', async (t) => {
+  const sent: string[] = []
+  const { server } = await echoServer(t, {
+    handle: async (frame) => {
+      const mark = frame.toString('latin1', 0, 1)
+      return { chunks: [Buffer.alloc(mark === 'l' ? 24 * 1024 * 1024 : 100), Buffer.alloc(20_000)], onSent: () => sent.push(mark) }
+    },
+  })
+  const { socket, received } = await client(t, server.port)
+  socket.write(framed(Buffer.from('small')))
+  await received(1)
+  assert.deepEqual(sent, ['s'])
+  socket.pause() // more than any socket buffer takes: part of it waits for the peer
+  socket.write(framed(Buffer.from('large')))
+  await until(() => [...server.connections][0]!.outputBytes > 0)
+  for (let turn = 0; turn < 50; turn++) await new Promise((resolve) => setImmediate(resolve))
+  assert.deepEqual(sent, ['s'])
+  socket.resume()
+  await received(2)
+  assert.deepEqual(sent, ['s', 'l'])
 })
 
 test('a request without a reply leaves no gap, and one that fails closes the connection', async (t) => {
@@ -276,7 +298,7 @@ test('memory of frames that are let go of is used again, and no frame is changed
       // The others of this connection arrive meanwhile.
       await new Promise((resolve) => setImmediate(resolve))
       for (let at = 0; at < frame.length; at += 997) if (frame[at] !== mark) wrong++
-      return [Buffer.from([mark])]
+      return { chunks: [Buffer.from([mark])] }
     },
   })
   const peers = await Promise.all([1, 2, 3].map(() => client(t, server.port)))

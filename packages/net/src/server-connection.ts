@@ -5,8 +5,15 @@ import { FRAME_HEADER_BYTES, FrameLengthError, FrameReader } from './frame-reade
 import type { BudgetWaiter, RequestBudget } from './request-budget.ts'
 import { rewireAccepted } from './shared-read-buffer.ts'
 
-/** A reply's chunks in order, without the frame's length; null: this request has no reply. */
-export type Reply = readonly Uint8Array[] | null
+export interface ReplyBytes {
+  /** In order, without the frame's length. */
+  readonly chunks: readonly Uint8Array[]
+  /** Called when the system has taken the bytes, and nobody reads them any more; never when the connection is lost before. */
+  readonly onSent?: (() => void) | undefined
+}
+
+/** null: this request has no reply. */
+export type Reply = ReplyBytes | null
 
 export interface FrameHandler {
   /** Starts a request. A rejection or exception closes the connection; what went wrong has then been logged by the handler. */
@@ -235,6 +242,7 @@ export class ServerConnection implements BudgetWaiter {
     this.#flushScheduled = false
     if (this.#closed) return
     const chunks: Uint8Array[] = []
+    const sent: (() => void)[] = []
     let bytes = 0
     let left = 0
     for (const { reply } of this.#exchanges) {
@@ -243,20 +251,24 @@ export class ServerConnection implements BudgetWaiter {
       if (reply === null) continue
       const header = Buffer.allocUnsafe(FRAME_HEADER_BYTES)
       let length = 0
-      for (const chunk of reply) length += chunk.length
+      for (const chunk of reply.chunks) length += chunk.length
       header.writeInt32BE(length, 0)
-      chunks.push(header, ...reply)
+      chunks.push(header, ...reply.chunks)
+      if (reply.onSent !== undefined) sent.push(reply.onSent)
       bytes += FRAME_HEADER_BYTES + length
     }
     this.#exchanges.splice(0, left)
-    if (bytes > 0) this.#write(chunks, bytes)
+    if (bytes > 0) this.#write(chunks, bytes, sent)
     this.#startWaiting()
     this.#endWhenDone()
   }
 
-  #write(chunks: readonly Uint8Array[], bytes: number): void {
+  #write(chunks: readonly Uint8Array[], bytes: number, sent: readonly (() => void)[]): void {
     this.#outputBytes += bytes
+    let left = bytes
     const taken = (count: number) => {
+      left -= count
+      if (left === 0) for (const onSent of sent) onSent()
       this.#outputBytes -= count
       this.#lastProgressMs = this.#clock.monotonic()
       if (!this.#closed) this.#startWaiting()

@@ -1,5 +1,5 @@
 import { join } from 'node:path'
-import { type Clock, type Logger, libuvOffload, type Random, type Timer, ZERO_UUID } from '@tidelog/core'
+import { BufferPool, type Clock, type Logger, libuvOffload, type Random, type Timer, ZERO_UUID } from '@tidelog/core'
 import { KafkaError } from '@tidelog/protocol'
 import { deleteFolder, partitionFolder, type TopicPartition } from './file-names.ts'
 import { FilePool } from './file-pool.ts'
@@ -76,6 +76,7 @@ export class LogManager {
       pool: options.pool ?? new FilePool(fs),
       indexMemory: options.indexMemory ?? new IndexMemory(),
       tailCache: options.tailCache ?? new TailCache(),
+      readMemory: options.readMemory ?? new BufferPool(),
     }
     this.#directories = options.dirs.map((path) => new LogDirectory(fs, path, logger))
   }

@@ -14,7 +14,7 @@ export interface ReadOptions {
 }
 
 export interface ReadResult {
-  /** Whole batches, the first of which holds `startOffset` or begins behind it; a view that does not change. */
+  /** Whole batches, the first of which holds `startOffset` or begins behind it; a view that does not change until it is given back. */
   readonly records: Buffer
   readonly logStartOffset: number
 }

@@ -1,5 +1,5 @@
 import { dirname } from 'node:path'
-import { type Clock, type Logger, libuvOffload, type Offload, type Random, type Timer } from '@tidelog/core'
+import { BufferPool, type Clock, type Logger, libuvOffload, type Offload, type Random, type Timer } from '@tidelog/core'
 import { KafkaError } from '@tidelog/protocol'
 import { FilePool } from './file-pool.ts'
 import { type FileSystem, nodeFileSystem } from './file-system.ts'
@@ -27,6 +27,7 @@ export interface LogResources {
   readonly pool?: FilePool
   readonly indexMemory?: IndexMemory
   readonly tailCache?: TailCache
+  readonly readMemory?: BufferPool
 }
 
 export interface LogOptions extends LogResources {
@@ -72,9 +73,9 @@ export class Log {
   /** @throws Node's error when the folder cannot be read, KafkaError CORRUPT_MESSAGE when flushed batches are damaged where they have to be read. */
   static async open(options: LogOptions): Promise<Log> {
     const { fs = nodeFileSystem, dir, logger, offload = libuvOffload() } = options
-    const { pool = new FilePool(fs), indexMemory = new IndexMemory(), tailCache = new TailCache() } = options
+    const { pool = new FilePool(fs), indexMemory = new IndexMemory(), tailCache = new TailCache(), readMemory = new BufferPool() } = options
     const state = await loadLog({
-      context: { fs, pool, indexMemory, logger, dir },
+      context: { fs, pool, indexMemory, readMemory, logger, dir },
       topic: options.topic,
       partition: options.partition,
       config: options.config,
@@ -212,6 +213,11 @@ export class Log {
   async read(options: ReadOptions): Promise<ReadResult> {
     if (this.#isClosed) throw this.#closedError()
     return this.#reading(() => readLog(this.#state, options))
+  }
+
+  /** Takes back the memory of what `read` returned: nothing may refer to it any more. Whoever does not call it leaves it to the garbage collector. */
+  release(records: Buffer): void {
+    this.#state.context.readMemory.release(records)
   }
 
   /** The first record whose timestamp is not before `timestampMs`, or undefined. */

@@ -1,5 +1,5 @@
 import { join } from 'node:path'
-import { invariant, type Logger } from '@tidelog/core'
+import { type BufferPool, invariant, type Logger } from '@tidelog/core'
 import { batchHeader, KafkaError } from '@tidelog/protocol'
 import { scanBatches } from './batch-scan.ts'
 import { DELETED_SUFFIX, INDEX_SUFFIX, LOG_SUFFIX, segmentFile, TIME_INDEX_SUFFIX, TRANSACTION_INDEX_SUFFIX } from './file-names.ts'
@@ -25,6 +25,8 @@ export interface SegmentContext {
   readonly fs: FileSystem
   readonly pool: FilePool
   readonly indexMemory: IndexMemory
+  /** What readers get their bytes in. */
+  readonly readMemory: BufferPool
   readonly logger: Logger
   readonly dir: string
 }
@@ -237,10 +239,11 @@ export class Segment {
   /**
    * Reads whole batches, from the one that holds `startOffset` on.
    * @param limitOffset No batch that reaches to this offset is returned.
-   * @returns Nothing when there is no such batch, or when it is longer than `maxBytes` and `atLeastOneBatch` is false.
+   * @returns Nothing when there is no such batch, or when it is longer than `maxBytes` and `atLeastOneBatch` is false. The bytes may be given back to
+   * the context's read memory.
    */
   async read(startOffset: number, maxBytes: number, limitOffset: number, atLeastOneBatch: boolean): Promise<Buffer | undefined> {
-    const { fs, pool } = this.#context
+    const { fs, pool, readMemory } = this.#context
     const visibleBytes = this.sizeBytes
     let position = this.#readEnds.get(startOffset)
     let firstBatchBytes = 0
@@ -253,15 +256,19 @@ export class Segment {
     const end = Math.min(this.sizeBytes, visibleBytes)
     if (position >= end) return undefined
     const wanted = Math.min(Math.max(maxBytes, atLeastOneBatch ? firstBatchBytes : 0, batchHeader.BATCH_OVERHEAD_BYTES), end - position)
-    let bytes = Buffer.allocUnsafeSlow(wanted)
+    let bytes = readMemory.allocate(wanted)
     let filled = await pool.use(this.file, (fd) => readFully(fs, fd, bytes, position))
     firstBatchBytes = filled < batchHeader.LOG_OVERHEAD_BYTES ? filled : batchHeader.sizeBytes(bytes, 0)
     if (firstBatchBytes > wanted && atLeastOneBatch && firstBatchBytes <= end - position) {
-      bytes = Buffer.allocUnsafeSlow(firstBatchBytes)
+      readMemory.release(bytes)
+      bytes = readMemory.allocate(firstBatchBytes)
       filled = await pool.use(this.file, (fd) => readFully(fs, fd, bytes, position))
     }
     const { batchesEnd, nextOffset } = wholeBatches(bytes, filled, Math.max(maxBytes, atLeastOneBatch ? firstBatchBytes : 0), limitOffset)
-    if (batchesEnd === 0) return undefined
+    if (batchesEnd === 0) {
+      readMemory.release(bytes)
+      return undefined
+    }
     this.#rememberRead(nextOffset, position + batchesEnd)
     return bytes.subarray(0, batchesEnd)
   }

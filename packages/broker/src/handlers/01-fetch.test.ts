@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
 import type { FramedConnection } from '@tidelog/net'
 import { DeleteTopics, Fetch, iterateBatches, Produce, prepareCodec, type RequestInput } from '@tidelog/protocol'
-import { batchOf, connectTo, createTopic, recordsIn, startTestBroker } from '@tidelog/testkit'
+import { batchOf, connectTo, createTopic, recordsIn, startTestBroker, temporaryDirectory } from '@tidelog/testkit'
 
 async function start(t: TestContext, config: Record<string, string> = {}) {
   const broker = await startTestBroker({ config })
@@ -168,6 +168,32 @@ test('old versions get message sets, which cannot hold zstd; a topic of zstd is 
   await produce(connection, 'zstd', batchOf())
   for (const version of [4, 9]) assert.equal((await row(fetch(connection, [ask('zstd', 0)], {}, version))).errorCode, 76)
   assert.equal((await row(fetch(connection, [ask('zstd', 0)], {}, 10))).errorCode, 0)
+})
+
+test('memory of answers is used again only when they have left: many readers of cold segments each get what is theirs', async (t) => {
+  const dir = await temporaryDirectory(t)
+  const config = { 'log.dirs': dir }
+  const first = await startTestBroker({ config })
+  const writer = await connectTo(t, first)
+  await createTopic(writer, 'cold')
+  const batches = 60
+  const value = (offset: number) => `${offset}:`.padEnd(40_000 + ((offset * 7919) % 60_000), String(offset % 10))
+  for (let offset = 0; offset < batches; offset++) await produce(writer, 'cold', batchOf([{ value: value(offset) }]))
+  writer.close()
+  await first.close()
+  const { broker } = await start(t, config) // what it knows of the log lies on disk only
+  const readers = Array.from({ length: 8 }, async (_none, reader) => {
+    const connection = await connectTo(t, broker)
+    for (let offset = reader * 5; offset < batches; ) {
+      const { records } = await row(fetch(connection, [ask('cold', offset, { partitionMaxBytes: 100_000 + reader * 70_000 })]))
+      for (const batch of iterateBatches(records!)) assert.ok(batch.isCrcValid)
+      for (const record of recordsIn(records)) {
+        assert.equal(record.offset, offset)
+        assert.equal(record.value, value(offset++))
+      }
+    }
+  })
+  await Promise.all(readers)
 })
 
 test("an epoch that is not the leader's, and a fetch of no replica, are refused", async (t) => {

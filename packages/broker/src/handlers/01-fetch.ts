@@ -2,7 +2,7 @@ import { errorTable, Fetch, type FetchRequest, KafkaError, type ResponseInput } 
 import { defineHandler, errorCodeOf } from '../define-handler.ts'
 import type { FetchPartition } from '../replicas/fetch-sessions.ts'
 import { messageSetOf } from '../replicas/old-formats.ts'
-import type { FetchIsolation, Partition } from '../replicas/partition.ts'
+import type { Fetched, FetchIsolation, Partition } from '../replicas/partition.ts'
 import type { RequestContext } from '../request-context.ts'
 import { RowTurns } from '../row-turns.ts'
 
@@ -22,6 +22,8 @@ interface Read {
   readonly wanted: FetchPartition
   readonly partition: Partition | undefined
   readonly row: PartitionRow
+  /** As it was read; the row has it, or what it was converted to. */
+  readonly fetched: Fetched | undefined
   readonly recordsBytes: number
   /** Where its reader came to the end; what has been appended since is behind it. */
   readonly end: number
@@ -81,6 +83,7 @@ async function fetchAll(request: FetchRequest, context: RequestContext): Promise
 
   const isolation: FetchIsolation = isolationLevel === readCommitted ? 'last_stable' : 'high_watermark'
   const reads = await readUntilEnough(session.partitions, request, { replicaId, isolation }, context)
+  context.afterReply(() => release(reads))
   const { sessionId, includes } = session.finish(
     reads.map(({ row, recordsBytes }) => ({
       errorCode: row.errorCode,
@@ -91,6 +94,11 @@ async function fetchAll(request: FetchRequest, context: RequestContext): Promise
     })),
   )
   return { errorCode: 0, sessionId, responses: byTopic(reads.filter((_read, index) => includes(index))) }
+}
+
+/** Nothing refers to what was read any more. */
+function release(reads: readonly Read[]): void {
+  for (const { partition, fetched } of reads) if (fetched !== undefined) partition?.release(fetched)
 }
 
 interface Reader {
@@ -126,7 +134,10 @@ async function readUntilEnough(
     const leftMs = deadlineMs - broker.clock.monotonic()
     if (failed || bytes >= request.minBytes || leftMs <= 0 || context.connection.closed) return reads
     // Something came while the last partitions were read: look again instead of waiting for more.
-    if (reads.some(({ partition, end }) => partition !== undefined && partition.endOf(reader.isolation) > end)) continue
+    if (reads.some(({ partition, end }) => partition !== undefined && partition.endOf(reader.isolation) > end)) {
+      release(reads)
+      continue
+    }
     const partitions = reads.flatMap(({ partition }) => partition ?? [])
     const reason = await broker.fetchPurgatory.wait(partitions, {
       bytesWanted: request.minBytes - bytes,
@@ -137,6 +148,7 @@ async function readUntilEnough(
     // An expired wait still answers with what is there now, which may be more than before.
     const isSame = ({ partition, end, isUnknown }: Read) => isUnknown || partition?.endOf(reader.isolation) === end
     if (reason === 'expired' && bytes === 0 && reads.every(isSame)) return reads
+    release(reads)
   }
 }
 
@@ -184,7 +196,7 @@ async function readPartition(
     const diverging = divergingEpoch(wanted, partition)
     if (diverging !== undefined) {
       const row = { ...emptyRow(wanted.partition, 0), ...offsetsOf(partition), divergingEpoch: diverging }
-      return { wanted, partition, row, recordsBytes: 0, end: partition.endOf(isolation), isUnknown }
+      return { wanted, partition, row, fetched: undefined, recordsBytes: 0, end: partition.endOf(isolation), isUnknown }
     }
     // Kafka refuses such a topic as a whole; a batch that a producer packed with zstd on its own account travels as it is. Source: KIP-110.
     if (apiVersion < FIRST_VERSION_WITH_ZSTD && partition.log.config['compression.type'] === 'zstd') {
@@ -209,12 +221,12 @@ async function readPartition(
       preferredReadReplica: -1,
       records,
     }
-    return { wanted, partition, row, recordsBytes: bytesOf(fetched.records), end, isUnknown }
+    return { wanted, partition, row, fetched, recordsBytes: bytesOf(fetched.records), end, isUnknown }
   } catch (error) {
     const { errorCode } = errorCodeOf(error, context)
     isUnknown &&= errorCode !== notLeaderOrFollower
     const row = { ...emptyRow(wanted.partition, errorCode), ...(isUnknown ? { abortedTransactions: [] } : {}) }
-    return { wanted, partition: undefined, row, recordsBytes: 0, end: -1, isUnknown }
+    return { wanted, partition: undefined, row, fetched: undefined, recordsBytes: 0, end: -1, isUnknown }
   }
 }
 

@@ -30,7 +30,7 @@ export interface FetchOptions {
 }
 
 export interface Fetched {
-  /** Whole batches, uncopied; the first may begin below the offset asked for. */
+  /** Whole batches, uncopied; the first may begin below the offset asked for. Whoever is done with them may `release` them. */
   readonly records: readonly Buffer[]
   readonly highWatermark: number
   readonly lastStableOffset: number
@@ -181,6 +181,11 @@ export class Partition {
       // No transaction can begin on this broker yet: below the last stable offset nothing was aborted here.
       abortedTransactions: isolation === 'last_stable' ? [] : null,
     }
+  }
+
+  /** Takes back the memory of what `read` returned: nothing may refer to it any more. */
+  release({ records }: Pick<Fetched, 'records'>): void {
+    for (const chunk of records) this.log.release(chunk)
   }
 
   /** Where a reader of that isolation comes to the end. */
