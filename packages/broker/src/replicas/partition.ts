@@ -148,9 +148,12 @@ export class Partition {
     const result = await this.log.append(records, { leaderEpoch: this.#state.leaderEpoch, origin })
     this.#advanceHighWatermark(records.length)
     if (acks === -1) {
-      // The lead may have gone while the disk was written: nobody would commit this.
-      this.#requireLeader()
-      if (this.log.highWatermark <= result.lastOffset) await this.#committed(result.lastOffset + 1, timeoutMs)
+      if (this.log.highWatermark <= result.lastOffset) {
+        // The lead may have gone while the disk was written: nobody would commit this. What is committed is acked even by a broker that is closing,
+        // else its producer sends again what it can no longer tell from a gap: a snapshot remembers one batch of a producer.
+        this.#requireLeader()
+        await this.#committed(result.lastOffset + 1, timeoutMs)
+      }
       this.#requireInSync('NOT_ENOUGH_REPLICAS_AFTER_APPEND')
     }
     return {

@@ -151,6 +151,16 @@ test('who loses the lead fails what waits, and serves no more', async (t) => {
   assert.deepEqual(events, ['leader of t-0 in 0', 'resigned from t-0'])
 })
 
+test('an append that is under way when the broker closes is acked, for it is in the log; a later one is not', async (t) => {
+  const { replicas } = await managerOn(t)
+  await replicas.applyLeaderAndIsr(decide({}))
+  const partition = replicas.leaderOf('t', 0)
+  const underWay = partition.append(batchOf(), { acks: -1, timeoutMs: 60_000 })
+  await replicas.close()
+  assert.equal((await underWay).baseOffset, 0)
+  await assert.rejects(partition.append(batchOf(), { acks: -1, timeoutMs: 60_000 }), { errorName: 'NOT_LEADER_OR_FOLLOWER' })
+})
+
 test('an older controller, an older leader epoch and another topic id are refused', async (t) => {
   const { replicas } = await managerOn(t)
   const codes = async (request: LeaderAndIsrRequest) => {
