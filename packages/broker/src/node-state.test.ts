@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict'
-import { cp, mkdir, mkdtemp, readFile, rm } from 'node:fs/promises'
+import { cp, mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import {
+  CreateTopics,
   DescribeConfigs,
   errorTable,
   InitProducerId,
@@ -11,8 +12,9 @@ import {
   Metadata,
   OffsetFetch,
   type OffsetFetchResponse,
+  Produce,
 } from '@tidelog/protocol'
-import { type Call, connectForTest, startTestBroker } from '@tidelog/testkit'
+import { batchOf, type Call, connectForTest, startTestBroker, temporaryDirectory } from '@tidelog/testkit'
 
 const golden = join(import.meta.dirname, '../../storage/fixtures/golden')
 const latest = -1
@@ -89,15 +91,25 @@ test('an adopted topic keeps its old records, and a group its offsets', async (t
   assert.deepEqual([committed?.committedOffset, committed?.metadata, committed?.errorCode], [123, 'meta\u0000', 0])
 })
 
-test('a folder that appears once the cluster is known is left alone', async (t) => {
-  const dir = await mkdtemp(join(tmpdir(), 'tidelog-stray-'))
-  t.after(() => rm(dir, { recursive: true, force: true }))
+test('L16: a folder that appears once the cluster is known is left alone, also by a topic of its name that is made later', async (t) => {
+  const dir = await temporaryDirectory(t)
   await (await startTestBroker({ config: { 'log.dirs': dir } })).close()
-  await mkdir(join(dir, 'stray-0'))
   await cp(join(golden, 'data/golden-plain-0'), join(dir, 'stray-0'), { recursive: true })
-  const before = await readFile(join(dir, 'stray-0/00000000000000000000.log'))
+  const log = join(dir, 'stray-0/00000000000000000000.log')
+  const before = await readFile(log)
   const broker = await startTestBroker({ config: { 'log.dirs': dir } })
   t.after(() => broker.close())
-  assert.deepEqual([...(await topicsOf(await connectForTest(t, broker))).keys()], [])
-  assert.deepEqual(await readFile(join(dir, 'stray-0/00000000000000000000.log')), before)
+  const call = await connectForTest(t, broker)
+  assert.deepEqual([...(await topicsOf(call)).keys()], [])
+  await call(CreateTopics, 7, {
+    topics: [{ name: 'stray', numPartitions: 1, replicationFactor: 1, assignments: [], configs: [] }],
+    timeoutMs: 5000,
+  })
+  const { responses } = await call(Produce, 9, {
+    acks: 1,
+    timeoutMs: 1000,
+    topicData: [{ name: 'stray', partitionData: [{ index: 0, records: batchOf() }] }],
+  })
+  assert.notEqual(responses[0]?.partitionResponses[0]?.errorCode, 0)
+  assert.deepEqual(await readFile(log), before)
 })

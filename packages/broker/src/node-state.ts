@@ -1,8 +1,8 @@
-import { resolve } from 'node:path'
+import { join, resolve } from 'node:path'
 import { type Clock, InvariantError, type Logger, type Offload, type Random } from '@tidelog/core'
-import { adoptLogDirs, EmbeddedStore, type FoundPartition, MetadataImage, type MetadataStore, openCluster } from '@tidelog/metadata'
-import { adoptionFacts, type FileSystem, type Log, type LogConfig, LogDirs, LogManager, resolveLogConfig } from '@tidelog/storage'
-import { newTopicOf } from './auto-topic-creation.ts'
+import { EmbeddedStore, MetadataImage, type MetadataStore, openCluster, STORE_FILE_NAMES } from '@tidelog/metadata'
+import { type FileSystem, type LogConfig, LogDirs, LogManager, resolveLogConfig } from '@tidelog/storage'
+import { adopt, readKraftState } from './adoption.ts'
 import type { Closers } from './closers.ts'
 import type { BrokerConfig } from './config/broker-config.ts'
 import { ConfigService } from './config/config-service.ts'
@@ -38,13 +38,16 @@ export interface NodeStateOptions {
  * @throws LogDirRefusedError, ConfigError, or an Error of one line, before anything is changed where somebody else's data is.
  */
 export async function openNodeState(options: NodeStateOptions): Promise<NodeState> {
-  const { closers, clock, random, logger, onFatal } = options
+  const { closers, clock, random, logger, offload, onFatal } = options
   const dirs = await openLogDirs(options, logDirsOf(options.parsed.config))
   const parsed = dirs.nodeId === undefined ? options.parsed : withNodeId(options.parsed, dirs.nodeId)
   const { config } = parsed
   const nodeId = config['node.id']
 
   const metadataDir = await openMetadataDir(options, dirs)
+  // A metadata log that cannot be read ends the start here, where nothing has been written yet.
+  const isNewStore = (await dirs.fs.stat(join(metadataDir, STORE_FILE_NAMES.journal))) === undefined
+  const kraft = isNewStore ? await readKraftState(dirs, metadataDir, logger) : undefined
   const embedded = await EmbeddedStore.open({ dir: metadataDir, clock, logger })
   closers.add('metadata store', () => embedded.close())
   embedded.closed.catch(onFatal)
@@ -58,6 +61,7 @@ export async function openNodeState(options: NodeStateOptions): Promise<NodeStat
     dirs: dirs.paths,
     // While directories are being adopted no topic is known and the broker's defaults hold; retention begins later, by the topics' own.
     configOf: (topic: string): LogConfig => view?.configs.logConfigOf(topic) ?? brokerDefaults,
+    isKnown: (topic: string, partition: number) => view?.image.hasPartition(topic, partition) ?? false,
   }
   let logs: LogManager | undefined
   const clusterId = await openCluster(store, {
@@ -65,7 +69,7 @@ export async function openNodeState(options: NodeStateOptions): Promise<NodeStat
     random,
     adopt: async () => {
       logs = await openLogs({ ...logsOptions, finishDeletions: false })
-      await adopt(options, store, config, logs)
+      await adopt(store, logs, { config, kraft: kraft ?? (await readKraftState(dirs, metadataDir, logger)), random, logger, offload })
     },
   })
   await dirs.format({ clusterId, nodeId })
@@ -112,6 +116,7 @@ async function openLogs({
   config,
   dirs,
   configOf,
+  isKnown,
   finishDeletions,
   clock,
   random,
@@ -124,11 +129,13 @@ async function openLogs({
   config: BrokerConfig
   dirs: readonly string[]
   configOf: (topic: string) => LogConfig
+  isKnown: (topic: string, partition: number) => boolean
   finishDeletions: boolean
 }): Promise<LogManager> {
   const logs = await LogManager.open({
     dirs,
     configOf,
+    isKnown,
     finishDeletions,
     clock,
     random,
@@ -153,28 +160,4 @@ async function openLogs({
   })
   closers.add('logs', () => logs.close())
   return logs
-}
-
-async function adopt(
-  { random, logger, offload }: NodeStateOptions,
-  store: MetadataStore,
-  config: BrokerConfig,
-  logs: LogManager,
-): Promise<void> {
-  const all: readonly Log[] = [...logs.logs()]
-  if (all.length === 0) return
-  const found = all.map(
-    ({ topic, partition, topicId, latestEpoch }): FoundPartition => ({ topic, partition, topicId, lastLeaderEpoch: latestEpoch }),
-  )
-  await adoptLogDirs(store, {
-    brokerId: config['node.id'],
-    found,
-    highestProducerId: (await adoptionFacts(logs, offload)).highestProducerId,
-    internalTopic: (name) => {
-      const { partitions, configs } = newTopicOf(name, config)
-      return { partitions, configs: new Map(configs.flatMap(({ name: key, value }) => (value === null ? [] : [[key, value] as const]))) }
-    },
-    random,
-    logger,
-  })
 }

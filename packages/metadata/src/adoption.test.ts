@@ -2,7 +2,8 @@ import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
 import { seededRandom, silentLogger } from '@tidelog/core'
 import { openTestStore } from '@tidelog/testkit'
-import { type AdoptionOptions, adoptLogDirs, type FoundPartition } from './adoption.ts'
+import type { FoundPartition } from './adopted-topics.ts'
+import { type AdoptionOptions, adoptLogDirs } from './adoption.ts'
 import { openCluster } from './cluster.ts'
 import { ProducerIdAllocator } from './producer-id-allocator.ts'
 import type { MetadataStore } from './store/metadata-store.ts'
@@ -22,6 +23,7 @@ async function adopt(t: TestContext, overrides: Partial<AdoptionOptions>) {
   const options: AdoptionOptions = {
     brokerId: 1,
     found: [],
+    kraft: undefined,
     highestProducerId: -1,
     internalTopic: () => ({ partitions: 4, configs: new Map([['cleanup.policy', 'compact']]) }),
     random,
@@ -64,9 +66,13 @@ test('an internal topic gets its configured partitions and configs', async (t) =
   assert.deepEqual((await read(store, '/config/topics/__consumer_offsets')).config, { 'cleanup.policy': 'compact' })
 })
 
-test('producer ids continue above every one seen', async (t) => {
-  const { store } = await adopt(t, { highestProducerId: 2270 })
-  assert.equal(await new ProducerIdAllocator({ store, brokerId: 1 }).allocate(), 3000)
+test('producer ids continue above every one seen, far enough for the other Kafka to go on with its own', async (t) => {
+  const firstAbove = async (highestProducerId: number) =>
+    new ProducerIdAllocator({ store: (await adopt(t, { highestProducerId })).store, brokerId: 1 }).allocate()
+  assert.equal(await firstAbove(2270), 1_000_000_003_000)
+  assert.equal(await firstAbove(-1), 1_000_000_000_000)
+  const nearTheEnd = 2 ** 53 - 5000
+  assert.equal(await firstAbove(nearTheEnd), Math.floor(nearTheEnd / 1000 + 1) * 1000, 'without room for a gap')
 })
 
 test('an adoption that a stop interrupted goes on where it was; a finished one is not repeated', async (t) => {

@@ -1,6 +1,7 @@
 import { join } from 'node:path'
 import type { Logger } from '@tidelog/core'
 import { removeCleanShutdownMarker, wasCleanShutdown, writeCleanShutdownMarker } from './clean-shutdown.ts'
+import { CLUSTER_METADATA_FOLDER } from './cluster-metadata-log.ts'
 import { parsePartitionFolder, type TopicPartition } from './file-names.ts'
 import type { FileSystem } from './file-system.ts'
 import type { Log } from './log.ts'
@@ -11,9 +12,6 @@ import {
   readOffsetCheckpoint,
   writeOffsetCheckpoint,
 } from './offset-checkpoint.ts'
-
-/** Folders that Kafka or we keep in a log dir and that hold no partition of ours: KRaft's metadata is read by adoption, never opened as a log. */
-const METADATA_FOLDER = '__cluster_metadata-0'
 
 /** One log dir of an open LogManager: its logs, and the files that speak of all of them. */
 export class LogDirectory {
@@ -52,7 +50,8 @@ export class LogDirectory {
     this.cleanShutdown = await wasCleanShutdown(this.#fs, this.path)
     const partitions: TopicPartition[] = []
     for (const { name, isDirectory } of await this.#fs.list(this.path)) {
-      if (!isDirectory || name === METADATA_FOLDER) continue
+      // KRaft's metadata is read by adoption, never opened as a log.
+      if (!isDirectory || name === CLUSTER_METADATA_FOLDER) continue
       const folder = parsePartitionFolder(name)
       if (folder.kind === 'partition') partitions.push({ topic: folder.topic, partition: folder.partition })
       else if (folder.kind === 'delete') this.deleted.push(name)

@@ -229,3 +229,25 @@ test('a topic that is made again under its old name begins anew, at once and aft
   assert.deepEqual([recovered.logStartOffset, recovered.logEndOffset, recovered.highWatermark], [0, 1, 0])
   await third.close()
 })
+
+test('retention deletes nothing of a partition that the cluster does not know', async (t) => {
+  const dir = await temporaryDir(t)
+  const overrides = new Map([
+    ['retention.bytes', '1'],
+    ['segment.bytes', '1048576'],
+  ])
+  const isKnown = (topic: string) => topic === 'known'
+  const options = { dirs: [dir], clock: new ManualClock(), random, logger: silentLogger, configOf: () => resolveLogConfig(overrides) }
+  const manager = await LogManager.open({ ...options, isKnown })
+  const segments: Record<string, number> = {}
+  for (const topic of ['known', 'stray']) {
+    const log = await manager.createLog(topic, 0, randomUuid(random))
+    for (let i = 0; i < 3; i++) await log.append(batchOf('x'.repeat(600_000)), { leaderEpoch: 0, origin: 'client' })
+    log.updateHighWatermark(log.logEndOffset)
+  }
+  await manager.applyRetention()
+  for (const topic of ['known', 'stray'])
+    segments[topic] = (await readdir(join(dir, `${topic}-0`))).filter((name) => name.endsWith('.log')).length
+  assert.deepEqual(segments, { known: 1, stray: 3 })
+  await manager.close()
+})

@@ -21,6 +21,8 @@ export interface LogManagerOptions extends LogResources {
   readonly dirs: readonly string[]
   /** A topic's effective configuration. */
   readonly configOf: (topic: string) => LogConfig
+  /** Whether a partition is the cluster's. Retention deletes nothing of one that is not. All are when absent. */
+  readonly isKnown?: (topic: string, partition: number) => boolean
   readonly settings?: Partial<LogManagerSettings>
   /** Folders that end in -delete are removed after file.delete.delay.ms. false leaves them alone, as a directory that is being adopted wants it. */
   readonly finishDeletions?: boolean
@@ -170,8 +172,9 @@ export class LogManager {
 
   /** Deletes what retention no longer keeps, in every log. */
   async applyRetention(): Promise<void> {
+    const { isKnown = () => true } = this.#options
     for (const log of [...this.#logs.values()]) {
-      await this.#tolerating(log, () => log.applyRetention())
+      if (isKnown(log.topic, log.partition)) await this.#tolerating(log, () => log.applyRetention())
     }
   }
 

@@ -131,6 +131,12 @@ export class ReplicaManager {
     const wasLeader = partition?.isLeader === true
     if (partition === undefined) {
       const log = this.#logs.getLog(topic, index) ?? (await this.#logs.createLog(topic, index, topicId))
+      if (log.topicId !== undefined && topicId !== ZERO_UUID && log.topicId !== topicId) {
+        throw new KafkaError(
+          'INCONSISTENT_TOPIC_ID',
+          `the folder of ${log.name} in ${log.logDir} is of topic id ${log.topicId}, not ${topicId}`,
+        )
+      }
       partition = new Partition({ topic, index, topicId, log, nodeId: this.#nodeId, timers: this.#timers, state })
       const byIndex = this.#partitions.get(topic) ?? new Map<number, Partition>()
       this.#partitions.set(topic, byIndex)

@@ -14,7 +14,7 @@ import {
 import type { StoreFile, StoreFiles } from './store-files.ts'
 
 /** Plain files with a dot-name: Kafka ignores them, and refuses a folder that is not a partition. */
-const STORE_FILE_NAMES: Readonly<Record<StoreFileKind, string>> = {
+export const STORE_FILE_NAMES: Readonly<Record<StoreFileKind, string>> = {
   journal: '.tidelog-metadata.journal',
   snapshot: '.tidelog-metadata.snapshot',
 }
