@@ -63,6 +63,8 @@ export class LogDirectory {
     if (partitions.length > 0 && this.#recoveryPoints === undefined && !this.cleanShutdown) {
       this.#logger.warn('No usable recovery-point-offset-checkpoint: every segment is checked from its beginning', { path: this.path })
     }
+    // From now on one is there: a log that it does not know is one that was never forced to disk.
+    if (partitions.length === 0 && this.#recoveryPoints === undefined) await this.checkpointRecoveryPoints()
     await removeCleanShutdownMarker(this.#fs, this.path)
     return partitions
   }
@@ -72,8 +74,9 @@ export class LogDirectory {
     return this.logs.size + this.beingMade
   }
 
-  recoveryPointOf(name: string): number {
-    return this.#recoveryPoints?.get(name)?.offset ?? 0
+  /** 0 for a log that no checkpoint knew yet; undefined when there is no checkpoint to tell. */
+  recoveryPointOf(name: string): number | undefined {
+    return this.#recoveryPoints && (this.#recoveryPoints.get(name)?.offset ?? 0)
   }
 
   logStartOf(name: string): number {

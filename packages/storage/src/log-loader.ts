@@ -30,8 +30,8 @@ export interface LoadOptions {
   readonly logger: Logger
   readonly tailCache: TailCache
   readonly producerIdExpirationMs: number
-  /** Everything before it was flushed. */
-  readonly recoveryPoint: number
+  /** Everything before it was flushed; undefined when nobody knows. */
+  readonly recoveryPoint: number | undefined
   readonly logStartOffset: number
   /** The directory was closed in order: what is on disk is whole. */
   readonly cleanShutdown: boolean
@@ -71,7 +71,7 @@ export async function loadLog(options: LoadOptions): Promise<LogState> {
     logStartOffset: options.logStartOffset,
     logEndOffset: 0,
     highWatermark: 0,
-    recoveryPoint: options.recoveryPoint,
+    recoveryPoint: options.recoveryPoint ?? 0,
     activeSinceMs: clock.now(),
     rollJitterMs: newRollJitter(random, config),
     lastFlushMs: clock.now(),
@@ -162,27 +162,42 @@ async function checkIndexSizes(segment: Segment): Promise<void> {
   }
 }
 
-/** After an unclean stop: every segment that may hold unflushed batches is checked; the log ends before the first bad one. */
-async function recover(state: LogState, recoveryPoint: number): Promise<void> {
-  const { segments, config, context, logger } = state
-  const first = Math.max(0, segments.indexOf(recoveryPoint))
+/**
+ * After an unclean stop: every segment that may hold unflushed batches is checked; the log ends before the first bad one, or where records are missing
+ * between two segments.
+ */
+async function recover(state: LogState, recoveryPoint: number | undefined): Promise<void> {
+  const { segments, config, context, logStartOffset } = state
+  // Compaction leaves holes that are none; and where the recovery point is not known, whatever lies behind one may have been flushed long ago.
+  const isHoleLoss = recoveryPoint !== undefined && !config['cleanup.policy'].includes('compact')
+  const first = Math.max(0, segments.indexOf(recoveryPoint ?? 0))
   for (const segment of segments.all.slice(0, first)) await checkIndexSizes(segment)
   let nextOffset = 0
   for (let index = first; index < segments.all.length; index++) {
     const segment = segments.all[index]!
+    if (index > first && isHoleLoss && segment.baseOffset > Math.max(nextOffset, logStartOffset)) {
+      await dropFrom(state, index, `the offsets from ${nextOffset} on are missing before it`)
+      break
+    }
     const recovered = await recoverSegment(segment, segment.sizeBytes, config['index.interval.bytes'])
     nextOffset = recovered.nextOffset
     if (recovered.cutBytes === 0) continue
     reportCut(state, segment, recovered.cutBytes, recovered.problem)
-    const dropped = segments.removeFrom(index + 1)
-    for (const later of dropped) {
-      logger.error('Dropping a segment that lies behind a damaged one', { path: later.file.path, sizeBytes: later.sizeBytes })
-      await later.markDeleted()
-      await later.removeDeleted()
-    }
+    await dropFrom(state, index + 1, 'it lies behind a damaged one')
   }
   await context.pool.use(segments.active.file, (fd) => context.fs.sync(fd))
+  await state.snapshots.removeDamaged(recoveryPoint ?? 0)
   state.logEndOffset = nextOffset
+}
+
+/** Removes the segments from number `index` on, newest first and on disk before anything is written: none may come back beside what then takes its offsets. */
+async function dropFrom({ segments, context, logger }: LogState, index: number, reason: string): Promise<void> {
+  for (const segment of segments.removeFrom(index).reverse()) {
+    logger.error('Dropping a segment', { path: segment.file.path, sizeBytes: segment.sizeBytes, reason })
+    await segment.markDeleted()
+    await segment.removeDeleted()
+    await context.fs.syncDirectory(context.dir)
+  }
 }
 
 function reportCut(state: LogState, segment: Segment, cutBytes: number, reason: string | undefined): void {

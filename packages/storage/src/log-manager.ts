@@ -283,6 +283,7 @@ export class LogManager {
       producerIdExpirationMs: this.#settings.producerIdExpirationMs,
       onStorageError: (error) => this.#onStorageError(directory, error),
       onLogStartChanged: () => directory.checkpointLogStarts(),
+      onRecoveryPointLowered: () => directory.checkpointRecoveryPoints(),
     })
     directory.logs.set(name, log)
     this.#logs.set(name, log)

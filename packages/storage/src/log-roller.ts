@@ -36,11 +36,15 @@ export class LogRoller {
   /** Forces everything that is written to disk. */
   async flush(): Promise<void> {
     const state = this.#state
-    const { segments, logEndOffset, clock } = state
+    const { segments, snapshots, logEndOffset, clock } = state
+    // An error of theirs is told once, to whoever asks first: asking again beside them could be told that all is well.
+    await this.#flushing
+    if (state.failure !== undefined) throw state.failure
     if (state.recoveryPoint < logEndOffset) {
       for (const segment of segments.all.slice(Math.max(0, segments.indexOf(state.recoveryPoint)))) {
         await segment.flush({ indexes: segment !== segments.active })
       }
+      await snapshots.sync(logEndOffset)
       await this.#syncNames()
       state.recoveryPoint = logEndOffset
     }
@@ -69,14 +73,18 @@ export class LogRoller {
   /** Forces the segments before `endOffset` to disk. */
   async #flushClosed(endOffset: number): Promise<void> {
     const state = this.#state
-    const { segments } = state
+    const { segments, snapshots } = state
+    // After a failed fsync the kernel has forgotten what did not reach the disk: one that succeeds later says nothing.
+    const isOver = (): boolean => this.#isStopped || state.failure !== undefined
     try {
       for (const segment of segments.all.slice(Math.max(0, segments.indexOf(state.recoveryPoint)))) {
-        if (segment.baseOffset >= endOffset || this.#isStopped) break
+        if (segment.baseOffset >= endOffset || isOver()) break
         if (!segment.isDeleted) await segment.flush({ indexes: true })
       }
-      if (this.#isStopped) return
+      if (isOver()) return
+      await snapshots.sync(endOffset)
       await this.#syncNames()
+      if (state.failure !== undefined) return
       state.recoveryPoint = Math.max(state.recoveryPoint, Math.min(endOffset, state.logEndOffset))
     } catch (error) {
       if (!this.#isStopped) failLog(state, error)

@@ -11,7 +11,7 @@ import { findByTimestamp, findMaxTimestamp, type ReadOptions, type ReadResult, r
 import { dueSegments, segmentsBeforeStart } from './log-retention.ts'
 import { LogRoller } from './log-roller.ts'
 import { failLog, type LogState, storageError } from './log-state.ts'
-import { truncateFully, truncateLog } from './log-truncation.ts'
+import { type TruncationActions, truncateFully, truncateLog } from './log-truncation.ts'
 import { type AppendOptions, type AppendResult, LogWriter } from './log-writer.ts'
 import type { ActiveProducer } from './producer-state.ts'
 import type { Segment } from './segment.ts'
@@ -38,8 +38,8 @@ export interface LogOptions extends LogResources {
   /** Undefined when nobody knows it: a folder of a Kafka before 2.8. */
   readonly topicId?: string | undefined
   readonly config: LogConfig
-  /** From recovery-point-offset-checkpoint; 0 checks everything after an unclean stop. */
-  readonly recoveryPoint?: number
+  /** From recovery-point-offset-checkpoint: after an unclean stop everything behind it is checked. Undefined when it is not known. */
+  readonly recoveryPoint?: number | undefined
   /** From log-start-offset-checkpoint; 0 when DeleteRecords has not moved it. */
   readonly logStartOffset?: number
   readonly cleanShutdown?: boolean
@@ -47,8 +47,10 @@ export interface LogOptions extends LogResources {
   readonly producerIdExpirationMs?: number
   /** The disk under `dir` failed; the log writes no more. */
   readonly onStorageError?: (error: unknown) => void
-  /** The log start offset moved: the checkpoint should follow. Awaited by deleteRecords. */
+  /** The log start offset moved: the checkpoint should follow. Awaited ahead of the removal of what lies before it. */
   readonly onLogStartChanged?: () => Promise<void>
+  /** The recovery point went back, as in a truncation, which waits for the checkpoint to say so. */
+  readonly onRecoveryPointLowered?: () => Promise<void>
 }
 
 const DAY_MS = 86_400_000
@@ -66,6 +68,7 @@ export class Log {
   readonly #writer: LogWriter
   readonly #roller: LogRoller
   readonly #onLogStartChanged: () => Promise<void>
+  readonly #onRecoveryPointLowered: () => Promise<void>
   #chain: Promise<unknown> = Promise.resolve()
   #isClosed = false
   readonly #removals = new Map<Segment, Timer>()
@@ -85,7 +88,7 @@ export class Log {
       logger,
       tailCache,
       producerIdExpirationMs: options.producerIdExpirationMs ?? DAY_MS,
-      recoveryPoint: options.recoveryPoint ?? 0,
+      recoveryPoint: options.recoveryPoint,
       logStartOffset: options.logStartOffset ?? 0,
       cleanShutdown: options.cleanShutdown ?? false,
       onStorageError: options.onStorageError ?? (() => {}),
@@ -94,12 +97,13 @@ export class Log {
   }
 
   /** Use `open`. */
-  constructor(options: Pick<LogOptions, 'topic' | 'partition' | 'topicId' | 'dir' | 'onLogStartChanged'>, state: LogState) {
+  constructor(options: Pick<LogOptions, 'topic' | 'partition' | 'topicId' | 'dir' | 'onLogStartChanged' | 'onRecoveryPointLowered'>, state: LogState) {
     this.topic = options.topic
     this.partition = options.partition
     this.topicId = options.topicId
     this.#dir = options.dir
     this.#onLogStartChanged = options.onLogStartChanged ?? (() => Promise.resolve())
+    this.#onRecoveryPointLowered = options.onRecoveryPointLowered ?? (() => Promise.resolve())
     this.#state = state
     this.#roller = new LogRoller(state)
     this.#writer = new LogWriter(state, {
@@ -301,14 +305,15 @@ export class Log {
           const due = await dueNow(state)
           if (due === undefined) return
           if (due.includesActive) await this.#roller.roll(state.logEndOffset)
-          const gone = state.segments.removeFirst(due.count)
-          await this.#advanceLogStart(state.segments.first.baseOffset)
-          for (const segment of gone) {
+          // The checkpoint says where the log starts until the files are gone for good: a crash brings none of them back.
+          await this.#advanceLogStart(state.segments.all[due.count]!.baseOffset)
+          for (const segment of state.segments.all.slice(0, due.count)) {
             state.logger.info('Deleting a segment', { path: segment.file.path, sizeBytes: segment.sizeBytes, reason: due.reason })
             await this.#removeSegment(segment)
           }
+          await state.context.fs.syncDirectory(this.#dir)
+          removed += state.segments.removeFirst(due.count).length
           await state.snapshots.removeBefore(state.segments.first.baseOffset)
-          removed += gone.length
         }
       }),
     )
@@ -317,12 +322,16 @@ export class Log {
 
   /** Removes records from `offset` on, as a follower does that was ahead of a new leader. Whole batches go. */
   truncateTo(offset: number): Promise<void> {
-    return this.#truncating(() => truncateLog(this.#state, offset, (segment) => this.#removeSegment(segment)))
+    return this.#truncating(() => truncateLog(this.#state, offset, this.#truncationActions))
   }
 
   /** Removes all records; the log goes on at `offset`. */
   truncateFullyAndStartAt(offset: number): Promise<void> {
-    return this.#truncating(() => truncateFully(this.#state, offset, (segment) => this.#removeSegment(segment)))
+    return this.#truncating(() => truncateFully(this.#state, offset, this.#truncationActions))
+  }
+
+  get #truncationActions(): TruncationActions {
+    return { remove: (segment) => this.#removeSegment(segment), onRecoveryPointLowered: this.#onRecoveryPointLowered }
   }
 
   /** Closes the active segment and begins a new one, unless it is empty. */
@@ -372,6 +381,8 @@ export class Log {
         await this.#roller.writeSnapshot(state.logEndOffset)
         await state.segments.active.seal()
         await state.epochs.save()
+        // Another log of the directory may have found the disk to fail meanwhile.
+        if (state.failure !== undefined) throw state.failure
         for (const [segment, timer] of this.#removals) {
           timer.cancel()
           await segment.removeDeleted()

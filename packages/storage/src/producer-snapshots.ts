@@ -4,13 +4,18 @@ import { parseSegmentFile, SNAPSHOT_SUFFIX, segmentFile } from './file-names.ts'
 import { type FileSystem, ignoringMissing, isMissing, writeFully } from './file-system.ts'
 import { decodeProducerSnapshot, encodeProducerSnapshot, type ProducerSnapshotEntry } from './producer-snapshot.ts'
 
-/** The producer snapshots of one partition. A torn or lost one costs a longer replay, nothing else, so none is forced to disk. */
+/**
+ * The producer snapshots of one partition. A torn or lost one costs a longer replay, nothing else, so nobody waits for one to be forced to disk: that
+ * happens with the segments before it.
+ */
 export class ProducerSnapshots {
   readonly #fs: FileSystem
   readonly #dir: string
   readonly #logger: Logger
   /** Offsets that have a snapshot, growing. */
   #offsets: number[]
+  /** Those of them that were not forced to disk. */
+  readonly #unsynced = new Set<number>()
 
   /** @param names Files of the partition's folder. */
   constructor(fs: FileSystem, dir: string, logger: Logger, names: readonly string[]) {
@@ -59,11 +64,42 @@ export class ProducerSnapshots {
       } finally {
         await this.#fs.close(fd)
       }
+      this.#unsynced.add(offset)
       this.#offsets.push(offset)
       this.#offsets.sort((first, second) => first - second)
     }
     const kept = new Set([offset, ...segmentOffsets])
     await this.#remove((known) => !kept.has(known))
+  }
+
+  /** Forces those at or before `offset` to disk. */
+  async sync(offset: number): Promise<void> {
+    for (const unsynced of [...this.#unsynced]) {
+      if (unsynced > offset) continue
+      this.#unsynced.delete(unsynced)
+      const fd = await this.#fs.open(this.#path(unsynced), 'update').catch((error: unknown) => {
+        if (isMissing(error)) return undefined // it went meanwhile
+        throw error
+      })
+      if (fd === undefined) continue
+      try {
+        await this.#fs.sync(fd)
+      } finally {
+        await this.#fs.close(fd)
+      }
+    }
+  }
+
+  /** Removes those at or behind `offset` that a power cut has torn. */
+  async removeDamaged(offset: number): Promise<void> {
+    const damaged = new Set<number>()
+    for (const candidate of this.#offsets.filter((known) => known >= offset)) {
+      const reason = decodeProducerSnapshot(await this.#fs.readFile(this.#path(candidate)))
+      if (typeof reason !== 'string') continue
+      this.#logger.warn('Removing a damaged producer snapshot', { path: this.#path(candidate), reason })
+      damaged.add(candidate)
+    }
+    await this.#remove((known) => damaged.has(known))
   }
 
   removeBefore(offset: number): Promise<void> {
@@ -78,6 +114,7 @@ export class ProducerSnapshots {
     const gone = this.#offsets.filter(isGone)
     if (gone.length === 0) return
     this.#offsets = this.#offsets.filter((offset) => !isGone(offset))
+    for (const offset of gone) this.#unsynced.delete(offset)
     for (const offset of gone) await ignoringMissing(this.#fs.unlink(this.#path(offset)))
   }
 

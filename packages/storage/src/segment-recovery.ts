@@ -41,7 +41,13 @@ export async function recoverSegment(segment: Segment, fileBytes: number, indexI
   )
   rebuilt.noteMaxTimestamp()
   const cutBytes = fileBytes - end
-  if (cutBytes > 0) await pool.use(segment.file, (fd) => fs.truncate(fd, end))
+  if (cutBytes > 0) {
+    // On disk before anything is written there, or a power cut could leave the one beside the other.
+    await pool.use(segment.file, async (fd) => {
+      await fs.truncate(fd, end)
+      await fs.sync(fd)
+    })
+  }
   if (cutBytes === 0 && matcher?.matches(rebuilt) === true) {
     old.maxTimestamp = rebuilt.maxTimestamp
     old.firstTimestamp = rebuilt.firstTimestamp

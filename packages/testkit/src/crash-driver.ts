@@ -64,8 +64,8 @@ async function crashOnce(scenario: (disk: SimDisk) => Promise<CrashScenario>, cr
   try {
     await check(kind === 'kill' ? disk.kill() : disk.powerCut(), crash)
   } catch (error) {
-    if (error instanceof Error) error.message = `after a ${kind} in change ${change} (seed ${seed}): ${error.message}`
-    throw error
+    const message = error instanceof Error ? error.message : error
+    throw new Error(`after a ${kind} in change ${change} (seed ${seed}): ${message}`, { cause: error })
   }
   return { isEnd }
 }
