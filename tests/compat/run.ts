@@ -7,7 +7,7 @@
  * Installs what is missing. The last line is 'N passed, N failed'.
  */
 import { readdirSync } from 'node:fs'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { run as runTests } from 'node:test'
 import { spec } from 'node:test/reporters'
 import { fileURLToPath } from 'node:url'
@@ -15,16 +15,16 @@ import { fileURLToPath } from 'node:url'
 const suiteTimeoutMs = 15 * 60_000
 /** By how long installing and running takes; what is not named comes last. */
 const quickFirst = ['kcat', 'kafka-python', 'confluent-kafka', 'franz-go', 'java-clients', 'tool-parity', 'java-tools']
-const rank = (name: string): number => {
-  const index = quickFirst.indexOf(name.replace(/\.compat\.js$/, ''))
+const rank = (path: string): number => {
+  const index = quickFirst.indexOf(basename(path, '.compat.js'))
   return index < 0 ? quickFirst.length : index
 }
 const here = fileURLToPath(new URL('.', import.meta.url))
 const wanted = process.argv.slice(2)
-const files = readdirSync(here)
-  .filter((name) => name.endsWith('.compat.js') && (wanted.length === 0 || wanted.some((part) => name.includes(part))))
+const files = [here, join(here, '..', 'nemesis')]
+  .flatMap((dir) => readdirSync(dir).map((name) => join(dir, name)))
+  .filter((path) => path.endsWith('.compat.js') && (wanted.length === 0 || wanted.some((part) => basename(path).includes(part))))
   .sort((a, b) => rank(a) - rank(b) || a.localeCompare(b))
-  .map((name) => join(here, name))
 
 let passed = 0
 let failed = 0

@@ -18,6 +18,12 @@ interface PartitionState {
   readonly acked: Map<number, number>
 }
 
+/** Hears of every record, by partition and number, before it is sent first and when it is acked. */
+export interface WriterObserver {
+  sent(partition: number, value: number): void
+  acked(partition: number, value: number, offset: number): void
+}
+
 const maxInFlight = 5
 const version = 9
 
@@ -29,11 +35,14 @@ export class IdempotentWriter {
   readonly #address: { host: string; port: number }
   readonly #topic: string
   readonly #partitions: PartitionState[]
+  readonly #observer: WriterObserver | undefined
   #producer = { id: -1, epoch: -1 }
   #connection: FramedConnection | undefined
   #stopped = false
+  #abandoned = false
 
-  constructor(options: { host: string; port: number; topic: string; partitions: number }) {
+  constructor(options: { host: string; port: number; topic: string; partitions: number; observer?: WriterObserver }) {
+    this.#observer = options.observer
     this.#address = { host: options.host, port: options.port }
     this.#topic = options.topic
     this.#partitions = Array.from({ length: options.partitions }, (_, index) => ({ index, nextValue: 0, pending: [], acked: new Map() }))
@@ -49,7 +58,7 @@ export class IdempotentWriter {
 
   /** Writes without pause, through every crash, until `stop` and until all is acked. */
   async run(): Promise<void> {
-    while (!this.#stopped || this.#partitions.some(({ pending }) => pending.length > 0)) {
+    while (!this.#abandoned && (!this.#stopped || this.#partitions.some(({ pending }) => pending.length > 0))) {
       try {
         await this.#writeOnOneConnection()
       } catch (error) {
@@ -63,6 +72,12 @@ export class IdempotentWriter {
 
   stop(): void {
     this.#stopped = true
+  }
+
+  /** Gives up what has no ack yet. */
+  abandon(): void {
+    this.#abandoned = true
+    this.#connection?.close()
   }
 
   async #writeOnOneConnection(): Promise<void> {
@@ -104,6 +119,7 @@ export class IdempotentWriter {
     const firstValue = partition.nextValue
     const count = 1 + (firstValue % 7)
     partition.nextValue += count
+    for (let i = 0; i < count; i++) this.#observer?.sent(partition.index, firstValue + i)
     const values = Array.from({ length: count }, (_, i) =>
       Buffer.from(`${partition.index}:${firstValue + i}:${'x'.repeat(((firstValue + i) * 37) % 500)}`),
     )
@@ -121,7 +137,10 @@ export class IdempotentWriter {
     // Until the partition has its leader back, and while the topic is being created, a retry is all it takes.
     if (errorCode === 3 || errorCode === 5 || errorCode === 6) throw new Error(`not yet: ${errorCode}`)
     if (errorCode !== 0) throw new UnexpectedAnswer(`Produce ${index}: error ${errorCode} for sequence ${firstValue}`)
-    for (let i = 0; i < count; i++) acked.set(firstValue + i, baseOffset + i)
+    for (let i = 0; i < count; i++) {
+      acked.set(firstValue + i, baseOffset + i)
+      this.#observer?.acked(index, firstValue + i, baseOffset + i)
+    }
   }
 }
 

@@ -1,0 +1,179 @@
+import assert from 'node:assert/strict'
+import { closeSync, existsSync, mkdtempSync, openSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { type TestContext, test } from 'node:test'
+import { fileURLToPath } from 'node:url'
+import { seededRandom } from '@tidelog/core'
+import { connect } from '@tidelog/net'
+import { Fetch, iterateBatches, readRecords } from '@tidelog/protocol'
+import { createTopic, freePort } from '@tidelog/testkit'
+import { IdempotentWriter, UnexpectedAnswer } from '../crash/idempotent-writer.ts'
+import { BatteredBroker, tearTail, until } from './battered-broker.ts'
+import { HistoryChecker, type Verdict } from './checker.ts'
+import { applyDrops, controlFiles, type DiskName } from './lying-disks.ts'
+
+const topic = 'planted'
+const partitions = 2
+const LIMIT_MS = 60_000
+
+/** What happens to a broker under load. */
+interface Scenario {
+  readonly configs: Readonly<Record<string, string>>
+  /** `acks` waits until the writer has that many more, or can have no more. */
+  act(ground: { broker: BatteredBroker; dir: string; control: string; acks: (count: number) => Promise<void> }): Promise<void>
+}
+
+const killTwice: Scenario = {
+  configs: {},
+  async act({ broker, acks }) {
+    for (let round = 0; round < 2; round++) {
+      await acks(300)
+      await broker.kill()
+      await broker.start()
+    }
+  },
+}
+
+const killAmidWrites: Scenario = {
+  configs: {},
+  async act({ broker, dir, acks }) {
+    for (let round = 0; round < 2; round++) {
+      await acks(300)
+      await broker.kill()
+      for (let partition = 0; partition < partitions; partition++) {
+        assert.ok(tearTail(join(dir, `${topic}-${partition}`), seededRandom(round)))
+      }
+      await broker.start()
+    }
+  },
+}
+
+/** Only an ack that waited for fsync says anything of a disk that forgets what was not synced. */
+const failFsync: Scenario = {
+  configs: { 'flush.messages': '1' },
+  async act({ broker, control, acks }) {
+    const { failsWhile, dropsTo } = controlFiles(control)
+    await acks(300)
+    writeFileSync(failsWhile, '')
+    await until(() => existsSync(dropsTo), LIMIT_MS, 'an fsync fails')
+    rmSync(failsWhile)
+    // A broker that knows what a failed fsync means has stopped or is about to; any other gets time for some more acks.
+    await Promise.race([broker.ended(), acks(300)])
+    await broker.kill()
+    await applyDrops(dropsTo)
+    await broker.start()
+  },
+}
+
+/** Runs it under the load of an idempotent writer and has the history judged. */
+async function judge(t: TestContext, disk: DiskName, { configs, act }: Scenario): Promise<Verdict> {
+  const work = mkdtempSync(join(tmpdir(), 'tidelog-planted-'))
+  const [dir, control] = [join(work, 'data'), join(work, 'control')]
+  const port = await freePort()
+  const logFd = openSync(join(work, 'broker.log'), 'a')
+  const program = fileURLToPath(new URL('planted-broker.js', import.meta.url))
+  const broker = new BatteredBroker({ port, command: [process.execPath, program, disk, dir, String(port), control], logFd })
+  const checker = new HistoryChecker()
+  const event = { time: 0, process: 1, client: 'writer' }
+  let acked = 0
+  const send = (partition: number, value: number) => ({ ...event, op: 'send', topic, partition, value: `${partition}-${value}` }) as const
+  const writer = new IdempotentWriter({
+    host: '127.0.0.1',
+    port,
+    topic,
+    partitions,
+    observer: {
+      sent: (partition, value) => checker.add({ ...send(partition, value), type: 'invoke' }),
+      acked(partition, value, offset) {
+        checker.add({ ...send(partition, value), type: 'ok', offset })
+        acked++
+      },
+    },
+  })
+  t.after(async () => {
+    writer.abandon()
+    await broker.kill()
+    closeSync(logFd)
+    rmSync(work, { recursive: true, force: true })
+  })
+  await broker.start()
+  const connection = await connect({ host: '127.0.0.1', port, clientId: 'planted', requestTimeoutMs: 20_000 })
+  await createTopic(connection, topic, { partitions, configs })
+  connection.close()
+  let hasEnded = false
+  const writing = writer.run().catch((error: unknown) => {
+    // A broker that has forgotten what it acked refuses what comes next.
+    if (!(error instanceof UnexpectedAnswer)) throw error
+  })
+  void writing.finally(() => {
+    hasEnded = true
+  })
+  const acks = (count: number): Promise<void> => {
+    const goal = acked + count
+    return until(() => acked >= goal || hasEnded, LIMIT_MS, `${count} more records are acked`)
+  }
+  await act({ broker, dir, control, acks })
+  writer.stop()
+  await until(() => hasEnded, LIMIT_MS, 'everything is acked')
+  await writing
+  for (let partition = 0; partition < partitions; partition++) {
+    const records = await readAll(port, partition)
+    checker.add({ ...event, process: 2, client: 'reader', op: 'poll', type: 'ok', mode: 'final', records: [[topic, partition, records]] })
+  }
+  assert.ok(acked >= 300)
+  return checker.finish()
+}
+
+async function readAll(port: number, partition: number): Promise<[offset: number, value: string, key: string][]> {
+  const connection = await connect({ host: '127.0.0.1', port, clientId: 'planted', requestTimeoutMs: 20_000 })
+  const found: [number, string, string][] = []
+  try {
+    for (let fetchOffset = 0; ; ) {
+      const { responses } = await connection.send(Fetch, 11, {
+        maxWaitMs: 0,
+        minBytes: 0,
+        topics: [{ topic, partitions: [{ partition, fetchOffset, partitionMaxBytes: 4 << 20 }] }],
+        forgottenTopicsData: [],
+      })
+      const { errorCode, records, highWatermark } = responses[0]!.partitions[0]!
+      assert.equal(errorCode, 0)
+      if (fetchOffset >= highWatermark) return found
+      for (const batch of iterateBatches(records!)) {
+        for (const { offset, value } of readRecords(batch, { maxOutputBytes: 1 << 20 })) {
+          const [, index, counter] = /^(\d+):(\d+):/.exec(String(value)) ?? []
+          found.push([offset, `${index}-${counter}`, ''])
+          fetchOffset = offset + 1
+        }
+      }
+    }
+  } finally {
+    connection.close()
+  }
+}
+
+test('kill -9, torn tails and failed fsyncs cost a sound broker nothing that it acked', async (t) => {
+  for (const [disk, scenario] of [
+    ['sound disk', killTwice],
+    ['sound disk', killAmidWrites],
+    ['failing fsync', failFsync],
+  ] as const) {
+    const { anomalies } = await judge(t, disk, scenario)
+    assert.deepEqual(anomalies, [])
+  }
+})
+
+test('planted: a broker that acks before it writes is caught by kill -9', async (t) => {
+  const { counts } = await judge(t, 'ack before write', killTwice)
+  assert.ok(counts.has('lost write') || counts.has('unseen'), String([...counts]))
+})
+
+test('planted: a broker whose recovery leaves the torn tail is caught by the next kill -9', async (t) => {
+  const { counts } = await judge(t, 'skipped truncation', killAmidWrites)
+  assert.ok(counts.has('lost write') || counts.has('unseen'), String([...counts]))
+})
+
+test('planted: a broker that calls a failed fsync again and believes it is caught', async (t) => {
+  const { counts } = await judge(t, 'retried fsync', failFsync)
+  assert.ok(counts.has('lost write') || counts.has('unseen'), String([...counts]))
+})
