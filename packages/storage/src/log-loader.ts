@@ -8,6 +8,7 @@ import { LeaderEpochs } from './leader-epochs.ts'
 import { finishInterruptedChanges } from './log-cleanup.ts'
 import type { LogConfig } from './log-config.ts'
 import { type LogState, newRollJitter } from './log-state.ts'
+import { recallBatches } from './producer-recall.ts'
 import { ProducerSnapshots } from './producer-snapshots.ts'
 import { type ProducerBatch, ProducerState } from './producer-state.ts'
 import { Segment, type SegmentContext } from './segment.ts'
@@ -248,7 +249,10 @@ export async function restoreProducers(state: LogState): Promise<void> {
   const { producers, snapshots, clock, producerIdExpirationMs, logEndOffset, logStartOffset } = state
   producers.clear()
   const snapshot = await snapshots.newest(logEndOffset)
-  if (snapshot !== undefined) producers.restore(snapshot.entries, clock.now(), producerIdExpirationMs)
+  if (snapshot !== undefined) {
+    producers.restore(snapshot.entries, clock.now(), producerIdExpirationMs)
+    await recallBatches(state, snapshot.offset)
+  }
   await replay(state, Math.max(snapshot?.offset ?? 0, logStartOffset))
   producers.removeExpired(clock.now(), producerIdExpirationMs)
 }

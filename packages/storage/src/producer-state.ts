@@ -189,6 +189,16 @@ export class ProducerState {
     this.#ongoing = new Map(open.sort(([first], [second]) => first - second))
   }
 
+  /** Remembers what lies before a producer's first known batch, as far as its memory goes. @param batches In the order of the log. */
+  recall(batches: readonly ProducerBatch[]): void {
+    for (const batch of batches.toReversed()) {
+      const entry = this.#entries.get(batch.producerId)
+      const first = entry?.batches[0]
+      if (entry === undefined || first === undefined || batch.isControl || batch.producerEpoch !== entry.epoch) continue
+      if (batch.lastOffset < first.lastOffset && entry.batches.length < REMEMBERED_BATCHES) entry.batches.unshift(appendedBatch(batch))
+    }
+  }
+
   snapshot(): ProducerSnapshotEntry[] {
     const entries: ProducerSnapshotEntry[] = []
     for (const [producerId, entry] of this.#entries) {
@@ -298,19 +308,18 @@ export class ProducerState {
       }
       return
     }
-    const offsetDelta = batch.lastOffset - batch.firstOffset
     if (entry.batches.length === REMEMBERED_BATCHES) entry.batches.shift()
-    entry.batches.push({
-      lastSequence: advanceSequence(batch.baseSequence, offsetDelta),
-      lastOffset: batch.lastOffset,
-      offsetDelta,
-      timestamp: batch.maxTimestamp,
-    })
+    entry.batches.push(appendedBatch(batch))
     if (batch.isTransactional && entry.currentTransactionFirstOffset < 0) {
       entry.currentTransactionFirstOffset = batch.firstOffset
       this.#ongoing.set(batch.firstOffset, producerId)
     }
   }
+}
+
+function appendedBatch({ baseSequence, firstOffset, lastOffset, maxTimestamp }: ProducerBatch): AppendedBatch {
+  const offsetDelta = lastOffset - firstOffset
+  return { lastSequence: advanceSequence(baseSequence, offsetDelta), lastOffset, offsetDelta, timestamp: maxTimestamp }
 }
 
 function isExpired(entry: ProducerEntry, nowMs: number, expirationMs: number): boolean {
