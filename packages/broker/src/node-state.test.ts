@@ -74,7 +74,6 @@ test('a directory that Kafka wrote is taken over: topics, ids, records, commits,
 test('an adopted topic keeps its old records, and a group its offsets', async (t) => {
   const { dir } = await goldenDir(t)
   const broker = await startTestBroker({ config: config(dir) })
-  t.after(() => broker.close())
   const call = await connectForTest(t, broker)
   const described = await call(DescribeConfigs, 4, {
     resources: [{ resourceType: 2, resourceName: 'golden-plain', configurationKeys: ['retention.ms', 'retention.bytes'] }],
@@ -89,6 +88,7 @@ test('an adopted topic keeps its old records, and a group its offsets', async (t
   while (group?.errorCode === errorTable.COORDINATOR_LOAD_IN_PROGRESS.code)
   const committed = group?.topics[0]?.partitions[0]
   assert.deepEqual([committed?.committedOffset, committed?.metadata, committed?.errorCode], [123, 'meta\u0000', 0])
+  await broker.close()
 })
 
 test('L16: a folder that appears once the cluster is known is left alone, also by a topic of its name that is made later', async (t) => {

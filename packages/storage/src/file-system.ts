@@ -47,8 +47,8 @@ export interface FileSystem {
   rename(from: string, to: string): Promise<void>
   unlink(path: string): Promise<void>
   removeTree(path: string): Promise<void>
-  /** Parents are made too; no error when it is there. */
-  makeDirectory(path: string): Promise<void>
+  /** Parents are made too; no error when it is there. Returns whether it was made. */
+  makeDirectory(path: string): Promise<boolean>
   list(path: string): Promise<DirectoryEntry[]>
   stat(path: string): Promise<FileStat | undefined>
   readFile(path: string): Promise<Buffer>
@@ -104,7 +104,7 @@ export const nodeFileSystem: FileSystem = {
 }
 
 /** Node's own recursive mkdir never returns where nothing can be made, as below /proc. */
-async function makeDirectory(path: string): Promise<void> {
+async function makeDirectory(path: string): Promise<boolean> {
   const make = (): Promise<void> => call((settle) => mkdir(path, (error) => settle(error)))
   try {
     await make().catch(async (error: unknown) => {
@@ -112,8 +112,9 @@ async function makeDirectory(path: string): Promise<void> {
       await makeDirectory(dirname(path))
       await make()
     })
+    return true
   } catch (error) {
-    if (hasCode(error, 'EEXIST') && (await nodeFileSystem.stat(path))?.isDirectory === true) return
+    if (hasCode(error, 'EEXIST') && (await nodeFileSystem.stat(path))?.isDirectory === true) return false
     throw error
   }
 }

@@ -33,8 +33,9 @@ export class IndexFile {
     return this.#count
   }
 
-  get hasUnwritten(): boolean {
-    return this.#unwritten < this.#count
+  /** The file is there and has every entry. */
+  get isInFile(): boolean {
+    return this.#fileBytes >= 0 && this.#unwritten === this.#count
   }
 
   get memoryBytes(): number {
@@ -76,7 +77,7 @@ export class IndexFile {
 
   /** Drops the copy in memory; only for an index whose entries are all in the file. */
   unload(): void {
-    invariant(!this.hasUnwritten, `${this.path} has entries that are nowhere else`)
+    invariant(this.isInFile, `${this.path} has entries that are nowhere else`)
     this.#entries = undefined
   }
 
@@ -114,9 +115,10 @@ export class IndexFile {
   async write({ trim, sync }: { trim: boolean; sync: boolean }): Promise<void> {
     const usedBytes = this.#count * this.entrySize
     const trims = trim && this.#fileBytes !== usedBytes
-    if (!this.hasUnwritten && !trims && !sync) return
+    const hasUnwritten = this.#unwritten < this.#count
+    if (!hasUnwritten && !trims && !sync) return
     await this.#withFile(async (fd) => {
-      if (this.hasUnwritten) {
+      if (hasUnwritten) {
         const from = this.#unwritten * this.entrySize
         await writeFully(this.#fs, fd, this.entries.subarray(from, usedBytes), from)
         this.#unwritten = this.#count

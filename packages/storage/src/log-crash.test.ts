@@ -194,7 +194,10 @@ test('L6: segments that retention has removed do not come back after any crash, 
         },
         check: async ({ fs }) => {
           const found = await assertSound(fs, { atLeast: 15, atMost: 15, config: { 'retention.bytes': '-1' } })
-          assert.ok(found!.logStartOffset >= removedTo && found!.logStartOffset < 15, `starts at ${found!.logStartOffset}, not ${removedTo}`)
+          assert.ok(
+            found!.logStartOffset >= removedTo && found!.logStartOffset < 15,
+            `starts at ${found!.logStartOffset}, not ${removedTo}`,
+          )
         },
       }
     },
@@ -216,7 +219,7 @@ test('L6: a topic that was deleted stays so after any crash, its folder is remov
       return {
         async work({ fs }) {
           const { manager, clock } = await openManager(fs)
-          await manager.deleteLog('t', 0)
+          for (const error of (await manager.deleteLogs([{ topic: 't', partition: 0 }])).values()) throw error
           isDeleted = true
           const log = await manager.createLog('t', 0, randomUuid(seededRandom(9)))
           assert.equal(log.logEndOffset, 0)

@@ -23,8 +23,6 @@ export class LogDirectory {
   readonly deleted: string[] = []
   /** Other folders, which are left alone. */
   readonly strange: string[] = []
-  /** Logs that are being made here and are not in `logs` yet. */
-  beingMade = 0
   isOffline = false
   cleanShutdown = false
   /** The checkpoints as they are on disk; undefined when there is none that can be read. */
@@ -69,11 +67,6 @@ export class LogDirectory {
     return partitions
   }
 
-  /** Partitions that are here or soon will be. */
-  get size(): number {
-    return this.logs.size + this.beingMade
-  }
-
   /** 0 for a log that no checkpoint knew yet; undefined when there is no checkpoint to tell. */
   recoveryPointOf(name: string): number | undefined {
     return this.#recoveryPoints && (this.#recoveryPoints.get(name)?.offset ?? 0)
@@ -85,6 +78,11 @@ export class LogDirectory {
 
   highWatermarkOf(name: string): number {
     return this.#highWatermarks?.get(name)?.offset ?? 0
+  }
+
+  /** Whether a checkpoint speaks of a partition. */
+  remembers(name: string): boolean {
+    return [this.#recoveryPoints, this.#logStarts, this.#highWatermarks].some((checkpoint) => checkpoint?.has(name) === true)
   }
 
   /**

@@ -83,8 +83,10 @@ test('a directory whose disk fails goes offline with all its logs; the other one
   assert.notEqual(fresh.logDir, logs[0]!.logDir)
 
   broken.add(fresh.logDir)
-  await assert.rejects(manager.createLog('v', 0, 'IWDGM3MXGj4XlcG1EmWZ4w'), isStorageError)
+  const doomed = await manager.createLog('v', 0, 'IWDGM3MXGj4XlcG1EmWZ4w') // its files are yet to be made
+  await assert.rejects(doomed.make(), isStorageError)
   assert.deepEqual(failures[1], [fresh.logDir, true])
+  await assert.rejects(manager.createLog('w', 0, 'IWDGM3MXGj4XlcG1EmWZ4w'), isStorageError)
   await manager.close()
   for (const dir of dirs) await assert.rejects(readFile(join(dir, '.kafka_cleanshutdown')), { code: 'ENOENT' })
 })

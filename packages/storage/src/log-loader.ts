@@ -7,7 +7,8 @@ import { isMissing } from './file-system.ts'
 import { LeaderEpochs } from './leader-epochs.ts'
 import { finishInterruptedChanges } from './log-cleanup.ts'
 import type { LogConfig } from './log-config.ts'
-import { type LogState, newRollJitter } from './log-state.ts'
+import { type LogState, newRollJitter, storageError } from './log-state.ts'
+import { writePartitionMetadata } from './partition-metadata.ts'
 import { recallBatches } from './producer-recall.ts'
 import { ProducerSnapshots } from './producer-snapshots.ts'
 import { type ProducerBatch, ProducerState } from './producer-state.ts'
@@ -20,10 +21,11 @@ import type { AbortedTransaction } from './transaction-index.ts'
 
 const SCAN_CHUNK_BYTES = 1024 * 1024
 
-export interface LoadOptions {
+export interface NewLogOptions {
   readonly context: SegmentContext
   readonly topic: string
   readonly partition: number
+  readonly topicId: string | undefined
   readonly config: LogConfig
   readonly clock: Clock
   readonly random: Random
@@ -31,12 +33,15 @@ export interface LoadOptions {
   readonly logger: Logger
   readonly tailCache: TailCache
   readonly producerIdExpirationMs: number
+  readonly onStorageError: (error: unknown) => void
+}
+
+export interface LoadOptions extends NewLogOptions {
   /** Everything before it was flushed; undefined when nobody knows. */
   readonly recoveryPoint: number | undefined
   readonly logStartOffset: number
   /** The directory was closed in order: what is on disk is whole. */
   readonly cleanShutdown: boolean
-  readonly onStorageError: (error: unknown) => void
 }
 
 /**
@@ -44,7 +49,7 @@ export interface LoadOptions {
  * and its producers. A folder without segments gets its first one.
  */
 export async function loadLog(options: LoadOptions): Promise<LogState> {
-  const { context, topic, partition, config, clock, random, logger } = options
+  const { context } = options
   const { fs, dir } = context
   const found = await fs.list(dir).catch(async (error: unknown) => {
     if (!isMissing(error)) throw error
@@ -53,10 +58,53 @@ export async function loadLog(options: LoadOptions): Promise<LogState> {
   })
   const files = found.map(({ name }) => name)
   const names = await finishInterruptedChanges(context, files)
-  const state: LogState = {
+  const state = newState(options, names)
+  const isNew = await openSegments(state, names)
+  if (!isNew) await (options.cleanShutdown ? checkActive(state) : recover(state, options.recoveryPoint))
+  await settleLogStart(state)
+  await restoreEpochsAndProducers(state, isNew)
+  state.recoveryPoint = options.cleanShutdown ? state.logEndOffset : Math.min(state.recoveryPoint, state.logEndOffset)
+  state.highWatermark = state.logStartOffset
+  return state
+}
+
+/** The log of a new partition, in memory: `makeLog` has yet to make its folder and files. */
+export function newLog(options: NewLogOptions): LogState {
+  const state = newState({ ...options, recoveryPoint: 0, logStartOffset: 0, cleanShutdown: false }, [])
+  state.isMade = false
+  state.segments.add(Segment.unmade(options.context, 0, options.clock.now()))
+  return state
+}
+
+/**
+ * Makes what a new log has on disk: its folder, partition.metadata and an empty segment; indexes and leader epochs come when there is something to
+ * say in them. May be called again after a part of it was done. @throws Error, with the log failed, when somebody else's files are in the way.
+ */
+export async function makeLog(state: LogState): Promise<void> {
+  const { context, topicId, segments } = state
+  const { fs, dir } = context
+  if (!(await fs.makeDirectory(dir))) {
+    const found = await fs.list(dir)
+    if (found.length > 0) {
+      state.failure = storageError(state, new Error(`${dir} is to be made and has ${found.length} files already`))
+      throw state.failure
+    }
+  }
+  if (topicId !== undefined) await writePartitionMetadata(fs, dir, topicId)
+  await segments.active.make()
+  state.isMade = true
+}
+
+function newState(options: LoadOptions, names: readonly string[]): LogState {
+  const { context, topic, partition, config, clock, random, logger } = options
+  const { fs, dir } = context
+  return {
     topic,
     partition,
     name: partitionFolder(topic, partition),
+    topicId: options.topicId,
+    isMade: true,
+    isTopicIdSynced: (options.recoveryPoint ?? 0) > 0,
     context,
     clock,
     random,
@@ -79,13 +127,6 @@ export async function loadLog(options: LoadOptions): Promise<LogState> {
     failure: undefined,
     onStorageError: options.onStorageError,
   }
-  const isNew = await openSegments(state, names)
-  if (!isNew) await (options.cleanShutdown ? checkActive(state) : recover(state, options.recoveryPoint))
-  await settleLogStart(state)
-  await restoreEpochsAndProducers(state, isNew)
-  state.recoveryPoint = options.cleanShutdown ? state.logEndOffset : Math.min(state.recoveryPoint, state.logEndOffset)
-  state.highWatermark = state.logStartOffset
-  return state
 }
 
 /** Finds the segments. Returns true when there was none and the first was made. */

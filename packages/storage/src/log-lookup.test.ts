@@ -24,11 +24,12 @@ test('segments roll by size, by time and when the index is full; active indexes 
     'segment.index.bytes': '40',
     'index.interval.bytes': '0',
   })
-  assert.deepEqual(await readdir(dir), ['00000000000000000000.log']) // the others come with the first record
   await append(log, buildBatch([record('x', { timestamp: nowMs })]))
+  assert.deepEqual(await readdir(dir), ['00000000000000000000.log']) // the others come with the first entry
+  for (let index = 1; index < 3; index++) await append(log, buildBatch([record('x', { timestamp: nowMs + index })]))
   assert.equal((await stat(join(dir, '00000000000000000000.index'))).size, 40)
   assert.equal((await stat(join(dir, '00000000000000000000.timeindex'))).size, 36)
-  for (let index = 1; index < 4; index++) await append(log, buildBatch([record('x', { timestamp: nowMs + index })]))
+  await append(log, buildBatch([record('x', { timestamp: nowMs + 3 })]))
   assert.equal(log.segmentCount, 2) // the time index keeps its last place for the end: 2 entries fill it
   assert.equal((await stat(join(dir, '00000000000000000000.index'))).size, 16)
   await append(log, buildBatch([record('x', { timestamp: nowMs + 10_003 })]))
@@ -166,7 +167,7 @@ test('endOffsetForEpoch answers as KIP-101 says', async (t) => {
   assert.deepEqual(log.endOffsetForEpoch(-1), { epoch: -1, endOffset: -1 })
 })
 
-test('a log that never held a record is closed and opened again as one, with the epoch of its leader', async (t) => {
+test('a log that never held a record is closed and opened again as one; an epoch that nothing was appended in is forgotten', async (t) => {
   const opened = await temporaryLog(t)
   await opened.log.assignLeaderEpoch(3)
   assert.equal(opened.log.latestEpoch, 3)
@@ -174,7 +175,14 @@ test('a log that never held a record is closed and opened again as one, with the
   assert.deepEqual((await verifyPartition(opened.dir)).problems, [])
   const log = await opened.reopen({ cleanShutdown: true })
   assert.equal(log.logEndOffset, 0)
-  assert.equal(log.latestEpoch, 3)
-  await append(log, buildBatch([record('x')]))
-  assert.equal((await stat(join(opened.dir, '00000000000000000000.index'))).size, 10_485_760)
+  assert.equal(log.latestEpoch, -1)
+  await log.assignLeaderEpoch(4)
+  await append(log, buildBatch([record('x')]), 4)
+  await log.close()
+  const again = await opened.reopen({ cleanShutdown: true })
+  assert.deepEqual(again.leaderEpochs, [{ epoch: 4, startOffset: 0 }])
+  await again.assignLeaderEpoch(5)
+  assert.equal(again.latestEpoch, 5)
+  await again.close()
+  assert.equal((await opened.reopen({ cleanShutdown: true })).latestEpoch, 4)
 })

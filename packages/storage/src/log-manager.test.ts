@@ -5,8 +5,8 @@ import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { randomUuid, seededRandom, silentLogger } from '@tidelog/core'
 import { buildBatch, type KafkaError } from '@tidelog/protocol'
-import { ManualClock } from '@tidelog/testkit'
-import { LogDirs, LogManager, resolveLogConfig } from './index.ts'
+import { killedFileSystem, ManualClock, unsyncedFileSystem } from '@tidelog/testkit'
+import { type FileSystem, LogDirs, LogManager, resolveLogConfig } from './index.ts'
 
 const random = seededRandom(7)
 
@@ -49,8 +49,8 @@ test('a topic with the longest legal name can be deleted; its folder goes after 
   const clock = new ManualClock()
   const manager = await openManager([dir], clock)
   const topic = 'x'.repeat(249)
-  await manager.createLog(topic, 0, randomUuid(random))
-  await manager.deleteLog(topic, 0)
+  await (await manager.createLog(topic, 0, randomUuid(random))).make()
+  await manager.deleteLogs([{ topic, partition: 0 }])
   assert.equal(manager.getLog(topic, 0), undefined)
   const [folder] = (await readdir(dir)).filter((name) => name.endsWith('-delete'))
   assert.match(folder!, /^x+-0\.[0-9a-f]{32}-delete$/)
@@ -67,9 +67,9 @@ test('partitions go to the directory that has fewest', async (t) => {
   const dirs = [await temporaryDir(t), await temporaryDir(t)]
   const manager = await openManager(dirs)
   for (let partition = 0; partition < 4; partition++) await manager.createLog('spread', partition, randomUuid(random))
-  assert.equal((await readdir(dirs[0]!)).filter((name) => name.startsWith('spread-')).length, 2)
-  assert.equal((await readdir(dirs[1]!)).filter((name) => name.startsWith('spread-')).length, 2)
+  assert.deepEqual([...manager.logs()].map(({ logDir }) => logDir).sort(), [dirs[0], dirs[0], dirs[1], dirs[1]].sort())
   await manager.close()
+  for (const dir of dirs) assert.equal((await readdir(dir)).filter((name) => name.startsWith('spread-')).length, 2)
 })
 
 test('L13: missing or garbage checkpoints cost a check of every segment, not a record', async (t) => {
@@ -115,7 +115,8 @@ test('L15: a directory of another cluster or broker, or with garbage for meta.pr
 test('L15: garbage for partition.metadata is refused, for whose records they are must not be guessed', async (t) => {
   const dir = await temporaryDir(t)
   const manager = await openManager([dir])
-  await manager.createLog('t', 0, randomUuid(random))
+  const log = await manager.createLog('t', 0, randomUuid(random))
+  await log.append(batchOf('x'), { leaderEpoch: 0, origin: 'client' })
   await manager.close()
   await writeFile(join(dir, 't-0', 'partition.metadata'), 'version: 0\ntopic_id: nonsense')
   await assert.rejects(openManager([dir]), /t-0\/partition.metadata is damaged/)
@@ -176,6 +177,7 @@ test('L16: unknown files and folders are left alone', async (t) => {
   await writeFile(join(dir, 'notes.txt'), 'mine')
   const manager = await openManager([dir])
   const log = await manager.createLog('t', 0, randomUuid(random))
+  await log.make()
   await writeFile(join(log.dir, 'README'), 'mine too')
   await manager.close()
   const again = await openManager([dir])
@@ -218,7 +220,7 @@ test('a topic that is made again under its old name begins anew, at once and aft
   await manager.close()
 
   const second = await openManager([dir])
-  await second.deleteLog('t', 0)
+  await second.deleteLogs([{ topic: 't', partition: 0 }])
   const fresh = await second.createLog('t', 0, randomUuid(random))
   assert.deepEqual([fresh.logStartOffset, fresh.logEndOffset], [0, 0])
   await fresh.append(batchOf('d'), { leaderEpoch: 0, origin: 'client' })
@@ -250,4 +252,125 @@ test('retention deletes nothing of a partition that the cluster does not know', 
     segments[topic] = (await readdir(join(dir, `${topic}-0`))).filter((name) => name.endsWith('.log')).length
   assert.deepEqual(segments, { known: 1, stray: 3 })
   await manager.close()
+})
+
+test('a new log takes records at once; its files are made ahead of the first one, or in the background', async (t) => {
+  const dir = await temporaryDir(t)
+  const manager = await openManager([dir])
+  const logs = await Promise.all(Array.from({ length: 100 }, (_none, partition) => manager.createLog('t', partition, randomUuid(random))))
+  assert.ok((await readdir(dir)).length < 100, 'nobody has waited for all of them')
+  const last = logs.at(-1)!
+  await last.append(batchOf('x'), { leaderEpoch: 0, origin: 'client' })
+  assert.deepEqual((await readdir(last.dir)).sort(), ['00000000000000000000.log', 'partition.metadata'])
+  const unused = logs.at(-2)!
+  await manager.deleteLogs([unused])
+  await manager.close()
+  const folders = (await readdir(dir)).filter((name) => name.startsWith('t-'))
+  assert.equal(folders.length, 99)
+  const again = await openManager([dir])
+  for (const { partition, topicId } of logs) assert.equal(again.getLog('t', partition)?.topicId, partition === 98 ? undefined : topicId)
+  assert.equal(again.getLog('t', 99)!.logEndOffset, 1)
+  await again.close()
+})
+
+test('L1: a log whose making is killed at any step is made again, and keeps what it acked', async (t) => {
+  const topicId = randomUuid(random)
+  let kills = 0
+  for (let changes = 1; ; changes++) {
+    const dir = await temporaryDir(t)
+    const { fs, changesDone } = killedFileSystem(changes)
+    const options = { dirs: [dir], clock: new ManualClock(), random, logger: silentLogger, configOf: () => resolveLogConfig(new Map()) }
+    let killed: LogManager | undefined
+    let isAcked = false
+    try {
+      killed = await LogManager.open({ ...options, fs })
+      const log = await killed.createLog('t', 0, topicId)
+      await log.append(batchOf('x'), { leaderEpoch: 0, origin: 'client' })
+      isAcked = true
+    } catch {
+      kills++
+    }
+    await killed?.abandon()
+    const manager = await LogManager.open({ ...options, fs: unsyncedFileSystem })
+    const log = manager.getLog('t', 0) ?? (await manager.createLog('t', 0, topicId))
+    if (log.topicId === undefined) await log.assignTopicId(topicId) // as the replica manager does
+    if (isAcked) assert.equal(log.logEndOffset, 1, `killed at change ${changes}`)
+    await log.append(batchOf('y'), { leaderEpoch: 1, origin: 'client' })
+    await manager.close()
+    const again = await openManager([dir])
+    assert.equal(again.getLog('t', 0)!.topicId, topicId, `killed at change ${changes}`)
+    assert.ok(again.getLog('t', 0)!.logEndOffset >= 1)
+    await again.close()
+    if (changesDone() < changes) break
+  }
+  assert.ok(kills >= 4, `only ${kills} kills`)
+})
+
+test('the files of a new log are not made where somebody else has put some; the other logs live on', async (t) => {
+  const dir = await temporaryDir(t)
+  const failures: string[] = []
+  const manager = await LogManager.open({
+    dirs: [dir],
+    clock: new ManualClock(),
+    random,
+    logger: silentLogger,
+    configOf: () => resolveLogConfig(new Map()),
+    onDirFailure: (path) => failures.push(path),
+  })
+  await mkdir(join(dir, 't-0'))
+  await writeFile(join(dir, 't-0', '00000000000000000000.log'), 'precious')
+  const log = await manager.createLog('t', 0, randomUuid(random))
+  const appended = log.append(batchOf('x'), { leaderEpoch: 0, origin: 'client' })
+  await assert.rejects(appended, (error: KafkaError) => error.code === 56)
+  assert.equal(await readFile(join(dir, 't-0', '00000000000000000000.log'), 'utf8'), 'precious')
+  const other = await manager.createLog('t', 1, randomUuid(random))
+  await other.append(batchOf('x'), { leaderEpoch: 0, origin: 'client' })
+  assert.deepEqual(failures, [])
+  await manager.abandon()
+})
+
+test('a damaged partition.metadata of a log of which nothing was forced to disk, as a power cut leaves one, is as good as none', async (t) => {
+  const dir = await temporaryDir(t)
+  const manager = await openManager([dir])
+  const topicId = randomUuid(random)
+  await (await manager.createLog('t', 0, topicId)).make()
+  await manager.abandon()
+  const whole = `version: 0\ntopic_id: ${topicId}`
+  for (const content of ['', '\0'.repeat(43), whole.slice(0, 20), 'garbage']) {
+    await writeFile(join(dir, 't-0', 'partition.metadata'), content)
+    const again = await openManager([dir])
+    const log = again.getLog('t', 0)!
+    assert.equal(log.topicId, undefined)
+    await log.assignTopicId(topicId)
+    await again.close()
+    assert.equal(await readFile(join(dir, 't-0', 'partition.metadata'), 'utf8'), whole)
+  }
+})
+
+test('partition.metadata is synced ahead of the first flush: no log has records that outlive a power cut and an id that does not', async (t) => {
+  const dir = await temporaryDir(t)
+  const paths = new Map<number, string>()
+  const synced: string[] = []
+  const fs: FileSystem = {
+    ...unsyncedFileSystem,
+    async open(path, mode) {
+      const fd = await unsyncedFileSystem.open(path, mode)
+      paths.set(fd, path)
+      return fd
+    },
+    sync: async (fd) => void synced.push(paths.get(fd)!),
+    syncDirectory: async (path) => void synced.push(path),
+  }
+  const options = { dirs: [dir], clock: new ManualClock(), random, logger: silentLogger, configOf: () => resolveLogConfig(new Map()) }
+  const manager = await LogManager.open({ ...options, fs })
+  const log = await manager.createLog('t', 0, randomUuid(random))
+  await log.append(batchOf('x'), { leaderEpoch: 0, origin: 'client' })
+  assert.ok(!synced.some((path) => path.includes('t-0')))
+  synced.length = 0
+  await log.flush()
+  assert.deepEqual(
+    synced.map((path) => path.slice(dir.length)),
+    ['/t-0/00000000000000000000.log', '/t-0/partition.metadata', '/t-0', ''],
+  )
+  await manager.abandon()
 })

@@ -5,16 +5,20 @@ import { deleteFolder, partitionFolder, type TopicPartition } from './file-names
 import { FilePool } from './file-pool.ts'
 import { type FileSystem, nodeFileSystem } from './file-system.ts'
 import { IndexMemory } from './index-memory.ts'
-import { Log, type LogResources } from './log.ts'
+import { Log } from './log.ts'
 import type { LogConfig } from './log-config.ts'
 import { LogDirectory } from './log-directory.ts'
 import { defaultLogManagerSettings, type LogManagerSettings } from './log-manager-settings.ts'
+import type { LogOptions, LogResources } from './log-options.ts'
 import { LogDirRefusedError } from './meta-properties.ts'
-import { readPartitionMetadata, writePartitionMetadata } from './partition-metadata.ts'
+import { PartitionMetadataDamagedError, readPartitionMetadata, removePartitionMetadata } from './partition-metadata.ts'
 import { TailCache } from './tail-cache.ts'
 
 /** Partitions of a directory that are opened at a time, for each recovery thread that Kafka would have: they mostly wait for the disk. */
 const OPENS_PER_RECOVERY_THREAD = 4
+/** New logs whose files are made at a time: a disk thread or two are left to producers and consumers. */
+const MAKERS = 2
+const DELETES_AT_A_TIME = 8
 
 export interface LogManagerOptions extends LogResources {
   /** log.dirs, locked by LogDirs. */
@@ -45,6 +49,9 @@ export class LogManager {
   readonly #removals = new Map<string, Timer>()
   /** Work of timers that is under way. */
   readonly #running = new Set<Promise<void>>()
+  /** New logs that have no files yet, or did not when they were queued. */
+  readonly #unmade: Log[] = []
+  #makers = 0
   #isClosed = false
 
   /** Opens every partition that the directories hold. @throws LogDirRefusedError when one of them cannot be told what it is. */
@@ -110,8 +117,9 @@ export class LogManager {
   }
 
   /**
-   * Makes the log of a new partition, in the directory that has fewest; the one that is there if there is one.
-   * @throws KafkaError KAFKA_STORAGE_ERROR when it cannot be made, or is there and could not be opened.
+   * The log of a new partition, in the directory that has fewest; the one that is there if there is one. It can be used at once: its files are made
+   * when the disk comes to them, or ahead of its first record.
+   * @throws KafkaError KAFKA_STORAGE_ERROR when it is there and could not be opened, or no directory is left.
    */
   async createLog(topic: string, partition: number, topicId: string): Promise<Log> {
     const name = partitionFolder(topic, partition)
@@ -124,39 +132,60 @@ export class LogManager {
         cause: failed.broken.get(name)!.error,
       })
     const directory = this.#leastUsed()
-    const dir = join(directory.path, name)
-    directory.beingMade++
-    try {
-      await directory.forget(name)
-      await this.#fs.makeDirectory(dir)
-      if (topicId !== ZERO_UUID) await writePartitionMetadata(this.#fs, dir, topicId)
-      return await this.#openLog(directory, { topic, partition }, topicId === ZERO_UUID ? undefined : topicId)
-    } catch (error) {
-      if (error instanceof KafkaError) throw error
-      this.#onStorageError(directory, error)
-      throw new KafkaError('KAFKA_STORAGE_ERROR', `${name} cannot be made in ${directory.path}`, { cause: error })
-    } finally {
-      directory.beingMade--
+    if (directory.remembers(name)) {
+      try {
+        await directory.forget(name)
+      } catch (error) {
+        this.#onStorageError(directory, error)
+        throw new KafkaError('KAFKA_STORAGE_ERROR', `${name} cannot be made in ${directory.path}`, { cause: error })
+      }
+      const made = this.#logs.get(name)
+      if (made !== undefined) return made
     }
+    const log = Log.create(this.#logOptions(directory, { topic, partition }, topicId === ZERO_UUID ? undefined : topicId))
+    this.#add(directory, log)
+    this.#unmade.push(log)
+    if (this.#makers < MAKERS) this.#run(this.#makeLogs())
+    return log
   }
 
-  /** Takes a log out of service at once, its folder renamed; the files go after file.delete.delay.ms. */
-  async deleteLog(topic: string, partition: number): Promise<void> {
-    const name = partitionFolder(topic, partition)
-    const log = this.#logs.get(name)
-    if (log === undefined) return
-    this.#logs.delete(name)
-    const directory = this.#directories.find(({ path }) => path === log.logDir)!
-    directory.logs.delete(name)
-    const folder = deleteFolder(topic, partition, this.#random)
-    try {
-      await log.moveTo(join(directory.path, folder))
-    } catch (error) {
+  /**
+   * Takes logs out of service at once, their folders renamed, which a power cut does not take back once it resolves; the files go after
+   * file.delete.delay.ms.
+   * @returns Those that could not be deleted, and why: KafkaError KAFKA_STORAGE_ERROR.
+   */
+  async deleteLogs(places: readonly TopicPartition[]): Promise<ReadonlyMap<string, KafkaError>> {
+    const failed = new Map<string, KafkaError>()
+    const renamed = new Map<LogDirectory, string[]>()
+    const fail = (directory: LogDirectory, names: readonly string[], error: unknown): void => {
       this.#onStorageError(directory, error)
-      throw new KafkaError('KAFKA_STORAGE_ERROR', `${name} cannot be deleted in ${directory.path}`, { cause: error })
+      for (const name of names)
+        failed.set(name, new KafkaError('KAFKA_STORAGE_ERROR', `${name} cannot be deleted in ${directory.path}`, { cause: error }))
     }
-    this.#logger.info('Deleted a log', { partition: name, folder })
-    this.#removeLater(join(directory.path, folder), log.config['file.delete.delay.ms'])
+    await inParallel(places, DELETES_AT_A_TIME, async ({ topic, partition }) => {
+      const name = partitionFolder(topic, partition)
+      const log = this.#logs.get(name)
+      if (log === undefined) return
+      this.#logs.delete(name)
+      const directory = this.#directories.find(({ path }) => path === log.logDir)!
+      directory.logs.delete(name)
+      const folder = deleteFolder(topic, partition, this.#random)
+      try {
+        await log.moveTo(join(directory.path, folder))
+      } catch (error) {
+        fail(directory, [name], error)
+        return
+      }
+      const names = renamed.get(directory)
+      if (names === undefined) renamed.set(directory, [name])
+      else names.push(name)
+      this.#logger.info('Deleted a log', { partition: name, folder })
+      this.#removeLater(join(directory.path, folder), log.config['file.delete.delay.ms'])
+    })
+    for (const [directory, names] of renamed) {
+      await this.#fs.syncDirectory(directory.path).catch((error: unknown) => fail(directory, names, error))
+    }
+    return failed
   }
 
   /** Takes over the configuration of a topic, or of all, after it changed. */
@@ -257,7 +286,15 @@ export class LogManager {
     try {
       topicId = await readPartitionMetadata(this.#fs, join(directory.path, name))
     } catch (error) {
-      throw new LogDirRefusedError(error instanceof Error ? error.message : String(error))
+      const message = error instanceof Error ? error.message : String(error)
+      // Nothing of the log was ever forced to disk, this file neither: a stop or a power cut may have left anything of it. The cluster's metadata knows.
+      const isExpected = error instanceof PartitionMetadataDamagedError && !directory.recoveryPointOf(name)
+      if (!isExpected) throw new LogDirRefusedError(message)
+      this.#logger.warn('Removing a partition.metadata that was not forced to disk when the broker stopped', {
+        partition: name,
+        reason: message,
+      })
+      await removePartitionMetadata(this.#fs, join(directory.path, name))
     }
     try {
       const log = await this.#openLog(directory, place, topicId)
@@ -268,9 +305,15 @@ export class LogManager {
     }
   }
 
-  async #openLog(directory: LogDirectory, { topic, partition }: TopicPartition, topicId: string | undefined): Promise<Log> {
+  async #openLog(directory: LogDirectory, place: TopicPartition, topicId: string | undefined): Promise<Log> {
+    const log = await Log.open(this.#logOptions(directory, place, topicId))
+    this.#add(directory, log)
+    return log
+  }
+
+  #logOptions(directory: LogDirectory, { topic, partition }: TopicPartition, topicId: string | undefined): LogOptions {
     const name = partitionFolder(topic, partition)
-    const log = await Log.open({
+    return {
       ...this.#resources,
       dir: join(directory.path, name),
       topic,
@@ -284,10 +327,28 @@ export class LogManager {
       onStorageError: (error) => this.#onStorageError(directory, error),
       onLogStartChanged: () => directory.checkpointLogStarts(),
       onRecoveryPointLowered: () => directory.checkpointRecoveryPoints(),
-    })
-    directory.logs.set(name, log)
-    this.#logs.set(name, log)
-    return log
+    }
+  }
+
+  #add(directory: LogDirectory, log: Log): void {
+    directory.logs.set(log.name, log)
+    this.#logs.set(log.name, log)
+  }
+
+  /** Makes the files of new logs, one after the other. A producer that is faster makes those of its log itself. */
+  async #makeLogs(): Promise<void> {
+    this.#makers++
+    for (let log = this.#unmade.shift(); log !== undefined && !this.#isClosed; log = this.#unmade.shift()) {
+      const making = log
+      await this.#tolerating(making, () => making.make())
+    }
+    this.#makers--
+  }
+
+  /** Waits for `work` before closing. */
+  #run(work: Promise<void>): void {
+    const running = work.then(() => void this.#running.delete(running))
+    this.#running.add(running)
   }
 
   /** The directory that has fewest partitions. @throws KafkaError KAFKA_STORAGE_ERROR when all are offline. */
@@ -295,7 +356,7 @@ export class LogManager {
     let best: LogDirectory | undefined
     for (const directory of this.#directories) {
       if (directory.isOffline) continue
-      if (best === undefined || directory.size < best.size) best = directory
+      if (best === undefined || directory.logs.size < best.logs.size) best = directory
     }
     if (best === undefined) throw new KafkaError('KAFKA_STORAGE_ERROR', 'every log directory is offline')
     return best

@@ -1,7 +1,8 @@
 import { batchAt, KafkaError, readRecords, uncompressBatch } from '@tidelog/protocol'
 import { maxOutputBytes } from './append-validation.ts'
+import type { BatchPlace } from './batch-place.ts'
 import type { LogState } from './log-state.ts'
-import type { BatchPlace, Segment } from './segment.ts'
+import type { Segment } from './segment.ts'
 import { leaderEpochOf } from './stored-batch.ts'
 
 export interface ReadOptions {

@@ -1,5 +1,6 @@
 import { dirname } from 'node:path'
 import { failLog, type LogState, newRollJitter } from './log-state.ts'
+import { syncPartitionMetadata } from './partition-metadata.ts'
 import { Segment } from './segment.ts'
 
 /** Ends segments and forces them to disk. The owner calls one thing at a time; only closed segments are flushed beside what goes on. */
@@ -21,6 +22,7 @@ export class LogRoller {
     const old = segments.active
     await old.load()
     await old.seal()
+    await state.epochs.save()
     await this.writeSnapshot(baseOffset)
     const segment = await Segment.create(context, baseOffset, config['segment.index.bytes'], clock.now())
     if (segment.baseOffset === old.baseOffset) segments.removeFrom(segments.all.length - 1)
@@ -45,6 +47,7 @@ export class LogRoller {
         await segment.flush({ indexes: segment !== segments.active })
       }
       await snapshots.sync(logEndOffset)
+      await state.epochs.save()
       await this.#syncNames()
       state.recoveryPoint = logEndOffset
     }
@@ -98,6 +101,8 @@ export class LogRoller {
 
   async #syncDirectories(): Promise<void> {
     const { fs, dir } = this.#state.context
+    if (!this.#state.isTopicIdSynced) await syncPartitionMetadata(fs, dir)
+    this.#state.isTopicIdSynced = true
     await fs.syncDirectory(dir)
     await fs.syncDirectory(dirname(dir))
   }

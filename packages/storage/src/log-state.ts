@@ -18,6 +18,12 @@ export interface LogState extends TopicPartition {
   readonly random: Random
   readonly offload: Offload
   readonly logger: Logger
+  /** The topic's id, for partition.metadata; undefined when nobody knows it. */
+  topicId: string | undefined
+  /** Whether folder and files are there. Those of a new log are made ahead of the first thing that is written, or when the disk has time. */
+  isMade: boolean
+  /** Whether partition.metadata outlives a power cut. */
+  isTopicIdSynced: boolean
   readonly segments: SegmentList
   readonly producers: ProducerState
   readonly snapshots: ProducerSnapshots

@@ -1,6 +1,7 @@
 import { invariant } from '@tidelog/core'
 import { batchAt, batchHeader, KafkaError } from '@tidelog/protocol'
 import { type PreparedBatch, prepareAppend } from './append-validation.ts'
+import { makeLog } from './log-loader.ts'
 import { failLog, type LogState } from './log-state.ts'
 import { MAX_RELATIVE_OFFSET } from './offset-index.ts'
 import type { AppendOrigin, CompletedTransaction, ProducerBatch } from './producer-state.ts'
@@ -141,10 +142,11 @@ export class LogWriter {
     }
   }
 
-  /** What the first write to a segment needs: its indexes in memory, room in their files, the timestamp it rolls by. */
+  /** What the first writes to a segment need: its folder, its indexes in memory, room in their files, the timestamp it rolls by. */
   async #prepareSegment(): Promise<void> {
-    const { segments, config, failure } = this.#state
+    const { segments, config, failure, isMade } = this.#state
     if (failure !== undefined) throw failure
+    if (!isMade) await makeLog(this.#state)
     const { active } = segments
     if (!active.isLoaded) await active.load()
     if (!active.isPreallocated) {
@@ -294,7 +296,8 @@ export class LogWriter {
       }
     }
     try {
-      await state.epochs.save()
+      // Of a single epoch, the batches say it all.
+      if (state.epochs.entries.length > 1) await state.epochs.save()
       await active.write(space.written)
     } catch (error) {
       await active.cutUnwritten().catch(() => {}) // recovery cuts it otherwise

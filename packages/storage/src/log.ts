@@ -1,59 +1,20 @@
 import { dirname } from 'node:path'
-import { BufferPool, type Clock, type Logger, libuvOffload, type Offload, type Random, type Timer } from '@tidelog/core'
+import { invariant, type Timer } from '@tidelog/core'
 import { KafkaError } from '@tidelog/protocol'
-import { FilePool } from './file-pool.ts'
-import { type FileSystem, nodeFileSystem } from './file-system.ts'
-import { IndexMemory } from './index-memory.ts'
+import { ignoringMissing } from './file-system.ts'
 import type { EpochEndOffset, EpochEntry } from './leader-epochs.ts'
 import type { LogConfig } from './log-config.ts'
-import { loadLog } from './log-loader.ts'
+import { loadLog, makeLog, newLog } from './log-loader.ts'
+import { type LogOptions, partsOf } from './log-options.ts'
 import { findByTimestamp, findMaxTimestamp, type ReadOptions, type ReadResult, readLog, type TimestampAndOffset } from './log-reader.ts'
 import { dueSegments, segmentsBeforeStart } from './log-retention.ts'
 import { LogRoller } from './log-roller.ts'
 import { failLog, type LogState, storageError } from './log-state.ts'
 import { type TruncationActions, truncateFully, truncateLog } from './log-truncation.ts'
 import { type AppendOptions, type AppendResult, LogWriter } from './log-writer.ts'
+import { writePartitionMetadata } from './partition-metadata.ts'
 import type { ActiveProducer } from './producer-state.ts'
 import type { Segment } from './segment.ts'
-import { TailCache } from './tail-cache.ts'
-
-/** What the logs of a broker share. */
-export interface LogResources {
-  readonly clock: Clock
-  readonly random: Random
-  readonly logger: Logger
-  readonly fs?: FileSystem
-  readonly offload?: Offload
-  readonly pool?: FilePool
-  readonly indexMemory?: IndexMemory
-  readonly tailCache?: TailCache
-  readonly readMemory?: BufferPool
-}
-
-export interface LogOptions extends LogResources {
-  /** The partition's own folder; made when it is missing. */
-  readonly dir: string
-  readonly topic: string
-  readonly partition: number
-  /** Undefined when nobody knows it: a folder of a Kafka before 2.8. */
-  readonly topicId?: string | undefined
-  readonly config: LogConfig
-  /** From recovery-point-offset-checkpoint: after an unclean stop everything behind it is checked. Undefined when it is not known. */
-  readonly recoveryPoint?: number | undefined
-  /** From log-start-offset-checkpoint; 0 when DeleteRecords has not moved it. */
-  readonly logStartOffset?: number
-  readonly cleanShutdown?: boolean
-  /** producer.id.expiration.ms */
-  readonly producerIdExpirationMs?: number
-  /** The disk under `dir` failed; the log writes no more. */
-  readonly onStorageError?: (error: unknown) => void
-  /** The log start offset moved: the checkpoint should follow. Awaited ahead of the removal of what lies before it. */
-  readonly onLogStartChanged?: () => Promise<void>
-  /** The recovery point went back, as in a truncation, which waits for the checkpoint to say so. */
-  readonly onRecoveryPointLowered?: () => Promise<void>
-}
-
-const DAY_MS = 86_400_000
 
 /**
  * One partition's records on disk, in Kafka's files. Offsets: log start <= last stable <= high watermark <= log end. Everything that changes the log
@@ -62,7 +23,6 @@ const DAY_MS = 86_400_000
 export class Log {
   readonly topic: string
   readonly partition: number
-  readonly topicId: string | undefined
   #dir: string
   readonly #state: LogState
   readonly #writer: LogWriter
@@ -75,32 +35,19 @@ export class Log {
 
   /** @throws Node's error when the folder cannot be read, KafkaError CORRUPT_MESSAGE when flushed batches are damaged where they have to be read. */
   static async open(options: LogOptions): Promise<Log> {
-    const { fs = nodeFileSystem, dir, logger, offload = libuvOffload() } = options
-    const { pool = new FilePool(fs), indexMemory = new IndexMemory(), tailCache = new TailCache(), readMemory = new BufferPool() } = options
-    const state = await loadLog({
-      context: { fs, pool, indexMemory, readMemory, logger, dir },
-      topic: options.topic,
-      partition: options.partition,
-      config: options.config,
-      clock: options.clock,
-      random: options.random,
-      offload,
-      logger,
-      tailCache,
-      producerIdExpirationMs: options.producerIdExpirationMs ?? DAY_MS,
-      recoveryPoint: options.recoveryPoint,
-      logStartOffset: options.logStartOffset ?? 0,
-      cleanShutdown: options.cleanShutdown ?? false,
-      onStorageError: options.onStorageError ?? (() => {}),
-    })
-    return new Log(options, state)
+    const { recoveryPoint, logStartOffset = 0, cleanShutdown = false } = options
+    return new Log(options, await loadLog({ ...partsOf(options), recoveryPoint, logStartOffset, cleanShutdown }))
+  }
+
+  /** The log of a new partition. It can be used at once; its files are made by `make`, or ahead of the first thing that is written. */
+  static create(options: LogOptions): Log {
+    return new Log(options, newLog(partsOf(options)))
   }
 
   /** Use `open`. */
-  constructor(options: Pick<LogOptions, 'topic' | 'partition' | 'topicId' | 'dir' | 'onLogStartChanged' | 'onRecoveryPointLowered'>, state: LogState) {
+  constructor(options: Pick<LogOptions, 'topic' | 'partition' | 'dir' | 'onLogStartChanged' | 'onRecoveryPointLowered'>, state: LogState) {
     this.topic = options.topic
     this.partition = options.partition
-    this.topicId = options.topicId
     this.#dir = options.dir
     this.#onLogStartChanged = options.onLogStartChanged ?? (() => Promise.resolve())
     this.#onRecoveryPointLowered = options.onRecoveryPointLowered ?? (() => Promise.resolve())
@@ -121,6 +68,11 @@ export class Log {
   /** The log dir that the folder lies in. */
   get logDir(): string {
     return dirname(this.#dir)
+  }
+
+  /** The topic's id; undefined when nobody knows it. */
+  get topicId(): string | undefined {
+    return this.#state.topicId
   }
 
   get name(): string {
@@ -256,14 +208,30 @@ export class Log {
   }
 
   /**
-   * Notes that a leader of `epoch` begins at the log's end, as a broker does when it becomes leader. On disk when it resolves, but for a log that
-   * never held a record: there it is written ahead of the first one.
+   * Notes that a leader of `epoch` begins at the log's end, as a broker does when it becomes leader. It reaches the disk ahead of the first record
+   * that is appended in it: an epoch without a record may be forgotten by a crash, which begins another one.
    */
   assignLeaderEpoch(epoch: number): Promise<void> {
+    return this.#exclusive(async () => {
+      this.#requireWritable()
+      this.#state.epochs.assign(epoch, this.#state.logEndOffset)
+    })
+  }
+
+  /** Makes the files of a new log; does nothing for any other. @throws KafkaError KAFKA_STORAGE_ERROR */
+  make(): Promise<void> {
+    return this.#exclusive(() => this.#writing(async () => {}))
+  }
+
+  /** Writes down whose records these are, where nobody knew. */
+  assignTopicId(topicId: string): Promise<void> {
     return this.#exclusive(() =>
       this.#writing(async () => {
-        this.#state.epochs.assign(epoch, this.#state.logEndOffset)
-        if (this.#state.logEndOffset > 0) await this.#state.epochs.save()
+        const state = this.#state
+        invariant(state.topicId === undefined, `${this.name} is of topic ${state.topicId}`)
+        await writePartitionMetadata(state.context.fs, state.context.dir, topicId)
+        state.topicId = topicId
+        state.isTopicIdSynced = false
       }),
     )
   }
@@ -377,10 +345,12 @@ export class Log {
       const state = this.#state
       try {
         if (state.failure !== undefined) throw state.failure
+        if (!state.isMade) await makeLog(state)
         await this.#roller.flush()
         await this.#roller.writeSnapshot(state.logEndOffset)
         await state.segments.active.seal()
-        await state.epochs.save()
+        // One that nothing was appended in is not worth a file and an fsync in every partition: the next start begins another.
+        if (state.epochs.latest?.startOffset !== state.logEndOffset) await state.epochs.save()
         // Another log of the directory may have found the disk to fail meanwhile.
         if (state.failure !== undefined) throw state.failure
         for (const [segment, timer] of this.#removals) {
@@ -404,11 +374,11 @@ export class Log {
     })
   }
 
-  /** Closes the log and gives its folder another name; the caller removes it later. */
+  /** Closes the log and gives its folder, if it has one yet, another name. The caller syncs the directory and removes the folder later. */
   async moveTo(dir: string): Promise<void> {
     await this.abandon()
-    await this.#state.context.fs.rename(this.#dir, dir)
-    await this.#state.context.fs.syncDirectory(dirname(dir))
+    const renamed = this.#state.context.fs.rename(this.#dir, dir)
+    await (this.#state.isMade ? renamed : ignoringMissing(renamed))
     this.#dir = dir
   }
 
@@ -431,10 +401,15 @@ export class Log {
     return result
   }
 
-  async #writing<T>(run: () => Promise<T>): Promise<T> {
+  #requireWritable(): void {
     if (this.#isClosed) throw this.#closedError()
     if (this.#state.failure !== undefined) throw this.#state.failure
+  }
+
+  async #writing<T>(run: () => Promise<T>): Promise<T> {
+    this.#requireWritable()
     try {
+      if (!this.#state.isMade) await makeLog(this.#state)
       return await run()
     } catch (error) {
       throw failLog(this.#state, error)

@@ -32,8 +32,9 @@ export class SegmentIndexes {
     return this.offsets.file.isLoaded && this.times.file.isLoaded && this.#maxTimestamp !== undefined
   }
 
-  get hasUnwritten(): boolean {
-    return this.offsets.file.hasUnwritten || this.times.file.hasUnwritten
+  /** The files say all that is in memory. */
+  get areInFiles(): boolean {
+    return this.offsets.file.isInFile && this.times.file.isInFile
   }
 
   get memoryBytes(): number {

@@ -1,6 +1,7 @@
 import { join } from 'node:path'
 import { type BufferPool, invariant, type Logger } from '@tidelog/core'
 import { batchHeader, KafkaError } from '@tidelog/protocol'
+import { type BatchPlace, placeOf } from './batch-place.ts'
 import { scanBatches } from './batch-scan.ts'
 import { DELETED_SUFFIX, INDEX_SUFFIX, LOG_SUFFIX, segmentFile, TIME_INDEX_SUFFIX, TRANSACTION_INDEX_SUFFIX } from './file-names.ts'
 import { type FilePool, PooledFile } from './file-pool.ts'
@@ -29,14 +30,6 @@ export interface SegmentContext {
   readonly readMemory: BufferPool
   readonly logger: Logger
   readonly dir: string
-}
-
-export interface BatchPlace {
-  readonly position: number
-  readonly sizeBytes: number
-  readonly baseOffset: number
-  readonly lastOffset: number
-  readonly maxTimestamp: number
 }
 
 /**
@@ -82,12 +75,24 @@ export class Segment {
     return segment
   }
 
-  /** As `create`, without index files, which must not be there: they come with the first write. Where inodes are dear, that is half the work. */
+  /** As `create`, without index files, which must not be there: they come with the first entry. Where inodes are dear, that is half the work. */
   static async createBare(context: SegmentContext, baseOffset: number, nowMs: number): Promise<Segment> {
+    const segment = Segment.unmade(context, baseOffset, nowMs)
+    await segment.make()
+    return segment
+  }
+
+  /** A new segment that has no file yet: `make` comes ahead of the first write. */
+  static unmade(context: SegmentContext, baseOffset: number, nowMs: number): Segment {
     const segment = new Segment(context, baseOffset, 0, nowMs)
-    await context.fs.close(await context.fs.open(segment.file.path, 'replace'))
     segment.#indexes.clear()
     return segment
+  }
+
+  /** Makes the log file, empty. */
+  async make(): Promise<void> {
+    const { fs } = this.#context
+    await fs.close(await fs.open(this.file.path, 'replace'))
   }
 
   get context(): SegmentContext {
@@ -150,7 +155,7 @@ export class Segment {
 
   /** Drops the indexes from memory, unless they are empty, being written to, or hold what is not in their files. */
   unloadIndexes(): void {
-    if (this.isPreallocated || this.#indexes.hasUnwritten || this.sizeBytes === 0) return
+    if (this.isPreallocated || !this.#indexes.areInFiles || this.sizeBytes === 0) return
     this.#indexes.unload()
   }
 
@@ -314,8 +319,9 @@ export class Segment {
     this.isPreallocated = false
   }
 
-  /** Grows the index files of an active segment to their full size; once, before its first write. */
+  /** Grows the index files of an active segment to their full size, once there is an entry for them: most of many partitions hold a few records. */
   async preallocateIndexes(maxIndexBytes: number): Promise<void> {
+    if (this.offsetIndex.count === 0) return
     await this.offsetIndex.file.preallocate(maxIndexBytes)
     await this.timeIndex.file.preallocate(maxIndexBytes)
     this.isPreallocated = true
@@ -486,9 +492,4 @@ export interface RollLimits {
   readonly nowMs: number
   /** When the segment was opened or made; its age counts from here when its records have no timestamps. */
   readonly createdMs: number
-}
-
-function placeOf(buffer: Buffer, at: number, position: number, sizeBytes: number): BatchPlace {
-  const baseOffset = batchHeader.baseOffset(buffer, at)
-  return { position, sizeBytes, baseOffset, lastOffset: lastOffsetOf(buffer, at), maxTimestamp: maxTimestampOf(buffer, at) }
 }

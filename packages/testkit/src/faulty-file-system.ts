@@ -34,6 +34,10 @@ export function killedFileSystem(changes: number): KilledFileSystem {
       await step(nothing)
       await nodeFileSystem.truncate(fd, sizeBytes)
     },
+    async makeDirectory(path) {
+      await step(nothing)
+      return nodeFileSystem.makeDirectory(path)
+    },
     async rename(from, to) {
       await step(nothing)
       await nodeFileSystem.rename(from, to)

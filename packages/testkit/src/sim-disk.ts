@@ -287,14 +287,15 @@ export class SimDisk {
     this.#unlink(path)
   }
 
-  #makeDirectory(path: string): void {
+  #makeDirectory(path: string): boolean {
     this.#alive()
     const found = this.#find(path)
-    if (found?.kind === 'directory') return
+    if (found?.kind === 'directory') return false
     if (found !== undefined) throw systemError('EEXIST', path)
     this.#makeDirectory(dirname(path))
     if (this.#begin({ kind: 'makeDirectory', path })) throw this.#dead()
     this.#link(this.#directory(dirname(path)), nameOf(path), emptyDirectory())
+    return true
   }
 
   #descriptor(fd: number, purpose?: 'to write'): OpenFile {

@@ -25,6 +25,8 @@ export interface LeadershipListener {
 
 /** Partitions of one decision that are opened or made at a time: they mostly wait for the disk. */
 const PARTITIONS_AT_A_TIME = 8
+/** As many new logs have their files when the controller is answered, so that whoever made a small topic finds its folders; those of more come later. */
+const LOGS_MADE_AT_ONCE = 16
 
 /** The partitions of one broker, as the controller's LeaderAndIsr and StopReplica say. */
 export class ReplicaManager {
@@ -100,18 +102,25 @@ export class ReplicaManager {
       ...topicStates,
       ...ungroupedPartitionStates.map((state) => ({ topicName: state.topicName, topicId: ZERO_UUID, partitionStates: [state] })),
     ]
+    const partitions = states.reduce((sum, { partitionStates }) => sum + partitionStates.length, 0)
     for (const { topicName, topicId, partitionStates } of states) {
       const errors = await inParallel(partitionStates, PARTITIONS_AT_A_TIME, async (state) => ({
         topicName,
         partitionIndex: state.partitionIndex,
         errorCode: await this.#codeOf(`${topicName}-${state.partitionIndex}`, () =>
-          this.#lead(topicName, topicId, state.partitionIndex, {
-            leaderId: state.leader,
-            leaderEpoch: state.leaderEpoch,
-            partitionEpoch: state.partitionEpoch,
-            isr: state.isr,
-            replicas: state.replicas,
-          }),
+          this.#lead(
+            topicName,
+            topicId,
+            state.partitionIndex,
+            {
+              leaderId: state.leader,
+              leaderEpoch: state.leaderEpoch,
+              partitionEpoch: state.partitionEpoch,
+              isr: state.isr,
+              replicas: state.replicas,
+            },
+            { makesFiles: partitions <= LOGS_MADE_AT_ONCE },
+          ),
         ),
       }))
       partitionErrors.push(...errors)
@@ -120,7 +129,13 @@ export class ReplicaManager {
     return { errorCode: 0, partitionErrors, topics }
   }
 
-  async #lead(topic: string, topicId: string, index: number, state: PartitionState): Promise<void> {
+  async #lead(
+    topic: string,
+    topicId: string,
+    index: number,
+    state: PartitionState,
+    { makesFiles }: { makesFiles: boolean },
+  ): Promise<void> {
     let partition = this.hosted(topic, index)
     if (partition !== undefined && topicId !== ZERO_UUID && partition.topicId !== topicId) {
       throw new KafkaError('INCONSISTENT_TOPIC_ID', `${topic} is here with id ${partition.topicId}, not ${topicId}`)
@@ -137,6 +152,8 @@ export class ReplicaManager {
           `the folder of ${log.name} in ${log.logDir} is of topic id ${log.topicId}, not ${topicId}`,
         )
       }
+      if (makesFiles) await log.make()
+      if (log.topicId === undefined && topicId !== ZERO_UUID) await log.assignTopicId(topicId)
       partition = new Partition({ topic, index, topicId, log, nodeId: this.#nodeId, timers: this.#timers, state })
       const byIndex = this.#partitions.get(topic) ?? new Map<number, Partition>()
       this.#partitions.set(topic, byIndex)
@@ -164,25 +181,28 @@ export class ReplicaManager {
       ),
       ...ungroupedPartitions.map(({ topicName, partitionIndex }) => ({ topicName, partitionIndex, remove: deletePartitions })),
     ]
-    const partitionErrors: StopReplicaResponse['partitionErrors'] = []
-    for (const { topicName, partitionIndex, remove } of stops) {
-      const errorCode = await this.#codeOf(`${topicName}-${partitionIndex}`, () => this.#stop(topicName, partitionIndex, remove))
-      partitionErrors.push({ topicName, partitionIndex, errorCode })
-    }
+    for (const { topicName, partitionIndex } of stops) this.#stop(topicName, partitionIndex)
+    const removed = stops.flatMap(({ topicName, partitionIndex, remove }) =>
+      remove ? { topic: topicName, partition: partitionIndex } : [],
+    )
+    const failed = await this.#logs.deleteLogs(removed)
+    const partitionErrors = stops.map(({ topicName, partitionIndex }) => {
+      const error = failed.get(`${topicName}-${partitionIndex}`)
+      if (error !== undefined) this.#logger.error('a log could not be deleted', { partition: `${topicName}-${partitionIndex}`, error })
+      return { topicName, partitionIndex, errorCode: error?.code ?? 0 }
+    })
     return { errorCode: 0, partitionErrors }
   }
 
-  async #stop(topic: string, index: number, remove: boolean): Promise<void> {
+  #stop(topic: string, index: number): void {
     const byIndex = this.#partitions.get(topic)
     const partition = byIndex?.get(index)
-    if (partition !== undefined) {
-      const wasLeader = partition.isLeader
-      partition.stop()
-      byIndex!.delete(index)
-      if (byIndex!.size === 0) this.#partitions.delete(topic)
-      if (wasLeader) this.#tellResigned(topic, index)
-    }
-    if (remove && this.#logs.getLog(topic, index) !== undefined) await this.#logs.deleteLog(topic, index)
+    if (partition === undefined) return
+    const wasLeader = partition.isLeader
+    partition.stop()
+    byIndex!.delete(index)
+    if (byIndex!.size === 0) this.#partitions.delete(topic)
+    if (wasLeader) this.#tellResigned(topic, index)
   }
 
   #tellResigned(topic: string, index: number): void {

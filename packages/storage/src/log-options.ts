@@ -1,0 +1,54 @@
+import { BufferPool, type Clock, type Logger, libuvOffload, type Offload, type Random } from '@tidelog/core'
+import { FilePool } from './file-pool.ts'
+import { type FileSystem, nodeFileSystem } from './file-system.ts'
+import { IndexMemory } from './index-memory.ts'
+import type { LogConfig } from './log-config.ts'
+import type { NewLogOptions } from './log-loader.ts'
+import { TailCache } from './tail-cache.ts'
+
+/** What the logs of a broker share. */
+export interface LogResources {
+  readonly clock: Clock
+  readonly random: Random
+  readonly logger: Logger
+  readonly fs?: FileSystem
+  readonly offload?: Offload
+  readonly pool?: FilePool
+  readonly indexMemory?: IndexMemory
+  readonly tailCache?: TailCache
+  readonly readMemory?: BufferPool
+}
+
+export interface LogOptions extends LogResources {
+  /** The partition's own folder; made when it is missing. */
+  readonly dir: string
+  readonly topic: string
+  readonly partition: number
+  /** Undefined when nobody knows it: a folder of a Kafka before 2.8. */
+  readonly topicId?: string | undefined
+  readonly config: LogConfig
+  /** From recovery-point-offset-checkpoint: after an unclean stop everything behind it is checked. Undefined when it is not known. */
+  readonly recoveryPoint?: number | undefined
+  /** From log-start-offset-checkpoint; 0 when DeleteRecords has not moved it. */
+  readonly logStartOffset?: number
+  readonly cleanShutdown?: boolean
+  /** producer.id.expiration.ms */
+  readonly producerIdExpirationMs?: number
+  /** The disk under `dir` failed; the log writes no more. */
+  readonly onStorageError?: (error: unknown) => void
+  /** The log start offset moved: the checkpoint should follow. Awaited ahead of the removal of what lies before it. */
+  readonly onLogStartChanged?: () => Promise<void>
+  /** The recovery point went back, as in a truncation, which waits for the checkpoint to say so. */
+  readonly onRecoveryPointLowered?: () => Promise<void>
+}
+
+const DAY_MS = 86_400_000
+
+/** What the loader wants of them, with a single log's own parts where none are shared. */
+export function partsOf(options: LogOptions): NewLogOptions {
+  const { fs = nodeFileSystem, offload = libuvOffload(), dir, topic, partition, topicId, config, clock, random, logger } = options
+  const { pool = new FilePool(fs), indexMemory = new IndexMemory(), tailCache = new TailCache(), readMemory = new BufferPool() } = options
+  const { producerIdExpirationMs = DAY_MS, onStorageError = () => {} } = options
+  const context = { fs, pool, indexMemory, readMemory, logger, dir }
+  return { context, topic, partition, topicId, config, clock, random, offload, logger, tailCache, producerIdExpirationMs, onStorageError }
+}
