@@ -37,6 +37,7 @@ const rows: Readonly<Record<string, string>> = {
   L3: 'kill at any step of a roll: opens, indexes rebuilt',
   L6: 'kill or power cut inside DeleteRecords, retention, topic deletion: nothing that was removed comes back',
   L7: 'kill or power cut inside the writing of a checkpoint: the old or the new one',
+  L4: 'kill at any step of compaction: opens with the newest record of every key, nothing deleted returns, offsets stay',
   L12: 'damaged indexes: rebuilt, lookups equal a full scan',
   L13: 'damaged checkpoints: recovered with a warning, nothing deleted',
   L14: 'damaged leader-epoch-checkpoint: rebuilt from the batches',

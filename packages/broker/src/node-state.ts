@@ -1,7 +1,7 @@
 import { join, resolve } from 'node:path'
-import { type Clock, InvariantError, type Logger, type Offload, type Random } from '@tidelog/core'
+import { type Clock, InvariantError, type Logger, type Random, type ThreadOffload } from '@tidelog/core'
 import { EmbeddedStore, MetadataImage, type MetadataStore, openCluster, STORE_FILE_NAMES } from '@tidelog/metadata'
-import { type FileSystem, type LogConfig, LogDirs, LogManager, resolveLogConfig } from '@tidelog/storage'
+import { type CleanerSettings, type FileSystem, type LogConfig, LogDirs, LogManager, resolveLogConfig } from '@tidelog/storage'
 import { adopt, readKraftState } from './adoption.ts'
 import type { Closers } from './closers.ts'
 import type { BrokerConfig } from './config/broker-config.ts'
@@ -25,7 +25,7 @@ export interface NodeStateOptions {
   readonly clock: Clock
   readonly random: Random
   readonly logger: Logger
-  readonly offload: Offload
+  readonly offload: ThreadOffload
   /** The disk under the log dirs; the real one when absent. */
   readonly fs: FileSystem | undefined
   readonly closers: Closers
@@ -142,6 +142,7 @@ async function openLogs({
     logger,
     offload,
     ...(fs === undefined ? {} : { fs }),
+    cleaner: config['log.cleaner.enable'] ? () => cleanerSettings(config) : undefined,
     settings: {
       retentionCheckIntervalMs: config['log.retention.check.interval.ms'],
       recoveryPointCheckpointIntervalMs: config['log.flush.offset.checkpoint.interval.ms'],
@@ -160,4 +161,16 @@ async function openLogs({
   })
   closers.add('logs', () => logs.close())
   return logs
+}
+
+/** Those that hold now: all of them can be changed while the broker runs. */
+function cleanerSettings(config: BrokerConfig): CleanerSettings {
+  return {
+    threads: config['log.cleaner.threads'],
+    dedupeBufferBytes: config['log.cleaner.dedupe.buffer.size'],
+    loadFactor: config['log.cleaner.io.buffer.load.factor'],
+    ioBufferBytes: config['log.cleaner.io.buffer.size'],
+    maxBytesPerSecond: config['log.cleaner.io.max.bytes.per.second'],
+    backoffMs: config['log.cleaner.backoff.ms'],
+  }
 }

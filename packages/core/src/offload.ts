@@ -1,3 +1,5 @@
+import { type OffloadThread, startNodeThread } from './offload-thread.ts'
+
 /** Work that must not run on the event loop. */
 export interface OffloadTask<T> {
   /** What it is, for logs and simulation. */
@@ -12,13 +14,22 @@ export interface Offload {
   run<T>(task: OffloadTask<T>): Promise<T>
 }
 
+/** The same door, for work as well that is long and keeps memory of its own between its steps. */
+export interface ThreadOffload extends Offload {
+  /**
+   * Starts a thread; whoever starts it ends it.
+   * @param entry A compiled `*-worker.js` that calls `serveThread`.
+   */
+  startThread(entry: URL): OffloadThread
+}
+
 export interface LibuvOffloadOptions {
   /** Tasks that run at a time. libuv has 4 threads; the default leaves two of them to disk and DNS. */
   readonly concurrency?: number
 }
 
 /** Runs tasks as they come, no more than `concurrency` at a time; the others wait in line. */
-export function libuvOffload({ concurrency = 2 }: LibuvOffloadOptions = {}): Offload {
+export function libuvOffload({ concurrency = 2 }: LibuvOffloadOptions = {}): ThreadOffload {
   const waiting: (() => void)[] = []
   let firstWaiting = 0
   let running = 0
@@ -49,5 +60,6 @@ export function libuvOffload({ concurrency = 2 }: LibuvOffloadOptions = {}): Off
         release()
       }
     },
+    startThread: startNodeThread,
   }
 }

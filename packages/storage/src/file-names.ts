@@ -12,6 +12,8 @@ export const TIME_INDEX_SUFFIX = '.timeindex'
 export const TRANSACTION_INDEX_SUFFIX = '.txnindex'
 export const SNAPSHOT_SUFFIX = '.snapshot'
 export const DELETED_SUFFIX = '.deleted'
+export const CLEANED_SUFFIX = '.cleaned'
+export const SWAP_SUFFIX = '.swap'
 
 /** What a folder may be called on the file systems we care for, in bytes. */
 const MAX_NAME_BYTES = 255

@@ -13,6 +13,7 @@ import {
   type Stats,
   stat,
   unlink,
+  utimes,
   write,
 } from 'node:fs'
 import { dirname } from 'node:path'
@@ -52,9 +53,12 @@ export interface FileSystem {
   list(path: string): Promise<DirectoryEntry[]>
   stat(path: string): Promise<FileStat | undefined>
   readFile(path: string): Promise<Buffer>
+  /** Sets when a file says that it was last written to, in ms since the Unix epoch. */
+  setModified(path: string, modifiedMs: number): Promise<void>
 }
 
-const flags: Record<OpenMode, number> = {
+/** What each mode is to the operating system. */
+export const openFlags: Record<OpenMode, number> = {
   read: constants.O_RDONLY,
   update: constants.O_RDWR,
   create: constants.O_RDWR | constants.O_CREAT,
@@ -69,7 +73,7 @@ function call<T = void>(start: (settle: Settle<T>) => void): Promise<T> {
 }
 
 export const nodeFileSystem: FileSystem = {
-  open: (path, mode) => call((settle) => open(path, flags[mode], 0o644, settle)),
+  open: (path, mode) => call((settle) => open(path, openFlags[mode], 0o644, settle)),
   close: (fd) => call((settle) => close(fd, settle)),
   read: (fd, into, position) => call((settle) => read(fd, into, 0, into.length, position, settle)),
   write: (fd, bytes, position) => call((settle) => write(fd, bytes, 0, bytes.length, position, settle)),
@@ -101,6 +105,7 @@ export const nodeFileSystem: FileSystem = {
     }
   },
   readFile: (path) => call((settle) => readFile(path, settle)),
+  setModified: (path, modifiedMs) => call((settle) => utimes(path, modifiedMs / 1000, modifiedMs / 1000, settle)),
 }
 
 /** Node's own recursive mkdir never returns where nothing can be made, as below /proc. */

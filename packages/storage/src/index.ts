@@ -1,6 +1,7 @@
 export * from './adoption.ts'
 export * from './append-validation.ts'
 export * from './cluster-metadata-log.ts'
+export type { CleanerSettings } from './compaction/cleaner-settings.ts'
 export * from './file-names.ts'
 export * from './file-system.ts'
 export type { EpochEndOffset, EpochEntry } from './leader-epochs.ts'

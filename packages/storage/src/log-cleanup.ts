@@ -1,10 +1,12 @@
 import { join } from 'node:path'
 import { scanBatches } from './batch-scan.ts'
 import {
+  CLEANED_SUFFIX,
   DELETED_SUFFIX,
   INDEX_SUFFIX,
   LOG_SUFFIX,
   parseSegmentFile,
+  SWAP_SUFFIX,
   segmentFile,
   TIME_INDEX_SUFFIX,
   TRANSACTION_INDEX_SUFFIX,
@@ -12,8 +14,6 @@ import {
 import { Segment, type SegmentContext } from './segment.ts'
 import { lastOffsetOf } from './stored-batch.ts'
 
-const CLEANED_SUFFIX = '.cleaned'
-const SWAP_SUFFIX = '.swap'
 const SEGMENT_SUFFIXES = [LOG_SUFFIX, INDEX_SUFFIX, TIME_INDEX_SUFFIX, TRANSACTION_INDEX_SUFFIX]
 
 /**
@@ -51,14 +51,17 @@ export async function finishInterruptedChanges(context: SegmentContext, names: r
       if (baseOffset !== undefined && baseOffset >= original.baseOffset && baseOffset < nextOffset) await remove(other)
     }
   }
-  for (const name of [...left]) {
-    const original = originalName(name)
-    if (original === undefined) continue
+  const swaps = [...left].filter((name) => originalName(name) !== undefined)
+  if (swaps.length === 0) return [...left]
+  await fs.syncDirectory(dir) // the covered ones are gone before what covers them looks like any other
+  for (const name of swaps) {
+    const original = originalName(name)!
     const final = segmentFile(original.baseOffset, original.suffix)
     await fs.rename(join(dir, name), join(dir, final))
     left.delete(name)
     left.add(final)
   }
+  await fs.syncDirectory(dir)
   return [...left]
 }
 

@@ -3,7 +3,6 @@ import { boolean, ConfigError, type ConfigOf, configTable, double, INT64_MAX, in
 const HOUR_MS = 3_600_000
 const DAY_MS = 24 * HOUR_MS
 
-const UNCOMPACTED = 'logs are not compacted yet'
 const UNTIERED = 'tiered storage is not served: every segment stays on local disk'
 
 /** Which replicas a replication throttle names: `*`, nothing, or PARTITION:BROKER pairs. KIP-73. */
@@ -67,7 +66,6 @@ export const logConfig = configTable({
     unit: 'ms',
     importance: 'medium',
     brokerNames: ['log.cleaner.delete.retention.ms'],
-    unused: UNCOMPACTED,
     doc: 'How long a compacted topic keeps a tombstone after it was cleaned: the time a reader from the beginning has to see that a key was deleted.',
   }),
   'file.delete.delay.ms': long({
@@ -133,7 +131,6 @@ export const logConfig = configTable({
     unit: 'ms',
     importance: 'medium',
     brokerNames: ['log.cleaner.max.compaction.lag.ms'],
-    unused: UNCOMPACTED,
     doc: 'The longest a record may wait before its part of the log becomes due for compaction.',
   }),
   'max.message.bytes': int({
@@ -173,7 +170,6 @@ export const logConfig = configTable({
     max: 1,
     importance: 'medium',
     brokerNames: ['log.cleaner.min.cleanable.ratio'],
-    unused: UNCOMPACTED,
     doc: 'Share of a compacted log that must be uncleaned before it is compacted again. Lower wastes less space and compacts more often.',
   }),
   'min.compaction.lag.ms': long({
@@ -182,7 +178,6 @@ export const logConfig = configTable({
     unit: 'ms',
     importance: 'medium',
     brokerNames: ['log.cleaner.min.compaction.lag.ms'],
-    unused: UNCOMPACTED,
     doc: 'The shortest time a record stays uncompacted, so that readers can see every update that is younger.',
   }),
   'min.insync.replicas': int({
@@ -311,6 +306,12 @@ export function resolveLogConfig(
   brokerText: (brokerName: string) => string | undefined = () => undefined,
 ): LogConfig {
   return logConfig.resolve((name) => logConfigText(name, topicEntries, brokerText))
+}
+
+/** Age at which a segment is closed: a compacted log's before its records are overdue, since the active segment is never compacted. */
+export function maxSegmentMs(config: LogConfig): number {
+  const segmentMs = config['segment.ms']
+  return config['cleanup.policy'].includes('compact') ? Math.min(segmentMs, config['max.compaction.lag.ms']) : segmentMs
 }
 
 /** @throws ConfigError for values that contradict each other */

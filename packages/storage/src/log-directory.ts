@@ -29,6 +29,7 @@ export class LogDirectory {
   #recoveryPoints: Checkpoint | undefined
   #logStarts: Checkpoint | undefined
   #highWatermarks: Checkpoint | undefined
+  #cleaned: Checkpoint | undefined
   readonly #fs: FileSystem
   readonly #logger: Logger
   /** One write of a checkpoint file at a time. */
@@ -45,6 +46,7 @@ export class LogDirectory {
     this.#recoveryPoints = await readOffsetCheckpoint(this.#fs, this.path, 'recovery-point', this.#logger)
     this.#logStarts = await readOffsetCheckpoint(this.#fs, this.path, 'log-start', this.#logger)
     this.#highWatermarks = await readOffsetCheckpoint(this.#fs, this.path, 'replication', this.#logger)
+    this.#cleaned = await readOffsetCheckpoint(this.#fs, this.path, 'cleaner', this.#logger)
     this.cleanShutdown = await wasCleanShutdown(this.#fs, this.path)
     const partitions: TopicPartition[] = []
     for (const { name, isDirectory } of await this.#fs.list(this.path)) {
@@ -82,7 +84,7 @@ export class LogDirectory {
 
   /** Whether a checkpoint speaks of a partition. */
   remembers(name: string): boolean {
-    return [this.#recoveryPoints, this.#logStarts, this.#highWatermarks].some((checkpoint) => checkpoint?.has(name) === true)
+    return [this.#recoveryPoints, this.#logStarts, this.#highWatermarks, this.#cleaned].some((checkpoint) => checkpoint?.has(name) === true)
   }
 
   /**
@@ -92,6 +94,7 @@ export class LogDirectory {
     if (this.#recoveryPoints?.has(name)) await this.checkpointRecoveryPoints()
     if (this.#logStarts?.has(name)) await this.checkpointLogStarts()
     if (this.#highWatermarks?.has(name)) await this.checkpointHighWatermarks()
+    if (this.#cleaned?.has(name)) await this.#checkpointCleaned(name, undefined)
   }
 
   async checkpointRecoveryPoints(): Promise<void> {
@@ -115,8 +118,24 @@ export class LogDirectory {
     })
   }
 
+  /** Where the log begins that was not compacted yet; undefined when it never was. */
+  cleanedUpTo(name: string): number | undefined {
+    return this.#cleaned?.get(name)?.offset
+  }
+
+  /** Notes that a log was compacted up to `offset`. On disk when it resolves. */
+  async setCleanedUpTo(name: string, offset: number): Promise<void> {
+    if (this.cleanedUpTo(name) !== offset) await this.#checkpointCleaned(name, offset)
+  }
+
   async markClean(brokerEpoch: number): Promise<void> {
     await writeCleanShutdownMarker(this.#fs, this.path, brokerEpoch)
+  }
+
+  async #checkpointCleaned(name: string, offset: number | undefined): Promise<void> {
+    await this.#inTurn(async () => {
+      this.#cleaned = await this.#write('cleaner', this.#cleaned, (log) => (log.name === name ? offset : this.cleanedUpTo(log.name)))
+    })
   }
 
   /** Writes a checkpoint and returns what it says now. */

@@ -1,9 +1,12 @@
 import { join } from 'node:path'
-import { BufferPool, type Clock, type Logger, libuvOffload, type Random, type Timer, ZERO_UUID } from '@tidelog/core'
+import { BufferPool, type Clock, type Logger, libuvOffload, type Random, type ThreadOffload, type Timer, ZERO_UUID } from '@tidelog/core'
 import { KafkaError } from '@tidelog/protocol'
+import type { CleanerSettings } from './compaction/cleaner-settings.ts'
+import { LogCleaner } from './compaction/log-cleaner.ts'
 import { deleteFolder, partitionFolder, type TopicPartition } from './file-names.ts'
 import { FilePool } from './file-pool.ts'
 import { type FileSystem, nodeFileSystem } from './file-system.ts'
+import { inParallel } from './in-parallel.ts'
 import { IndexMemory } from './index-memory.ts'
 import { Log } from './log.ts'
 import type { LogConfig } from './log-config.ts'
@@ -21,13 +24,16 @@ const MAKERS = 2
 const DELETES_AT_A_TIME = 8
 
 export interface LogManagerOptions extends LogResources {
+  readonly offload?: ThreadOffload
   /** log.dirs, locked by LogDirs. */
   readonly dirs: readonly string[]
   /** A topic's effective configuration. */
   readonly configOf: (topic: string) => LogConfig
-  /** Whether a partition is the cluster's. Retention deletes nothing of one that is not. All are when absent. */
+  /** Whether a partition is the cluster's. Retention and compaction leave one alone that is not. All are when absent. */
   readonly isKnown?: (topic: string, partition: number) => boolean
   readonly settings?: Partial<LogManagerSettings>
+  /** How logs are compacted, asked for whenever something begins; without it none is. */
+  readonly cleaner?: (() => CleanerSettings) | undefined
   /** Folders that end in -delete are removed after file.delete.delay.ms. false leaves them alone, as a directory that is being adopted wants it. */
   readonly finishDeletions?: boolean
   /** The disk under `dir` failed: its logs refuse appends from now on. `isLast`: no directory is left. */
@@ -52,6 +58,7 @@ export class LogManager {
   /** New logs that have no files yet, or did not when they were queued. */
   readonly #unmade: Log[] = []
   #makers = 0
+  readonly #cleaner: LogCleaner | undefined
   #isClosed = false
 
   /** Opens every partition that the directories hold. @throws LogDirRefusedError when one of them cannot be told what it is. */
@@ -88,6 +95,7 @@ export class LogManager {
       readMemory: options.readMemory ?? new BufferPool(),
     }
     this.#directories = options.dirs.map((path) => new LogDirectory(fs, path, logger))
+    this.#cleaner = options.cleaner && this.#newCleaner(options.cleaner)
   }
 
   get dirs(): readonly string[] {
@@ -197,6 +205,7 @@ export class LogManager {
       configs.set(log.topic, config)
       log.updateConfig(config)
     }
+    this.#cleaner?.start()
   }
 
   /** Deletes what retention no longer keeps, in every log. */
@@ -205,6 +214,11 @@ export class LogManager {
     for (const log of [...this.#logs.values()]) {
       if (isKnown(log.topic, log.partition)) await this.#tolerating(log, () => log.applyRetention())
     }
+  }
+
+  /** Compacts every log that is due. Returns how many times one was compacted. */
+  async cleanLogs(): Promise<number> {
+    return (await this.#cleaner?.cleanDue()) ?? 0
   }
 
   checkpointRecoveryPoints(): Promise<void> {
@@ -227,6 +241,7 @@ export class LogManager {
     if (this.#isClosed) return
     this.#isClosed = true
     this.#stopTimers()
+    await this.#cleaner?.close()
     await Promise.all(this.#running)
     for (const directory of this.#directories) {
       let isClean = !directory.isOffline && directory.broken.size === 0
@@ -255,6 +270,7 @@ export class LogManager {
     if (this.#isClosed) return
     this.#isClosed = true
     this.#stopTimers()
+    await this.#cleaner?.close()
     await Promise.all(this.#running)
     await this.#abandon()
   }
@@ -327,6 +343,9 @@ export class LogManager {
       onStorageError: (error) => this.#onStorageError(directory, error),
       onLogStartChanged: () => directory.checkpointLogStarts(),
       onRecoveryPointLowered: () => directory.checkpointRecoveryPoints(),
+      onTruncating: async (offset) => {
+        if ((directory.cleanedUpTo(name) ?? 0) > offset) await directory.setCleanedUpTo(name, offset)
+      },
     }
   }
 
@@ -349,6 +368,30 @@ export class LogManager {
   #run(work: Promise<void>): void {
     const running = work.then(() => void this.#running.delete(running))
     this.#running.add(running)
+  }
+
+  #newCleaner(settings: () => CleanerSettings): LogCleaner {
+    const { fs = nodeFileSystem, offload = libuvOffload(), isKnown = () => true } = this.#options
+    const directoryOf = (log: Log): LogDirectory => this.#directories.find(({ path }) => path === log.logDir)!
+    return new LogCleaner({
+      clock: this.#clock,
+      random: this.#random,
+      logger: this.#logger,
+      fs,
+      offload,
+      logs: () => [...this.#logs.values()].filter(({ topic, partition }) => isKnown(topic, partition)),
+      cleanedUpTo: (log) => directoryOf(log).cleanedUpTo(log.name),
+      setCleanedUpTo: async (log, offset) => {
+        const directory = directoryOf(log)
+        try {
+          await directory.setCleanedUpTo(log.name, offset)
+        } catch (error) {
+          this.#onStorageError(directory, error)
+          throw error
+        }
+      },
+      settings,
+    })
   }
 
   /** The directory that has fewest partitions. @throws KafkaError KAFKA_STORAGE_ERROR when all are offline. */
@@ -396,6 +439,7 @@ export class LogManager {
   }
 
   #startTimers(): void {
+    this.#cleaner?.start()
     const settings = this.#settings
     const first = settings.initialTaskDelayMs
     this.#every(settings.retentionCheckIntervalMs, first, () => this.applyRetention())
@@ -448,21 +492,4 @@ export class LogManager {
   async #abandon(): Promise<void> {
     for (const log of this.#logs.values()) await log.abandon()
   }
-}
-
-/** Runs `work` on every item, `limit` at a time; the first error ends it, once what is under way is done. */
-async function inParallel<T>(items: readonly T[], limit: number, work: (item: T) => Promise<void>): Promise<void> {
-  let next = 0
-  const failures: unknown[] = []
-  const runner = async (): Promise<void> => {
-    while (next < items.length && failures.length === 0) {
-      try {
-        await work(items[next++]!)
-      } catch (error) {
-        failures.push(error)
-      }
-    }
-  }
-  await Promise.all(Array.from({ length: Math.min(limit, items.length) }, runner))
-  if (failures.length > 0) throw failures[0]
 }

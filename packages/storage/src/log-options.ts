@@ -40,6 +40,8 @@ export interface LogOptions extends LogResources {
   readonly onLogStartChanged?: () => Promise<void>
   /** The recovery point went back, as in a truncation, which waits for the checkpoint to say so. */
   readonly onRecoveryPointLowered?: () => Promise<void>
+  /** Records from `offset` on are about to go, and others will take their offsets: the cleaner's checkpoint must not reach beyond it. */
+  readonly onTruncating?: (offset: number) => Promise<void>
 }
 
 const DAY_MS = 86_400_000

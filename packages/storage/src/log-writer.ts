@@ -1,6 +1,7 @@
 import { invariant } from '@tidelog/core'
 import { batchAt, batchHeader, KafkaError } from '@tidelog/protocol'
 import { type PreparedBatch, prepareAppend } from './append-validation.ts'
+import { maxSegmentMs } from './log-config.ts'
 import { makeLog } from './log-loader.ts'
 import { failLog, type LogState } from './log-state.ts'
 import { MAX_RELATIVE_OFFSET } from './offset-index.ts'
@@ -324,7 +325,7 @@ export class LogWriter {
     return {
       segmentBytes: config['segment.bytes'],
       maxIndexBytes: config['segment.index.bytes'],
-      segmentMs: config['segment.ms'] - rollJitterMs,
+      segmentMs: maxSegmentMs(config) - rollJitterMs,
       nowMs: clock.now(),
       createdMs: activeSinceMs,
     }

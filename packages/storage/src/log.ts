@@ -1,6 +1,7 @@
 import { dirname } from 'node:path'
 import { invariant, type Timer } from '@tidelog/core'
 import { KafkaError } from '@tidelog/protocol'
+import { LogCleaning } from './compaction/log-cleaning.ts'
 import { ignoringMissing } from './file-system.ts'
 import type { EpochEndOffset, EpochEntry } from './leader-epochs.ts'
 import type { LogConfig } from './log-config.ts'
@@ -23,12 +24,14 @@ import type { Segment } from './segment.ts'
 export class Log {
   readonly topic: string
   readonly partition: number
+  readonly cleaning: LogCleaning
   #dir: string
   readonly #state: LogState
   readonly #writer: LogWriter
   readonly #roller: LogRoller
   readonly #onLogStartChanged: () => Promise<void>
   readonly #onRecoveryPointLowered: () => Promise<void>
+  readonly #onTruncating: (offset: number) => Promise<void>
   #chain: Promise<unknown> = Promise.resolve()
   #isClosed = false
   readonly #removals = new Map<Segment, Timer>()
@@ -45,18 +48,27 @@ export class Log {
   }
 
   /** Use `open`. */
-  constructor(options: Pick<LogOptions, 'topic' | 'partition' | 'dir' | 'onLogStartChanged' | 'onRecoveryPointLowered'>, state: LogState) {
+  constructor(
+    options: Pick<LogOptions, 'topic' | 'partition' | 'dir' | 'onLogStartChanged' | 'onRecoveryPointLowered' | 'onTruncating'>,
+    state: LogState,
+  ) {
     this.topic = options.topic
     this.partition = options.partition
     this.#dir = options.dir
     this.#onLogStartChanged = options.onLogStartChanged ?? (() => Promise.resolve())
     this.#onRecoveryPointLowered = options.onRecoveryPointLowered ?? (() => Promise.resolve())
+    this.#onTruncating = options.onTruncating ?? (() => Promise.resolve())
     this.#state = state
     this.#roller = new LogRoller(state)
     this.#writer = new LogWriter(state, {
       exclusive: (run) => this.#exclusive(run),
       roll: (baseOffset) => this.#roller.roll(baseOffset),
       flush: () => this.#roller.flush(),
+    })
+    this.cleaning = new LogCleaning(state, {
+      lastStableOffset: () => this.lastStableOffset,
+      change: (run) => this.#exclusive(() => this.#writing(run)),
+      remove: (segment) => this.#removeSegment(segment),
     })
   }
 
@@ -250,6 +262,7 @@ export class Log {
       )
     }
     await this.#exclusive(() => this.#writing(() => this.#advanceLogStart(target)))
+    await this.cleaning.stop()
     await this.#removeDue(segmentsBeforeStart)
     return this.#state.logStartOffset
   }
@@ -259,9 +272,9 @@ export class Log {
     return this.#exclusive(() => this.#writing(() => this.#advanceLogStart(offset)))
   }
 
-  /** Deletes what retention no longer keeps. Returns how many segments went. */
-  applyRetention(): Promise<number> {
-    return this.#removeDue(dueSegments)
+  /** Deletes what retention no longer keeps, unless the log is being compacted: then it waits for the next time. Returns how many segments went. */
+  async applyRetention(): Promise<number> {
+    return this.cleaning.isActive ? 0 : this.#removeDue(dueSegments)
   }
 
   async #removeDue(dueNow: typeof dueSegments): Promise<number> {
@@ -290,12 +303,12 @@ export class Log {
 
   /** Removes records from `offset` on, as a follower does that was ahead of a new leader. Whole batches go. */
   truncateTo(offset: number): Promise<void> {
-    return this.#truncating(() => truncateLog(this.#state, offset, this.#truncationActions))
+    return this.#truncating(offset, () => truncateLog(this.#state, offset, this.#truncationActions))
   }
 
   /** Removes all records; the log goes on at `offset`. */
   truncateFullyAndStartAt(offset: number): Promise<void> {
-    return this.#truncating(() => truncateFully(this.#state, offset, this.#truncationActions))
+    return this.#truncating(offset, () => truncateFully(this.#state, offset, this.#truncationActions))
   }
 
   get #truncationActions(): TruncationActions {
@@ -334,10 +347,12 @@ export class Log {
   /** The disk under the log failed elsewhere: nothing is appended any more. */
   fail(error: unknown): void {
     this.#state.failure ??= storageError(this.#state, error)
+    void this.cleaning.stop({ forEver: true })
   }
 
   /** Flushes and closes, so that the next start need not check anything. Rejects when that could not be done. */
   async close(): Promise<void> {
+    await this.cleaning.stop({ forEver: true })
     await this.#exclusive(async () => {
       if (this.#isClosed) return
       this.#isClosed = true
@@ -366,6 +381,7 @@ export class Log {
 
   /** Closes without writing anything, as a crash would. */
   async abandon(): Promise<void> {
+    await this.cleaning.stop({ forEver: true })
     await this.#exclusive(async () => {
       if (this.#isClosed) return
       this.#isClosed = true
@@ -416,10 +432,14 @@ export class Log {
     }
   }
 
-  #truncating(run: () => Promise<void>): Promise<void> {
-    return this.#exclusive(() =>
+  async #truncating(offset: number, run: () => Promise<void>): Promise<void> {
+    await this.cleaning.stop()
+    await this.#exclusive(() =>
       this.#writing(async () => {
         await this.#roller.settled()
+        // The batch that holds the offset goes as a whole.
+        const { segments } = this.#state
+        await this.#onTruncating(segments.all[segments.indexOf(offset)]?.baseOffset ?? offset)
         await run()
       }),
     )

@@ -46,6 +46,11 @@ export class SegmentList {
     return this.#segments.splice(0, count)
   }
 
+  /** Puts one segment in the place of `count`, from number `index` on. */
+  replace(index: number, count: number, segment: Segment): void {
+    this.#segments.splice(index, count, segment)
+  }
+
   /** Takes out all segments from number `index` on. */
   removeFrom(index: number): Segment[] {
     return this.#segments.splice(index)

@@ -145,6 +145,12 @@ export class LogTail {
     if (this.#chunks.length === 0) this.#nextChunkBytes = MIN_CHUNK_BYTES
   }
 
+  /** Forgets the batches before `offset`, and those that lie in one piece of memory with them. */
+  dropBefore(offset: number): void {
+    const last = this.#chunks.findLast(({ baseOffset }) => baseOffset < offset)
+    if (last !== undefined) this.evict(last)
+  }
+
   clear(): void {
     for (const chunk of this.#chunks) this.#cache.remove(chunk)
     this.#chunks = []

@@ -201,6 +201,11 @@ export class SimDisk {
         if (node.kind === 'directory') throw systemError('EISDIR', path)
         return Buffer.from(node.content)
       },
+      setModified: async (path, modifiedMs) => {
+        this.#alive()
+        const node = this.#node(path)
+        if (node.kind === 'file') node.modifiedMs = modifiedMs
+      },
     }
   }
 
@@ -328,7 +333,9 @@ export class SimDisk {
 }
 
 function nameOf(path: string): string {
-  return resolve(path).slice(dirname(resolve(path)).length).replace(/^\//, '')
+  return resolve(path)
+    .slice(dirname(resolve(path)).length)
+    .replace(/^\//, '')
 }
 
 function systemError(code: string, path: string): Error {

@@ -6,6 +6,7 @@ export type { KafkaRecord, RecordHeader } from './kafka-record.ts'
 export type { OldMagic } from './message.ts'
 export * from './read-records.ts'
 export * from './record-batch.ts'
+export * from './record-cursor.ts'
 export type { OutputLimit } from './uncompress.ts'
 export {
   type RecordError,

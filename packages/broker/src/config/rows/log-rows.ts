@@ -1,5 +1,5 @@
 import { boolean, double, INT64_MAX, int, list, long, string } from '@tidelog/core'
-import { COMPACTION, KRAFT, PREALLOCATE, THREADS, TIERED } from './unused-reasons.ts'
+import { KRAFT, PREALLOCATE, TIERED } from './unused-reasons.ts'
 
 /** Data directories, the log of a partition and what a topic takes when it does not say otherwise. */
 export const logRows = {
@@ -54,14 +54,12 @@ export const logRows = {
     unit: 'ms',
     importance: 'medium',
     update: 'cluster-wide',
-    unused: COMPACTION,
     doc: 'Pause of the cleaner when nothing is due.',
   }),
   'log.cleaner.dedupe.buffer.size': long({
     default: 134_217_728,
     importance: 'medium',
     update: 'cluster-wide',
-    unused: COMPACTION,
     doc: 'Memory for the map of keys while compacting.',
   }),
   'log.cleaner.delete.retention.ms': long({
@@ -70,20 +68,17 @@ export const logRows = {
     unit: 'ms',
     importance: 'medium',
     update: 'cluster-wide',
-    unused: COMPACTION,
     doc: 'How long a compacted topic keeps a tombstone after it was cleaned.',
   }),
   'log.cleaner.enable': boolean({
     default: true,
     importance: 'medium',
-    unused: COMPACTION,
     doc: 'Whether logs are compacted at all. Without it the internal topics grow for ever.',
   }),
   'log.cleaner.io.buffer.load.factor': double({
     default: 0.9,
     importance: 'medium',
     update: 'cluster-wide',
-    unused: COMPACTION,
     doc: "Share of the cleaner's key map that may fill.",
   }),
   'log.cleaner.io.buffer.size': int({
@@ -91,14 +86,12 @@ export const logRows = {
     min: 0,
     importance: 'medium',
     update: 'cluster-wide',
-    unused: COMPACTION,
     doc: 'Bytes the cleaner reads and writes at a time.',
   }),
   'log.cleaner.io.max.bytes.per.second': double({
     default: Number.MAX_VALUE,
     importance: 'medium',
     update: 'cluster-wide',
-    unused: COMPACTION,
     doc: 'Bytes a second that the cleaner reads and writes at most.',
   }),
   'log.cleaner.max.compaction.lag.ms': long({
@@ -107,7 +100,6 @@ export const logRows = {
     unit: 'ms',
     importance: 'medium',
     update: 'cluster-wide',
-    unused: COMPACTION,
     doc: 'The longest a record may wait before its part of a compacted log becomes due.',
   }),
   'log.cleaner.min.cleanable.ratio': double({
@@ -116,7 +108,6 @@ export const logRows = {
     max: 1,
     importance: 'medium',
     update: 'cluster-wide',
-    unused: COMPACTION,
     doc: 'Share of a compacted log that must be uncleaned before it is compacted again.',
   }),
   'log.cleaner.min.compaction.lag.ms': long({
@@ -125,7 +116,6 @@ export const logRows = {
     unit: 'ms',
     importance: 'medium',
     update: 'cluster-wide',
-    unused: COMPACTION,
     doc: 'The shortest time a record stays uncompacted.',
   }),
   'log.cleaner.threads': int({
@@ -133,7 +123,6 @@ export const logRows = {
     min: 0,
     importance: 'medium',
     update: 'cluster-wide',
-    unused: THREADS,
     doc: 'Threads that compact.',
   }),
   'log.cleanup.policy': list({

@@ -28,5 +28,4 @@ export const SASL = 'listeners with SASL are not served yet; a broker configured
 export const KERBEROS = 'Kerberos is not served'
 export const TLS = 'listeners with TLS are not served yet; a broker configured with one does not start'
 export const TOKENS = 'delegation tokens are not served yet'
-export const COMPACTION = 'logs are not compacted yet'
 export const CONVERSION = 'they always are'
