@@ -42,7 +42,8 @@ export const faultKinds = {
   'SIGSTOP, SIGCONT': {
     async act({ broker, random }) {
       broker.signal('SIGSTOP')
-      await delay(300 + random.int(6000))
+      // Now and then longer than the members' session timeout of 3 s.
+      await delay(300 + random.int(random.int(4) === 0 ? 9000 : 3000))
       broker.signal('SIGCONT')
     },
   },

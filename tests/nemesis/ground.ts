@@ -76,6 +76,8 @@ async function prepareBroker(
     'log.dirs': data,
     'offsets.topic.num.partitions': '1',
     'group.initial.rebalance.delay.ms': '0',
+    // A member that is gone is noticed between two restarts.
+    'group.min.session.timeout.ms': '1000',
     'log.flush.offset.checkpoint.interval.ms': '2000',
     'log.retention.ms': '-1',
   }

@@ -151,7 +151,7 @@ func (d *driver) readInGroup(name string, seed uint64, mortal bool) {
 		}
 		cl := d.client(p, kgo.ConsumerGroup(group), kgo.ConsumeTopics(d.topics()...), kgo.Balancers(kgo.CooperativeStickyBalancer()),
 			kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.DisableAutoCommit(), kgo.BlockRebalanceOnPoll(),
-			kgo.SessionTimeout(10*time.Second), kgo.HeartbeatInterval(500*time.Millisecond), kgo.RebalanceTimeout(15*time.Second),
+			kgo.SessionTimeout(3*time.Second), kgo.HeartbeatInterval(300*time.Millisecond), kgo.RebalanceTimeout(4*time.Second),
 			kgo.OnPartitionsAssigned(rebalanced("assigned")), kgo.OnPartitionsRevoked(rebalanced("revoked")), kgo.OnPartitionsLost(rebalanced("lost")))
 		end := time.Now().Add(time.Duration(10+random.IntN(20)) * time.Second)
 		for !d.groupHasRead() && (d.isStopped() || !mortal || time.Now().Before(end)) {
