@@ -134,8 +134,8 @@ export class IdempotentWriter {
       topicData: [{ name: this.#topic, partitionData: [{ index, records: bytes }] }],
     })
     const { errorCode, baseOffset } = answer.responses[0]!.partitionResponses[0]!
-    // Until the partition has its leader back, and while the topic is being created, a retry is all it takes.
-    if (errorCode === 3 || errorCode === 5 || errorCode === 6) throw new Error(`not yet: ${errorCode}`)
+    // Until the partition has its leader back, while the topic is being created, and when a disk fails, a retry is all it takes.
+    if (errorCode === 3 || errorCode === 5 || errorCode === 6 || errorCode === 56) throw new Error(`not yet: ${errorCode}`)
     if (errorCode !== 0) throw new UnexpectedAnswer(`Produce ${index}: error ${errorCode} for sequence ${firstValue}`)
     for (let i = 0; i < count; i++) {
       acked.set(firstValue + i, baseOffset + i)

@@ -74,23 +74,28 @@ export function keepingTornTails(inner: FileSystem = nodeFileSystem): FileSystem
   }
 }
 
-/** What a failed fsync has dropped. */
-interface Dropped {
+type Range = readonly [from: number, to: number]
+
+/** What a failed fsync has dropped, or what a later one has brought to disk after all. */
+interface Note {
   readonly path: string
-  readonly ranges: readonly (readonly [from: number, to: number])[]
+  readonly dropped?: readonly Range[]
+  readonly written?: readonly Range[]
 }
 
 /**
  * No bug, but a disk as Linux makes one of a device that fails: while the file `failsWhile` exists, an fsync of what is not on disk yet fails, its pages
- * count as clean from then on, so that the next fsync succeeds, and what they held is gone when they have to be read from disk: `applyDrops`.
- * @param dropsTo A file that keeps what was dropped.
+ * count as clean from then on, so that the next fsync succeeds, and what they held is gone when the machine restarts, unless it is written again:
+ * `applyDrops`. A restart of the broker alone finds all of it in the page cache.
+ * @param dropsTo A file that keeps account of it.
  */
 export function droppingUnsynced(
   { failsWhile, dropsTo }: { failsWhile: string; dropsTo: string },
   inner: FileSystem = nodeFileSystem,
 ): FileSystem {
   const { fs, logOf } = followingLogs(inner)
-  const dirty = new Map<string, [from: number, to: number][]>()
+  const dirty = new Map<string, Range[]>()
+  const note = (line: Note): void => appendFileSync(dropsTo, `${JSON.stringify(line)}\n`)
   return {
     ...fs,
     async write(fd, bytes, position) {
@@ -104,9 +109,12 @@ export function droppingUnsynced(
       const ranges = path === undefined ? undefined : dirty.get(path)
       if (path === undefined || ranges === undefined) return inner.sync(fd)
       dirty.delete(path)
-      if (!existsSync(failsWhile)) return inner.sync(fd)
-      appendFileSync(dropsTo, `${JSON.stringify({ path, ranges } satisfies Dropped)}\n`)
-      throw Object.assign(new Error('EIO: i/o error, fsync'), { code: 'EIO' })
+      if (existsSync(failsWhile)) {
+        note({ path, dropped: ranges })
+        throw Object.assign(new Error('EIO: i/o error, fsync'), { code: 'EIO' })
+      }
+      await inner.sync(fd)
+      if (existsSync(dropsTo)) note({ path, written: ranges })
     },
   }
 }
@@ -116,22 +124,34 @@ export function retryingSync(inner: FileSystem): FileSystem {
   return { ...inner, sync: (fd) => inner.sync(fd).catch(() => inner.sync(fd)) }
 }
 
-/** The machine reads from the device again: what was dropped is zeros. */
+/** The machine restarts and reads from the device: what was dropped, and not written again since, is zeros. */
 export async function applyDrops(dropsTo: string): Promise<void> {
-  if (!existsSync(dropsTo)) return
+  const lost = new Map<string, Range[]>()
   for (const line of readFileSync(dropsTo, 'utf8').split('\n').filter(Boolean)) {
-    const { path, ranges } = JSON.parse(line) as Dropped
+    const { path, dropped = [], written = [] } = JSON.parse(line) as Note
+    const left = written.reduce(without, [...(lost.get(path) ?? [])])
+    lost.set(path, [...left, ...dropped])
+  }
+  for (const [path, ranges] of lost) {
     const file = await open(path, 'r+')
     try {
       const { size } = await file.stat()
       for (const [from, to] of ranges) {
-        const end = Math.min(to, size)
-        if (end > from) await file.write(Buffer.alloc(end - from), 0, end - from, from)
+        const length = Math.min(to, size) - from
+        if (length > 0) await file.write(Buffer.alloc(length), 0, length, from)
       }
     } finally {
       await file.close()
     }
   }
+}
+
+function without(ranges: Range[], [from, to]: Range): Range[] {
+  const parts = ranges.flatMap(([start, end]): Range[] => [
+    [start, Math.min(end, from)],
+    [Math.max(start, to), end],
+  ])
+  return parts.filter(([start, end]) => start < end)
 }
 
 /** By the name that a test gives to planted-broker.ts. `control`: a path that the files of `droppingUnsynced` begin with. */

@@ -64,6 +64,23 @@ const failFsync: Scenario = {
   },
 }
 
+/** The page cache still has what the disk has not, and the retries of its producers are acked as known; only then the machine goes down. */
+const failFsyncThenPower: Scenario = {
+  configs: { 'flush.messages': '1' },
+  async act({ broker, control, acks }) {
+    const { failsWhile, dropsTo } = controlFiles(control)
+    await acks(300)
+    writeFileSync(failsWhile, '')
+    await broker.ended()
+    rmSync(failsWhile)
+    await broker.start()
+    await acks(300)
+    await broker.kill()
+    await applyDrops(dropsTo)
+    await broker.start()
+  },
+}
+
 /** Runs it under the load of an idempotent writer and has the history judged. */
 async function judge(t: TestContext, disk: DiskName, { configs, act }: Scenario): Promise<Verdict> {
   const work = mkdtempSync(join(tmpdir(), 'tidelog-planted-'))
@@ -101,8 +118,9 @@ async function judge(t: TestContext, disk: DiskName, { configs, act }: Scenario)
   connection.close()
   let hasEnded = false
   const writing = writer.run().catch((error: unknown) => {
-    // A broker that has forgotten what it acked refuses what comes next.
     if (!(error instanceof UnexpectedAnswer)) throw error
+    // A broker that has forgotten what it acked refuses what comes next.
+    checker.add({ ...event, op: 'poll', type: 'fail', mode: 'assign', error: error.message })
   })
   void writing.finally(() => {
     hasEnded = true
@@ -150,10 +168,11 @@ async function readAll(port: number, partition: number): Promise<[offset: number
   }
 }
 
-test('kill -9, torn tails and failed fsyncs cost a sound broker nothing that it acked', async (t) => {
+test('L1, L18: kill -9, torn tails and failed fsyncs cost a sound broker nothing that it acked', async (t) => {
   for (const [disk, scenario] of [
     ['sound disk', killAmidWrites],
     ['failing fsync', failFsync],
+    ['failing fsync', failFsyncThenPower],
   ] as const) {
     const { anomalies } = await judge(t, disk, scenario)
     assert.deepEqual(anomalies, [])

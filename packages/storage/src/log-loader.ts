@@ -14,7 +14,7 @@ import { ProducerSnapshots } from './producer-snapshots.ts'
 import { type ProducerBatch, ProducerState } from './producer-state.ts'
 import { Segment, type SegmentContext } from './segment.ts'
 import { SegmentList } from './segment-list.ts'
-import { recoverSegment } from './segment-recovery.ts'
+import { recoverSegment, writeAgain } from './segment-recovery.ts'
 import { lastOffsetOf, leaderEpochOf } from './stored-batch.ts'
 import { LogTail, type TailCache } from './tail-cache.ts'
 import type { AbortedTransaction } from './transaction-index.ts'
@@ -223,6 +223,8 @@ async function recover(state: LogState, recoveryPoint: number | undefined): Prom
     }
     const recovered = await recoverSegment(segment, segment.sizeBytes, config['index.interval.bytes'])
     nextOffset = recovered.nextOffset
+    // An fsync may have failed. Where acks wait for one, what is acked from here on as known before must be on disk.
+    if (isFlushedByConfig(config)) await writeAgain(segment, recoveryPoint ?? 0)
     if (recovered.cutBytes === 0) continue
     reportCut(state, segment, recovered.cutBytes, recovered.problem)
     await dropFrom(state, index + 1, 'it lies behind a damaged one')
@@ -230,6 +232,11 @@ async function recover(state: LogState, recoveryPoint: number | undefined): Prom
   await context.pool.use(segments.active.file, (fd) => context.fs.sync(fd))
   await state.snapshots.removeDamaged(recoveryPoint ?? 0)
   state.logEndOffset = nextOffset
+}
+
+/** Does the configuration promise anything of a power cut? */
+function isFlushedByConfig(config: LogConfig): boolean {
+  return Number.isSafeInteger(config['flush.messages']) || Number.isSafeInteger(config['flush.ms'])
 }
 
 /** Removes the segments from number `index` on, newest first and on disk before anything is written: none may come back beside what then takes its offsets. */

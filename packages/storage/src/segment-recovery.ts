@@ -1,4 +1,6 @@
+import { invariant } from '@tidelog/core'
 import { scanBatches } from './batch-scan.ts'
+import { readFully, writeFully } from './file-system.ts'
 import { MAX_RELATIVE_OFFSET, type OffsetIndex } from './offset-index.ts'
 import type { Segment } from './segment.ts'
 import type { SegmentIndexes } from './segment-indexes.ts'
@@ -58,6 +60,26 @@ export async function recoverSegment(segment: Segment, fileBytes: number, indexI
   }
   if (cutBytes === 0) return { nextOffset, cutBytes }
   return { nextOffset, cutBytes, problem: problem ?? 'an offset goes back or lies beyond the segment' }
+}
+
+/**
+ * Writes what is there again, from the batch that holds `offset` on, and makes it outlive a power cut. After a failed fsync the kernel counts pages as
+ * clean that the disk never got: reading finds them, and only writing them brings them to disk.
+ */
+export async function writeAgain(segment: Segment, offset: number): Promise<void> {
+  const { fs, pool } = segment.context
+  const place = await segment.findBatch(offset)
+  if (place === undefined) return
+  await pool.use(segment.file, async (fd) => {
+    for (let position = place.position; position < segment.sizeBytes; ) {
+      const bytes = Buffer.allocUnsafe(Math.min(SCAN_CHUNK_BYTES, segment.sizeBytes - position))
+      const filled = await readFully(fs, fd, bytes, position)
+      invariant(filled === bytes.length, `${segment.file.path} ends before ${segment.sizeBytes}`)
+      await writeFully(fs, fd, bytes, position)
+      position += filled
+    }
+    await fs.sync(fd)
+  })
 }
 
 /** Follows the batches of a log beside the indexes that were found, to tell whether every entry of theirs is true. */

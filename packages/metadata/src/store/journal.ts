@@ -72,8 +72,10 @@ export class Journal {
         cutBytes: journalFile.length - validBytes,
       })
       await file.truncate(validBytes)
-      await file.sync()
     }
+    // After a failed fsync the kernel counts pages as clean that the disk never got: what is read here counts from now on, so it is written again.
+    await file.write(journalFile.subarray(0, validBytes), 0)
+    await file.sync()
     return { journal: new Journal(files, file, { journalBytes: validBytes, snapshotBytes }), tree }
   }
 
