@@ -99,7 +99,7 @@ export class LogDirectory {
 
   async checkpointRecoveryPoints(): Promise<void> {
     await this.#inTurn(async () => {
-      this.#recoveryPoints = await this.#write('recovery-point', this.#recoveryPoints, (log) => log.recoveryPoint)
+      this.#recoveryPoints = await this.#write('recovery-point', this.#recoveryPoints, (log) => log.recoveryStart)
     })
   }
 

@@ -47,6 +47,58 @@ test('with flush.messages=1 no append is answered before the name of its new seg
   assert.equal(log.recoveryPoint, 2)
 })
 
+test('appends that come during an fsync share the next one, and are answered behind it', async (t) => {
+  let syncs = 0
+  const disk = slowFileSystem('sync')
+  const fs: FileSystem = { ...disk.fs, sync: (fd) => disk.fs.sync(fd).then(() => void syncs++) }
+  const { log } = await temporaryLog(t, { 'flush.messages': '1' }, { fs })
+  await append(log, 'a')
+  const before = syncs
+  disk.hold()
+  const first = append(log, 'b')
+  await disk.reached()
+  const recoveryPoints: number[] = []
+  const rest = Array.from({ length: 64 }, async (_, index) => {
+    await append(log, `value ${index}`)
+    recoveryPoints.push(log.recoveryPoint)
+  })
+  disk.release()
+  await Promise.all([first, ...rest])
+  assert.equal(syncs - before, 2)
+  assert.deepEqual(new Set(recoveryPoints), new Set([66]))
+})
+
+test('more than one write is made of what waits, and one fsync serves them all', async (t) => {
+  let syncs = 0
+  const fs: FileSystem = { ...unsyncedFileSystem, sync: async () => void syncs++ }
+  const { log } = await temporaryLog(t, { 'flush.messages': '1', 'max.message.bytes': '2000000' }, { fs })
+  const value = 'x'.repeat(1_500_000)
+  await Promise.all(Array.from({ length: 6 }, () => append(log, value))) // 4 MiB go into one write
+  assert.deepEqual([syncs, log.recoveryPoint], [1, 6])
+})
+
+test('with flush.messages=N the log is forced to disk by every N-th record; with flush.ms when the oldest of the others is as old', async (t) => {
+  let syncs = 0
+  const fs: FileSystem = { ...unsyncedFileSystem, sync: async () => void syncs++ }
+  const { log, clock } = await temporaryLog(t, { 'flush.messages': '3', 'flush.ms': '1000' }, { fs })
+  const seen: number[] = []
+  for (let record = 0; record < 7; record++) {
+    await append(log, `value ${record}`)
+    seen.push(log.recoveryPoint)
+  }
+  assert.deepEqual(seen, [0, 0, 3, 3, 3, 6, 6])
+  const before = syncs
+  clock.advance(999)
+  await new Promise(setImmediate)
+  assert.equal(syncs, before)
+  clock.advance(1)
+  while (log.recoveryPoint < 7) await new Promise(setImmediate)
+  assert.equal(syncs, before + 1)
+  clock.advance(5000)
+  await new Promise(setImmediate)
+  assert.equal(syncs, before + 1, 'nothing is left to force')
+})
+
 test('what is written after a truncation does not count as flushed by a flush that began before it', async (t) => {
   const disk = slowFileSystem('sync')
   const { log } = await temporaryLog(t, {}, { fs: disk.fs })

@@ -7,12 +7,19 @@ import { Segment } from './segment.ts'
 export class LogRoller {
   readonly #state: LogState
   #flushing: Promise<void> = Promise.resolve()
+  /** Base offsets of closed segments whose indexes may not be on disk yet, though their records may be. */
+  readonly #closing: number[] = []
   #isStopped = false
   /** Resolves when the names of all segments, and of the folder itself, outlive a power cut; undefined when nobody sees to it. */
   #namesSynced: Promise<void> | undefined
 
   constructor(state: LogState) {
     this.#state = state
+  }
+
+  /** What the checkpoint of recovery points says: behind it, the next start after a crash checks records and indexes. */
+  get recoveryStart(): number {
+    return Math.min(this.#state.recoveryPoint, ...this.#closing.slice(0, 1))
   }
 
   /** Ends the active segment and begins the next one at `baseOffset`, the log's end. */
@@ -32,7 +39,8 @@ export class LogRoller {
     state.rollJitterMs = newRollJitter(state.random, config)
     context.indexMemory.touch(old)
     // The closed segment goes to disk while appends go on.
-    this.#flushing = this.#flushing.then(() => this.#flushClosed(baseOffset))
+    this.#closing.push(old.baseOffset)
+    this.#flushing = this.#flushing.then(() => this.#flushClosed(old.baseOffset, baseOffset))
   }
 
   /** Forces everything that is written to disk. */
@@ -73,14 +81,14 @@ export class LogRoller {
     await this.#flushing
   }
 
-  /** Forces the segments before `endOffset` to disk. */
-  async #flushClosed(endOffset: number): Promise<void> {
+  /** Forces the segment at `baseOffset`, and all before it that are not on disk, to disk; it ended at `endOffset`. Its indexes were not yet when its records were. */
+  async #flushClosed(baseOffset: number, endOffset: number): Promise<void> {
     const state = this.#state
     const { segments, snapshots } = state
     // After a failed fsync the kernel has forgotten what did not reach the disk: one that succeeds later says nothing.
     const isOver = (): boolean => this.#isStopped || state.failure !== undefined
     try {
-      for (const segment of segments.all.slice(Math.max(0, segments.indexOf(state.recoveryPoint)))) {
+      for (const segment of segments.all.slice(Math.max(0, segments.indexOf(Math.min(state.recoveryPoint, baseOffset))))) {
         if (segment.baseOffset >= endOffset || isOver()) break
         if (!segment.isDeleted) await segment.flush({ indexes: true })
       }
@@ -88,6 +96,7 @@ export class LogRoller {
       await snapshots.sync(endOffset)
       await this.#syncNames()
       if (state.failure !== undefined) return
+      this.#closing.shift()
       state.recoveryPoint = Math.max(state.recoveryPoint, Math.min(endOffset, state.logEndOffset))
     } catch (error) {
       if (!this.#isStopped) failLog(state, error)

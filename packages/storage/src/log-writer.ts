@@ -11,6 +11,8 @@ import { lastOffsetOf, leaderEpochOf } from './stored-batch.ts'
 
 /** One write takes no more than this, so that the copy into it does not hold up the event loop; a single larger append goes alone. */
 const MAX_GROUP_BYTES = 4 * 1024 * 1024
+/** After so much that is written and waits for its fsync, those who wait are not kept waiting for what comes behind them. */
+const MAX_UNFLUSHED_BYTES = 16 * 1024 * 1024
 
 export interface AppendOptions {
   /** Stamped on every batch; with origin `replication` the batches keep the leader's. */
@@ -52,13 +54,15 @@ interface Group {
 
 /**
  * The append path of one log. Appends take their place in a queue when they are called; what has gathered when the event loop comes round, or when the
- * write before is done, is checked against the producers' state, gets its offsets and goes to disk in one write.
+ * write before is done, is checked against the producers' state, gets its offsets and goes to disk in one write. Where flush.messages asks for it, one
+ * fsync serves all that is written by then; what comes meanwhile shares the next one.
  */
 export class LogWriter {
   readonly #state: LogState
   readonly #exclusive: (run: () => Promise<void>) => Promise<void>
   readonly #roll: (newBaseOffset: number) => Promise<void>
   readonly #flush: () => Promise<void>
+  readonly #onWritten: () => void
   #queue: Pending[] = []
   #isScheduled = false
 
@@ -69,12 +73,14 @@ export class LogWriter {
       exclusive: (run: () => Promise<void>) => Promise<void>
       roll: (newBaseOffset: number) => Promise<void>
       flush: () => Promise<void>
+      onWritten: () => void
     },
   ) {
     this.#state = state
     this.#exclusive = actions.exclusive
     this.#roll = actions.roll
     this.#flush = actions.flush
+    this.#onWritten = actions.onWritten
   }
 
   append(records: Buffer, options: AppendOptions): Promise<AppendResult> {
@@ -123,23 +129,32 @@ export class LogWriter {
 
   async #drain(): Promise<void> {
     this.#isScheduled = false
+    const state = this.#state
+    // Written, and not answered yet.
+    let waiting: Group[] = []
     try {
       while (this.#isHeadReady) {
         await this.#prepareSegment()
         const group: Group = { bytes: 0, pendings: [], appends: [], notes: [], completed: [], answers: [] }
-        const rollFor = this.#gather(group)
-        try {
-          if (group.appends.length > 0) await this.#writeGroup(group)
-        } catch (error) {
-          const failure = failLog(this.#state, error)
-          for (const { reject } of group.pendings) reject(failure)
-          throw failure
+        waiting.push(group)
+        const mustRoll = this.#gather(group)
+        if (group.appends.length > 0) await this.#writeGroup(group)
+        const mustFlush = state.logEndOffset - state.recoveryPoint >= state.config['flush.messages']
+        const isJoined = mustFlush && this.#isHeadReady && bytesOf(waiting) < MAX_UNFLUSHED_BYTES
+        if (!isJoined) {
+          if (mustFlush) await this.#flush()
+          // The directory may have failed meanwhile, elsewhere: nothing in it is acked from then on.
+          if (state.failure !== undefined) throw state.failure
+          const answered = waiting
+          waiting = []
+          for (const { answers } of answered) for (const answer of answers) answer()
         }
-        for (const answer of group.answers) answer()
-        if (rollFor !== undefined) await this.#roll(this.#state.logEndOffset)
+        if (mustRoll === true) await this.#roll(state.logEndOffset)
       }
     } catch (error) {
-      this.rejectAll(failLog(this.#state, error))
+      const failure = failLog(state, error)
+      for (const { pendings } of waiting) for (const { reject } of pendings) reject(failure)
+      this.rejectAll(failure)
     }
   }
 
@@ -317,7 +332,7 @@ export class LogWriter {
       const { producerId, firstOffset, lastOffset, lastStableOffset } = completed
       await active.transactionIndex.append({ producerId, firstOffset, lastOffset, lastStableOffset })
     }
-    if (state.logEndOffset - state.recoveryPoint >= config['flush.messages']) await this.#flush()
+    this.#onWritten()
   }
 
   #rollLimits(): RollLimits {
@@ -330,6 +345,12 @@ export class LogWriter {
       createdMs: activeSinceMs,
     }
   }
+}
+
+function bytesOf(groups: readonly Group[]): number {
+  let bytes = 0
+  for (const group of groups) bytes += group.bytes
+  return bytes
 }
 
 /** Sets what the leader decides of a batch. The CRC changes only with the timestamp. */

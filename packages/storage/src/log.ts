@@ -3,6 +3,7 @@ import { invariant, type Timer } from '@tidelog/core'
 import { KafkaError } from '@tidelog/protocol'
 import { LogCleaning } from './compaction/log-cleaning.ts'
 import { ignoringMissing } from './file-system.ts'
+import { FlushTimer } from './flush-timer.ts'
 import type { EpochEndOffset, EpochEntry } from './leader-epochs.ts'
 import type { LogConfig } from './log-config.ts'
 import { loadLog, makeLog, newLog } from './log-loader.ts'
@@ -29,6 +30,7 @@ export class Log {
   readonly #state: LogState
   readonly #writer: LogWriter
   readonly #roller: LogRoller
+  readonly #flushTimer: FlushTimer
   readonly #onLogStartChanged: () => Promise<void>
   readonly #onRecoveryPointLowered: () => Promise<void>
   readonly #onTruncating: (offset: number) => Promise<void>
@@ -64,12 +66,14 @@ export class Log {
       exclusive: (run) => this.#exclusive(run),
       roll: (baseOffset) => this.#roller.roll(baseOffset),
       flush: () => this.#roller.flush(),
+      onWritten: () => this.#flushTimer.onWritten(),
     })
     this.cleaning = new LogCleaning(state, {
       lastStableOffset: () => this.lastStableOffset,
       change: (run) => this.#exclusive(() => this.#writing(run)),
       remove: (segment) => this.#removeSegment(segment),
     })
+    this.#flushTimer = new FlushTimer(state, () => this.flush().catch(() => {})) // the log has failed or closed, and said so
   }
 
   /** The partition's folder. */
@@ -117,6 +121,11 @@ export class Log {
   /** Everything before it outlives a power cut. */
   get recoveryPoint(): number {
     return this.#state.recoveryPoint
+  }
+
+  /** At or before the recovery point: what its checkpoint says. */
+  get recoveryStart(): number {
+    return this.#roller.recoveryStart
   }
 
   /** The latest leader epoch; -1 when none is known. */
@@ -403,6 +412,7 @@ export class Log {
   }
 
   async #release(): Promise<void> {
+    this.#flushTimer.cancel()
     await this.#roller.stop()
     for (const timer of this.#removals.values()) timer.cancel()
     this.#removals.clear()
