@@ -81,6 +81,11 @@ export class LeaderEpochs {
     this.#changed = true
   }
 
+  /** Whether it is one of the files of a folder. */
+  static isAmong(names: readonly string[]): boolean {
+    return names.includes(FILE_NAME)
+  }
+
   clear(): void {
     this.#entries = []
     this.#changed = true

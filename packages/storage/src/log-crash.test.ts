@@ -270,7 +270,7 @@ test('L7: a checkpoint is the old or the new one after a crash at any change of 
         },
         check: async ({ fs }) => {
           const texts = await Promise.all(names.map(async (name) => String(await fs.readFile(`/data/${name}`))))
-          assert.match(texts[0]!, /^0\n1\nt 0 [48]\n$/)
+          assert.match(texts[0]!, /^0\n1\nt 0 [478]\n$/)
           assert.match(texts[1]!, /^0\n1\nt 0 [48]\n$/)
           assert.match(texts[2]!, /^0\n1\nt 0 [16]\n$/)
           if ((await fs.stat('/data/.kafka_cleanshutdown')) !== undefined) {

@@ -62,7 +62,8 @@ export async function loadLog(options: LoadOptions): Promise<LogState> {
   const isNew = await openSegments(state, names)
   if (!isNew) await (options.cleanShutdown ? checkActive(state) : recover(state, options.recoveryPoint))
   await settleLogStart(state)
-  await restoreEpochsAndProducers(state, isNew)
+  if (!isNew) await restoreEpochsAndProducers(state)
+  else if (LeaderEpochs.isAmong(names)) await forgetEpochs(state)
   state.recoveryPoint = options.cleanShutdown ? state.logEndOffset : Math.min(state.recoveryPoint, state.logEndOffset)
   state.highWatermark = state.logStartOffset
   return state
@@ -275,9 +276,8 @@ async function settleLogStart(state: LogState): Promise<void> {
 }
 
 /** Leader epochs from their file, or from the batches when it is no use; producers from the newest snapshot and the batches behind it. */
-async function restoreEpochsAndProducers(state: LogState, isNew: boolean): Promise<void> {
+async function restoreEpochsAndProducers(state: LogState): Promise<void> {
   const { epochs, snapshots, logger, logEndOffset, logStartOffset } = state
-  if (isNew) return
   const epochProblem = await epochs.load()
   if (epochProblem !== undefined) {
     if (logEndOffset > state.segments.first.baseOffset) {
@@ -289,6 +289,12 @@ async function restoreEpochsAndProducers(state: LogState, isNew: boolean): Promi
   await restoreProducers(state)
   epochs.truncateFromEnd(logEndOffset + 1)
   if (epochProblem !== undefined) epochs.truncateFromStart(logStartOffset)
+  await epochs.save()
+}
+
+/** The segments were lost in a power cut: what their epochs were means nothing any more. */
+async function forgetEpochs({ epochs }: LogState): Promise<void> {
+  epochs.clear()
   await epochs.save()
 }
 

@@ -19,7 +19,11 @@ export class LogRoller {
 
   /** What the checkpoint of recovery points says: behind it, the next start after a crash checks records and indexes. */
   get recoveryStart(): number {
-    return Math.min(this.#state.recoveryPoint, ...this.#closing.slice(0, 1))
+    const { recoveryPoint, logEndOffset, segments } = this.#state
+    const { active } = segments
+    // The indexes of the active segment reach the disk when it has been closed, which may happen right here: one record less has it checked.
+    const isInActive = active.isPreallocated && recoveryPoint === logEndOffset && recoveryPoint > active.baseOffset
+    return Math.min(isInActive ? recoveryPoint - 1 : recoveryPoint, ...this.#closing.slice(0, 1))
   }
 
   /** Ends the active segment and begins the next one at `baseOffset`, the log's end. */
@@ -27,6 +31,8 @@ export class LogRoller {
     const state = this.#state
     const { segments, config, context, clock } = state
     const old = segments.active
+    // Were the name of a log's only segment lost, its next ones would look as if all before them had been deleted.
+    if (segments.all.length === 1) await this.#syncNames()
     await old.load()
     await old.seal()
     await state.epochs.save()

@@ -6,6 +6,8 @@ export interface TruncationActions {
   remove(segment: Segment): Promise<void>
   /** The recovery point went back: on disk when it resolves. */
   onRecoveryPointLowered(): Promise<void>
+  /** The same of the log's start. */
+  onLogStartLowered(): Promise<void>
 }
 
 /**
@@ -16,20 +18,23 @@ export async function truncateLog(state: LogState, offset: number, actions: Trun
   const { segments, epochs, snapshots, logger } = state
   if (offset >= state.logEndOffset) return
   if (offset <= segments.first.baseOffset) return truncateFully(state, offset, actions)
+  const last = segments.indexOf(offset - 1)
+  const place = await segments.all[last]!.findBatch(offset)
+  // The batch at the cut holds the log's start too: with it nothing is left, and the start stays where it is.
+  if (place !== undefined && place.baseOffset < state.logStartOffset) return truncateFully(state, state.logStartOffset, actions)
   logger.info('Truncating a log', { partition: state.name, from: state.logEndOffset, to: offset })
   await lowerRecoveryPoint(state, offset, actions)
-  await removeFrom(state, segments.indexOf(offset - 1) + 1, actions)
+  await removeFrom(state, last + 1, actions)
   const { active } = segments
-  const place = await active.findBatch(offset)
   if (place !== undefined) {
     await active.truncateTo(offset)
-    await active.flush({ indexes: false })
+    await active.sealDurably()
     state.logEndOffset = place.baseOffset
   } else {
     state.logEndOffset = offset
   }
   active.isPreallocated = false
-  settle(state)
+  await settle(state, actions)
   await snapshots.removeAfter(state.logEndOffset)
   epochs.truncateFromEnd(state.logEndOffset)
   await epochs.save()
@@ -45,8 +50,8 @@ export async function truncateFully(state: LogState, offset: number, actions: Tr
   await removeFrom(state, 0, actions)
   segments.add(await Segment.create(context, offset, config['segment.index.bytes'], clock.now()))
   state.logEndOffset = offset
+  await settle(state, actions)
   state.logStartOffset = offset
-  settle(state)
   epochs.clear()
   await epochs.save()
   producers.clear()
@@ -73,9 +78,11 @@ function syncNames({ context: { fs, dir } }: LogState): Promise<void> {
   return fs.syncDirectory(dir)
 }
 
-function settle(state: LogState): void {
+async function settle(state: LogState, { onLogStartLowered }: TruncationActions): Promise<void> {
   state.tail.clear()
   state.activeSinceMs = state.clock.now()
   state.highWatermark = Math.min(state.highWatermark, state.logEndOffset)
-  state.logStartOffset = Math.min(state.logStartOffset, state.logEndOffset)
+  if (state.logStartOffset <= state.logEndOffset) return
+  state.logStartOffset = state.logEndOffset
+  await onLogStartLowered()
 }

@@ -321,7 +321,11 @@ export class Log {
   }
 
   get #truncationActions(): TruncationActions {
-    return { remove: (segment) => this.#removeSegment(segment), onRecoveryPointLowered: this.#onRecoveryPointLowered }
+    return {
+      remove: (segment) => this.#removeSegment(segment),
+      onRecoveryPointLowered: this.#onRecoveryPointLowered,
+      onLogStartLowered: this.#onLogStartChanged,
+    }
   }
 
   /** Closes the active segment and begins a new one, unless it is empty. */
@@ -372,7 +376,8 @@ export class Log {
         if (!state.isMade) await makeLog(state)
         await this.#roller.flush()
         await this.#roller.writeSnapshot(state.logEndOffset)
-        await state.segments.active.seal()
+        await state.snapshots.sync(state.logEndOffset)
+        await state.segments.active.sealDurably()
         // One that nothing was appended in is not worth a file and an fsync in every partition: the next start begins another.
         if (state.epochs.latest?.startOffset !== state.logEndOffset) await state.epochs.save()
         // Another log of the directory may have found the disk to fail meanwhile.
@@ -473,10 +478,11 @@ export class Log {
     if (offset <= state.logStartOffset) return
     state.logStartOffset = offset
     if (state.highWatermark < offset) this.updateHighWatermark(offset)
-    state.epochs.truncateFromStart(offset)
-    await state.epochs.save()
     state.producers.onLogStart(offset)
     await this.#onLogStartChanged()
+    // Behind the checkpoint: epochs that reach back too far are harmless, epochs that begin too late are not.
+    state.epochs.truncateFromStart(offset)
+    await state.epochs.save()
   }
 
   /** Renames the segment's files now and unlinks them after file.delete.delay.ms, when no reader has them any more. */

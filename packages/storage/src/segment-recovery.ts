@@ -97,8 +97,7 @@ class IndexMatcher {
 
   note(position: number, lastOffset: number, maxTimestampSoFar: number): void {
     if (this.#offsetEntry < this.#offsets.count && this.#offsets.positionAt(this.#offsetEntry) <= position) {
-      // Kafka before 4.0 gave the last offset of an append, which may have been several batches.
-      if (this.#offsets.positionAt(this.#offsetEntry) !== position || this.#offsets.offsetAt(this.#offsetEntry) < lastOffset)
+      if (this.#offsets.positionAt(this.#offsetEntry) !== position || this.#offsets.offsetAt(this.#offsetEntry) !== lastOffset)
         this.#matches = false
       this.#offsetEntry++
     }

@@ -46,6 +46,8 @@ export class Segment {
   modifiedMs: number
   /** Whether the index files have their full size, as those of an active segment do. */
   isPreallocated = false
+  /** The index files may differ from what is on disk. */
+  #areIndexesUnsynced = false
   /** Out of the log; its files are called *.deleted. */
   isDeleted = false
   readonly #context: SegmentContext
@@ -72,6 +74,7 @@ export class Segment {
     await segment.offsetIndex.file.create(maxIndexBytes)
     await segment.timeIndex.file.create(maxIndexBytes)
     segment.isPreallocated = true
+    segment.#areIndexesUnsynced = true
     return segment
   }
 
@@ -138,6 +141,7 @@ export class Segment {
   /** Goes on with what recovery found: the log ends at `sizeBytes`, `indexes` speak of all of it. */
   recovered(indexes: SegmentIndexes, sizeBytes: number): void {
     this.#indexes = indexes
+    this.#areIndexesUnsynced = true
     this.sizeBytes = sizeBytes
     this.#readEnds.clear()
   }
@@ -297,6 +301,7 @@ export class Segment {
     this.#cuts++
     await pool.use(this.file, (fd) => fs.truncate(fd, place.position))
     this.#indexes.truncateTo(place.baseOffset)
+    this.#areIndexesUnsynced = true
     await this.transactionIndex.truncateTo(place.baseOffset)
     this.#readEnds.clear()
     if (this.sizeBytes === 0) this.#indexes.firstTimestamp = undefined
@@ -308,7 +313,15 @@ export class Segment {
   async flush({ indexes }: { indexes: boolean }): Promise<void> {
     const { fs, pool } = this.#context
     await pool.use(this.file, (fd) => fs.sync(fd))
-    if (indexes) await this.#indexes.write({ sync: true })
+    if (!indexes) return
+    await this.#indexes.write({ sync: true })
+    this.#areIndexesUnsynced = false
+  }
+
+  /** As `seal`, and on disk: a start after a clean stop believes the indexes. */
+  async sealDurably(): Promise<void> {
+    await this.seal()
+    if (this.#areIndexesUnsynced) await this.flush({ indexes: true })
   }
 
   /** Brings the index files up to date and trims them: the segment is not written any more. */
@@ -325,6 +338,7 @@ export class Segment {
     await this.offsetIndex.file.preallocate(maxIndexBytes)
     await this.timeIndex.file.preallocate(maxIndexBytes)
     this.isPreallocated = true
+    this.#areIndexesUnsynced = true
   }
 
   /** Takes the files out of the log by renaming them to *.deleted; reads that are under way end well. */
