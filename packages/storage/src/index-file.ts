@@ -111,12 +111,12 @@ export class IndexFile {
     }, mode)
   }
 
-  /** Brings the file up to date and, if asked, trims what is preallocated and forces it to disk. Nothing is touched when nothing differs. */
-  async write({ trim, sync }: { trim: boolean; sync: boolean }): Promise<void> {
+  /** Brings the file up to date and, if asked, trims what is preallocated and forces it to disk. Returns false when nothing differed and was touched. */
+  async write({ trim, sync }: { trim: boolean; sync: boolean }): Promise<boolean> {
     const usedBytes = this.#count * this.entrySize
     const trims = trim && this.#fileBytes !== usedBytes
     const hasUnwritten = this.#unwritten < this.#count
-    if (!hasUnwritten && !trims && !sync) return
+    if (!hasUnwritten && !trims && !sync) return false
     await this.#withFile(async (fd) => {
       if (hasUnwritten) {
         const from = this.#unwritten * this.entrySize
@@ -130,6 +130,7 @@ export class IndexFile {
       }
       if (sync) await this.#fs.sync(fd)
     })
+    return true
   }
 
   /** Begins anew with an empty file of full size. */

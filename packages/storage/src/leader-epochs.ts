@@ -27,7 +27,8 @@ export class LeaderEpochs {
   readonly #fs: FileSystem
   readonly #path: string
   #entries: EpochEntry[] = []
-  #changed = false
+  /** What differs from the file. */
+  #changed: 'nothing' | 'a new latest' | 'more' = 'nothing'
 
   constructor(fs: FileSystem, dir: string) {
     this.#fs = fs
@@ -49,21 +50,26 @@ export class LeaderEpochs {
     const entries = parseLeaderEpochs(text)
     if (typeof entries === 'string') return entries
     this.#entries = entries
-    this.#changed = false
+    this.#changed = 'nothing'
     return undefined
   }
 
-  /** Writes the file if anything changed since it was read or written. */
-  async save(): Promise<void> {
-    if (!this.#changed) return
-    this.#changed = false
+  /**
+   * Writes the file if anything changed since it was read or written.
+   * @param options `butLatest`: not for a latest epoch that is all there is to write. `durable`: no power cut brings the file before back, as must be
+   * when epochs were taken out of it.
+   */
+  async save({ butLatest = false, durable = false } = {}): Promise<void> {
+    const changed = this.#changed
+    if (changed === 'nothing' || (butLatest && changed === 'a new latest')) return
+    this.#changed = 'nothing'
     try {
       const lines = this.#entries.map(({ epoch, startOffset }) => `${epoch} ${startOffset}\n`)
       // An older file is as good: what it lacks is read from the batches. So is an empty one in place of a single epoch: they say it all.
-      const options = { durable: false, synced: lines.length > 1 }
+      const options = { durable, synced: durable || lines.length > 1 }
       await writeFileAtomically(this.#fs, this.#path, `${VERSION}\n${lines.length}\n${lines.join('')}`, options)
     } catch (error) {
-      this.#changed = true
+      this.#changed = changed
       throw error
     }
   }
@@ -77,8 +83,9 @@ export class LeaderEpochs {
       if (entry.epoch < epoch && entry.startOffset < startOffset) break
       this.#entries.pop()
     }
+    const isNext = this.#entries.at(-1) === last
+    this.#changed = isNext && this.#changed === 'nothing' ? 'a new latest' : 'more'
     this.#entries.push({ epoch, startOffset })
-    this.#changed = true
   }
 
   /** Whether it is one of the files of a folder. */
@@ -88,14 +95,14 @@ export class LeaderEpochs {
 
   clear(): void {
     this.#entries = []
-    this.#changed = true
+    this.#changed = 'more'
   }
 
   /** Drops epochs that begin at `endOffset` or beyond. */
   truncateFromEnd(endOffset: number): void {
     while (this.#entries.length > 0 && this.#entries.at(-1)!.startOffset >= endOffset) {
       this.#entries.pop()
-      this.#changed = true
+      this.#changed = 'more'
     }
   }
 
@@ -105,7 +112,7 @@ export class LeaderEpochs {
     while (holder + 1 < this.#entries.length && this.#entries[holder + 1]!.startOffset <= startOffset) holder++
     if (holder < 0 || (holder === 0 && this.#entries[0]!.startOffset === startOffset)) return
     this.#entries.splice(0, holder + 1, { epoch: this.#entries[holder]!.epoch, startOffset })
-    this.#changed = true
+    this.#changed = 'more'
   }
 
   /** The epoch that `offset` was written in, or undefined when it lies before all that is known. */

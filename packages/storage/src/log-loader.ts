@@ -287,15 +287,17 @@ async function restoreEpochsAndProducers(state: LogState): Promise<void> {
   }
   await snapshots.removeAfter(logEndOffset)
   await restoreProducers(state)
+  const { length } = epochs.entries
   epochs.truncateFromEnd(logEndOffset + 1)
+  const isCut = epochs.entries.length < length
   if (epochProblem !== undefined) epochs.truncateFromStart(logStartOffset)
-  await epochs.save()
+  await epochs.save({ durable: isCut })
 }
 
 /** The segments were lost in a power cut: what their epochs were means nothing any more. */
 async function forgetEpochs({ epochs }: LogState): Promise<void> {
   epochs.clear()
-  await epochs.save()
+  await epochs.save({ durable: true })
 }
 
 /** Producers as they are at the log's end, and leader epochs that only the batches know. */

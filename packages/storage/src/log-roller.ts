@@ -22,7 +22,7 @@ export class LogRoller {
     const { recoveryPoint, logEndOffset, segments } = this.#state
     const { active } = segments
     // The indexes of the active segment reach the disk when it has been closed, which may happen right here: one record less has it checked.
-    const isInActive = active.isPreallocated && recoveryPoint === logEndOffset && recoveryPoint > active.baseOffset
+    const isInActive = active.hasUnsyncedIndexes && recoveryPoint === logEndOffset && recoveryPoint > active.baseOffset
     return Math.min(isInActive ? recoveryPoint - 1 : recoveryPoint, ...this.#closing.slice(0, 1))
   }
 

@@ -379,7 +379,7 @@ export class Log {
         await state.snapshots.sync(state.logEndOffset)
         await state.segments.active.sealDurably()
         // One that nothing was appended in is not worth a file and an fsync in every partition: the next start begins another.
-        if (state.epochs.latest?.startOffset !== state.logEndOffset) await state.epochs.save()
+        await state.epochs.save({ butLatest: state.epochs.latest?.startOffset === state.logEndOffset })
         // Another log of the directory may have found the disk to fail meanwhile.
         if (state.failure !== undefined) throw state.failure
         for (const [segment, timer] of this.#removals) {

@@ -17,6 +17,8 @@ export class SegmentIndexes {
   readonly times: TimeIndex
   /** Timestamp of the first batch; undefined while it is not known. */
   firstTimestamp: number | undefined
+  /** The files may differ from what a power cut would leave of them. */
+  isUnsynced = false
   readonly #baseOffset: number
   #maxTimestamp: TimestampOffset | undefined
   #bytesSinceEntry = 0
@@ -58,6 +60,7 @@ export class SegmentIndexes {
     this.#maxTimestamp = { timestamp: -1, offset: this.#baseOffset }
     this.firstTimestamp = undefined
     this.#bytesSinceEntry = 0
+    this.isUnsynced = true
   }
 
   /**
@@ -85,11 +88,13 @@ export class SegmentIndexes {
     this.offsets.truncateTo(offset)
     this.times.truncateTo(offset)
     this.#bytesSinceEntry = 0
+    this.isUnsynced = true
   }
 
   /** Brings the files up to date, without what is preallocated. */
   async write({ sync }: { sync: boolean }): Promise<void> {
-    for (const index of [this.offsets, this.times]) if (index.file.isLoaded) await index.file.write({ trim: true, sync })
+    for (const { file } of [this.offsets, this.times]) if (file.isLoaded && (await file.write({ trim: true, sync }))) this.isUnsynced = true
+    if (sync) this.isUnsynced = false
   }
 
   /** Drops the copies in memory. */

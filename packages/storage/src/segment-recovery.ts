@@ -53,6 +53,7 @@ export async function recoverSegment(segment: Segment, fileBytes: number, indexI
   if (cutBytes === 0 && matcher?.matches(rebuilt) === true) {
     old.maxTimestamp = rebuilt.maxTimestamp
     old.firstTimestamp = rebuilt.firstTimestamp
+    old.isUnsynced = true // whoever wrote them did not stop in order
     segment.recovered(old, end)
   } else {
     segment.recovered(rebuilt, end)

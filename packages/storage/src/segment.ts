@@ -18,7 +18,7 @@ const LOOKUP_CHUNK_BYTES = 8 * 1024
 const REBUILD_CHUNK_BYTES = 1024 * 1024
 /** Kafka's default, which decides only how dense an index is that is made anew when a segment's own setting is not at hand. */
 const DEFAULT_INDEX_INTERVAL_BYTES = 4096
-/** Places where the latest reads ended, and the next ones of the same consumers will begin. */
+/** Places where the latest reads ended, and the next ones of their consumers will begin. */
 const REMEMBERED_READS = 16
 
 /** What the segments of a log share. */
@@ -46,9 +46,7 @@ export class Segment {
   modifiedMs: number
   /** Whether the index files have their full size, as those of an active segment do. */
   isPreallocated = false
-  /** The index files may differ from what is on disk. */
-  #areIndexesUnsynced = false
-  /** Out of the log; its files are called *.deleted. */
+  /** Its files are called *.deleted. */
   isDeleted = false
   readonly #context: SegmentContext
   #indexes: SegmentIndexes
@@ -74,7 +72,6 @@ export class Segment {
     await segment.offsetIndex.file.create(maxIndexBytes)
     await segment.timeIndex.file.create(maxIndexBytes)
     segment.isPreallocated = true
-    segment.#areIndexesUnsynced = true
     return segment
   }
 
@@ -94,8 +91,11 @@ export class Segment {
 
   /** Makes the log file, empty. */
   async make(): Promise<void> {
-    const { fs } = this.#context
-    await fs.close(await fs.open(this.file.path, 'replace'))
+    await this.#context.fs.close(await this.#context.fs.open(this.file.path, 'replace'))
+  }
+
+  get hasUnsyncedIndexes(): boolean {
+    return this.isPreallocated || this.#indexes.isUnsynced
   }
 
   get context(): SegmentContext {
@@ -141,7 +141,6 @@ export class Segment {
   /** Goes on with what recovery found: the log ends at `sizeBytes`, `indexes` speak of all of it. */
   recovered(indexes: SegmentIndexes, sizeBytes: number): void {
     this.#indexes = indexes
-    this.#areIndexesUnsynced = true
     this.sizeBytes = sizeBytes
     this.#readEnds.clear()
   }
@@ -176,14 +175,12 @@ export class Segment {
 
   /** Writes `bytes`, whole batches, behind what is there. They count once `noteBatch` has been told of each. */
   async write(bytes: Buffer): Promise<void> {
-    const { fs, pool } = this.#context
-    await pool.use(this.file, (fd) => writeFully(fs, fd, bytes, this.sizeBytes))
+    await this.#context.pool.use(this.file, (fd) => writeFully(this.#context.fs, fd, bytes, this.sizeBytes))
   }
 
   /** Cuts off what a failed write left behind. */
   async cutUnwritten(): Promise<void> {
-    const { fs, pool } = this.#context
-    await pool.use(this.file, (fd) => fs.truncate(fd, this.sizeBytes))
+    await this.#context.pool.use(this.file, (fd) => this.#context.fs.truncate(fd, this.sizeBytes))
   }
 
   /** Takes the batch that lies at the end of the log file into the indexes and the size. */
@@ -301,7 +298,6 @@ export class Segment {
     this.#cuts++
     await pool.use(this.file, (fd) => fs.truncate(fd, place.position))
     this.#indexes.truncateTo(place.baseOffset)
-    this.#areIndexesUnsynced = true
     await this.transactionIndex.truncateTo(place.baseOffset)
     this.#readEnds.clear()
     if (this.sizeBytes === 0) this.#indexes.firstTimestamp = undefined
@@ -311,17 +307,14 @@ export class Segment {
 
   /** Makes the log file, and for a closed segment its indexes, outlive a power cut. */
   async flush({ indexes }: { indexes: boolean }): Promise<void> {
-    const { fs, pool } = this.#context
-    await pool.use(this.file, (fd) => fs.sync(fd))
-    if (!indexes) return
-    await this.#indexes.write({ sync: true })
-    this.#areIndexesUnsynced = false
+    await this.#context.pool.use(this.file, (fd) => this.#context.fs.sync(fd))
+    if (indexes) await this.#indexes.write({ sync: true })
   }
 
   /** As `seal`, and on disk: a start after a clean stop believes the indexes. */
   async sealDurably(): Promise<void> {
     await this.seal()
-    if (this.#areIndexesUnsynced) await this.flush({ indexes: true })
+    if (this.#indexes.isUnsynced) await this.flush({ indexes: true })
   }
 
   /** Brings the index files up to date and trims them: the segment is not written any more. */
@@ -338,7 +331,6 @@ export class Segment {
     await this.offsetIndex.file.preallocate(maxIndexBytes)
     await this.timeIndex.file.preallocate(maxIndexBytes)
     this.isPreallocated = true
-    this.#areIndexesUnsynced = true
   }
 
   /** Takes the files out of the log by renaming them to *.deleted; reads that are under way end well. */
@@ -423,8 +415,7 @@ export class Segment {
   }
 
   async #scan(from: number, to: number, visit: Parameters<typeof scanBatches>[3], chunkBytes = LOOKUP_CHUNK_BYTES) {
-    const { fs, pool } = this.#context
-    return pool.use(this.file, (fd) => scanBatches(fs, fd, { from, to, chunkBytes, need: 'header' }, visit))
+    return this.#context.pool.use(this.file, (fd) => scanBatches(this.#context.fs, fd, { from, to, chunkBytes, need: 'header' }, visit))
   }
 
   async #findFrom(position: number, offset: number): Promise<BatchPlace | 'index is wrong' | undefined> {
