@@ -116,3 +116,48 @@ test('what is written after a truncation does not count as flushed by a flush th
   assert.equal(log.recoveryPoint, 1)
   assert.equal(log.logEndOffset, 5)
 })
+
+test('L18: after an unclean stop, what lies behind the recovery point is written again and forced, where acks wait for fsync; else it is left', async (t) => {
+  for (const [config, isWrittenAgain] of [
+    [{ 'flush.messages': '1' }, true],
+    [{ 'flush.ms': '60000' }, true],
+    [{}, false],
+  ] as const) {
+    const { log, reopen } = await temporaryLog(t, config)
+    await append(log, 'a')
+    const position = log.sizeBytes
+    await append(log, 'b')
+    await log.roll()
+    await append(log, 'c')
+    const bytes = [log.sizeBytes - 2 * position, position]
+    await log.abandon()
+    const written: [position: number, bytes: number][] = []
+    let synced = 0
+    const logs = new Set<number>()
+    const fs: FileSystem = {
+      ...unsyncedFileSystem,
+      async open(path, mode) {
+        const fd = await unsyncedFileSystem.open(path, mode)
+        if (path.endsWith('.log')) logs.add(fd)
+        else logs.delete(fd)
+        return fd
+      },
+      async write(fd, chunk, at) {
+        if (logs.has(fd)) written.push([at, chunk.length])
+        return unsyncedFileSystem.write(fd, chunk, at)
+      },
+      async sync(fd) {
+        if (logs.has(fd)) synced = written.length
+      },
+    }
+    const again = await reopen({ fs, recoveryPoint: 1 })
+    assert.equal(again.logEndOffset, 3)
+    const expected = [
+      [position, bytes[0]],
+      [0, bytes[1]],
+    ]
+    assert.deepEqual(written, isWrittenAgain ? expected : [])
+    assert.equal(synced, written.length)
+    await again.abandon()
+  }
+})

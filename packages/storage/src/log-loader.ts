@@ -237,7 +237,7 @@ async function recover(state: LogState, recoveryPoint: number | undefined): Prom
 
 /** Does the configuration promise anything of a power cut? */
 function isFlushedByConfig(config: LogConfig): boolean {
-  return Number.isSafeInteger(config['flush.messages']) || Number.isSafeInteger(config['flush.ms'])
+  return config['flush.messages'] < Number.MAX_SAFE_INTEGER || config['flush.ms'] < Number.MAX_SAFE_INTEGER
 }
 
 /** Removes the segments from number `index` on, newest first and on disk before anything is written: none may come back beside what then takes its offsets. */
