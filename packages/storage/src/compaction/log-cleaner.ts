@@ -69,7 +69,7 @@ export class LogCleaner {
       while (!this.#isClosed) {
         const next = await this.#takeDirtiest(failed)
         if (next === undefined) break
-        const isClean = await this.#clean(next, threaded)
+        const isClean = !this.#isClosed && (await this.#clean(next, threaded))
         this.#taken.delete(next.log)
         if (isClean) cleaned++
         else failed.add(next.log)
@@ -182,7 +182,7 @@ export class LogCleaner {
     try {
       return await log.cleaning.clean(cleanable, onLoop)
     } catch (error) {
-      if (error instanceof CleaningError && error.failure === 'too-large') return log.cleaning.clean(cleanable, aside)
+      if (error instanceof CleaningError && error.failure === 'too-large' && !this.#isClosed) return log.cleaning.clean(cleanable, aside)
       throw error
     }
   }

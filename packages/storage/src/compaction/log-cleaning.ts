@@ -130,7 +130,7 @@ export class LogCleaning {
       const from = segment.baseOffset < startOffset ? ((await segment.findBatch(startOffset))?.position ?? segment.sizeBytes) : 0
       sources.push({ ...this.#sourceOf(segment, Math.max(segment.baseOffset, startOffset), end), from, endOffset: end })
     }
-    const slotsInMemory = OffsetMap.slotsIn(Math.min(settings.dedupeBufferBytes / settings.threads, 0x7fffffff))
+    const slotsInMemory = OffsetMap.slotsIn(Math.min(settings.dedupeBufferBytes / Math.max(1, settings.threads), 0x7fffffff))
     // No more keys than offsets: a small log needs a small map.
     const slots = Math.max(1, Math.min(slotsInMemory, Math.ceil((endOffset - startOffset) / Math.min(settings.loadFactor, 1)) + 1))
     return cleaning.buildMap({
@@ -235,8 +235,9 @@ async function onDisk(dir: string, change: () => Promise<void>): Promise<void> {
 
 /** Each of the logs that are cleaned at a time gets its share of memory and rate. Half of the memory is read into, half is written from. */
 function paceOf({ threads, ioBufferBytes, maxBytesPerSecond }: CleanerSettings): { chunkBytes: number; bytesPerSecond: number } {
+  const atATime = Math.max(1, threads)
   return {
-    chunkBytes: Math.max(MIN_CHUNK_BYTES, Math.floor(ioBufferBytes / threads / 2)),
-    bytesPerSecond: maxBytesPerSecond / threads,
+    chunkBytes: Math.max(MIN_CHUNK_BYTES, Math.floor(ioBufferBytes / atATime / 2)),
+    bytesPerSecond: maxBytesPerSecond / atATime,
   }
 }
