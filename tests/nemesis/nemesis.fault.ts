@@ -8,7 +8,6 @@ const minutes = Number(process.env.TIDELOG_NEMESIS_MINUTES ?? counts(1, 10))
 
 test('L1, L17, L18, X7: franz-go clients lose nothing of what was acked or committed, nor get it twice, in kills, pauses, full disks and fsync errors', async (t) => {
   if (!(await hasGo())) return t.skip('there is no Go')
-  t.diagnostic(`seed ${seed}, ${minutes} minutes`)
   const summary = await runNemesis({ seconds: minutes * 60, seed, say: (line) => process.stdout.write(`${line}\n`) })
   for (const line of summary) t.diagnostic(line)
 })

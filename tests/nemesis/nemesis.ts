@@ -33,6 +33,7 @@ const MAX_EXCERPTS = 6
  * @returns The summary. @throws Error with the anomalies and their part of the history.
  */
 export async function runNemesis({ seconds, seed, rate = 600, say }: NemesisOptions): Promise<string[]> {
+  say(`nemesis: seed ${seed}, ${seconds} s`)
   const driverPath = await buildDriver()
   const work = mkdtempSync(join(tmpdir(), 'tidelog-nemesis-'))
   const ground = await prepareGround(work, { seconds, random: seededRandom(seed) })
@@ -47,7 +48,11 @@ export async function runNemesis({ seconds, seed, rate = 600, say }: NemesisOpti
     broker.signal('SIGTERM')
     const { code, signal } = await broker.ended()
     const verdict = await recorder.finish()
-    const summary = [...table(verdict, acts, broker), ...ground.forbidden.map((line) => `not possible on this machine: ${line}`)]
+    const summary = [
+      `seed ${seed}, ${seconds} s`,
+      ...table(verdict, acts, broker),
+      ...ground.forbidden.map((line) => `not possible on this machine: ${line}`),
+    ]
     const problems = [...(code === 0 ? [] : [`SIGTERM ended the broker with ${code ?? signal}`]), ...vacuities(verdict)]
     problems.push(...(await diskProblems(dataDir)))
     if (problems.length > 0 || verdict.anomalies.length > 0) {
