@@ -46,6 +46,7 @@ const rows: Readonly<Record<string, string>> = {
   L17: 'disk full, whatever finds it: 56, cut back to whole batches, reads go on, a restart loses nothing',
   L18: 'an fsync fails once: its directory is offline for good, nothing is acked there, the last one stops the broker',
   L19: 'a segment that cannot be read: 56 for its readers, others are served',
+  L20: 'one of two log dirs turns read-only: it goes offline alone',
   L22: 'second process in a directory: refused; a lock that kill -9 left: harmless',
   L25: 'names that a power cut loses, renames that outlive the bytes they named: recovered',
   X4: 'a million partitions, a fetch of 100,000, a thousand sessions: bounded, others are served',

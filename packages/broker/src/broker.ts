@@ -1,6 +1,6 @@
 import { hostname } from 'node:os'
 import { type Clock, createLogger, type Logger, libuvOffload, type Random, systemClock, systemRandom } from '@tidelog/core'
-import { Controller, ProducerIdAllocator, registerBroker } from '@tidelog/metadata'
+import { Controller, ProducerIdAllocator, registerBroker, reportLogDirFailure } from '@tidelog/metadata'
 import type { Api } from '@tidelog/protocol'
 import type { FileSystem } from '@tidelog/storage'
 import { AutoTopicCreation } from './auto-topic-creation.ts'
@@ -92,6 +92,8 @@ async function assemble(options: BrokerOptions & { logger: Logger }, closers: Cl
   const listeners = await BrokerListeners.bind(addresses.listeners, { config, clock, logger })
   closers.add('listeners', () => listeners.close(0))
 
+  // What fails before partitions are led shows when they are to be.
+  let onDirFailure: ((dir: string) => void) | undefined
   const { nodeId, clusterId, store, image, configs, logs } = await openNodeState({
     parsed,
     isNodeIdGiven: 'node.id' in given || 'broker.id' in given,
@@ -102,8 +104,13 @@ async function assemble(options: BrokerOptions & { logger: Logger }, closers: Cl
     fs: options.fs,
     closers,
     onFatal: (error) => lifetime.fail(error),
+    onDirFailure: (dir) => onDirFailure?.(dir),
   })
   const replicas = new ReplicaManager({ nodeId, logs, timers, topics: image, logger })
+  onDirFailure = (dir) => {
+    replicas.onDirFailure(dir)
+    reportLogDirFailure(store, nodeId).catch((error) => logger.warn('the failure of a log dir could not be reported', { dir, error }))
+  }
   const groups = startGroupCoordinators({ config, image, replicas, clock, random, logger })
 
   const channel = new LocalBrokerChannel({ nodeId, image, replicas })

@@ -1,7 +1,7 @@
 import { join, resolve } from 'node:path'
 import { type Clock, InvariantError, type Logger, type Random, type ThreadOffload } from '@tidelog/core'
 import { EmbeddedStore, MetadataImage, type MetadataStore, openCluster, STORE_FILE_NAMES } from '@tidelog/metadata'
-import { type CleanerSettings, type FileSystem, type LogConfig, LogDirs, LogManager, resolveLogConfig } from '@tidelog/storage'
+import { type CleanerSettings, type FileSystem, type LogConfig, LogDirs, LogManager, resolveLogConfig, unusable } from '@tidelog/storage'
 import { adopt, readKraftState } from './adoption.ts'
 import type { Closers } from './closers.ts'
 import type { BrokerConfig } from './config/broker-config.ts'
@@ -31,6 +31,8 @@ export interface NodeStateOptions {
   readonly closers: Closers
   /** Called when a disk has failed that the broker cannot work without. */
   readonly onFatal: (error: Error) => void
+  /** Called when a log dir has failed and another is left. */
+  readonly onDirFailure: (dir: string) => void
 }
 
 /**
@@ -59,6 +61,7 @@ export async function openNodeState(options: NodeStateOptions): Promise<NodeStat
     ...options,
     config,
     dirs: dirs.paths,
+    offlineDirs: new Set(dirs.offline.keys()),
     // While directories are being adopted no topic is known and the broker's defaults hold; retention begins later, by the topics' own.
     configOf: (topic: string): LogConfig => view?.configs.logConfigOf(topic) ?? brokerDefaults,
     isKnown: (topic: string, partition: number) => view?.image.hasPartition(topic, partition) ?? false,
@@ -68,6 +71,8 @@ export async function openNodeState(options: NodeStateOptions): Promise<NodeStat
     clusterId: dirs.clusterId,
     random,
     adopt: async () => {
+      // What lies in a directory that cannot be looked into would be missing for ever.
+      for (const [path, error] of dirs.offline) throw unusable(path, error)
       logs = await openLogs({ ...logsOptions, finishDeletions: false })
       await adopt(store, logs, { config, kraft: kraft ?? (await readKraftState(dirs, metadataDir, logger)), random, logger, offload })
     },
@@ -97,12 +102,17 @@ function openLogDirs(
   })
 }
 
-/** The directory of the metadata store: one of the log dirs, or one of its own, which is then locked and marked like them. */
+/**
+ * The directory of the metadata store: one of the log dirs, or one of its own, which is then locked and marked like them.
+ * @throws LogDirRefusedError when it cannot be used: there is no broker without it.
+ */
 async function openMetadataDir(options: NodeStateOptions, dirs: LogDirs): Promise<string> {
   const configured = options.parsed.config['metadata.log.dir']
-  if (configured === null) return dirs.paths[0]!
-  const own = await openLogDirs(options, dirs.paths.includes(resolve(configured)) ? [] : [configured])
-  return own.paths[0] ?? resolve(configured)
+  const path = configured === null ? dirs.paths[0]! : resolve(configured)
+  if (!dirs.paths.includes(path)) return (await openLogDirs(options, [path])).paths[0]!
+  const error = dirs.offline.get(path)
+  if (error !== undefined) throw unusable(path, error)
+  return path
 }
 
 /** The configuration of the broker whose directories these are. The live object stays the same: listeners hold it already. */
@@ -115,6 +125,7 @@ function withNodeId(parsed: ParsedBrokerConfig, nodeId: number): ParsedBrokerCon
 async function openLogs({
   config,
   dirs,
+  offlineDirs,
   configOf,
   isKnown,
   finishDeletions,
@@ -125,18 +136,22 @@ async function openLogs({
   fs,
   closers,
   onFatal,
+  onDirFailure,
 }: NodeStateOptions & {
   config: BrokerConfig
   dirs: readonly string[]
+  offlineDirs: ReadonlySet<string>
   configOf: (topic: string) => LogConfig
   isKnown: (topic: string, partition: number) => boolean
   finishDeletions: boolean
 }): Promise<LogManager> {
   const logs = await LogManager.open({
     dirs,
+    offlineDirs,
     configOf,
     isKnown,
     finishDeletions,
+    moveBytesPerSecond: () => config['replica.alter.log.dirs.io.max.bytes.per.second'],
     clock,
     random,
     logger,
@@ -157,6 +172,7 @@ async function openLogs({
       // Not the disk's doing: what this process believes of its logs is wrong, and the other directories' may be too.
       else if (error instanceof InvariantError)
         onFatal(new Error(`an invariant of the log is broken in ${dir}: ${error.message}`, { cause: error }))
+      else onDirFailure(dir)
     },
   })
   closers.add('logs', () => logs.close())

@@ -48,7 +48,7 @@ export function partitionMetadata(
   const isReachable = (id: number) => hasListener(brokers.get(id), listenerName)
   const replicaNodes = onlyReachable ? replicas.filter(isReachable) : replicas
   const isrNodes = onlyReachable ? isr.filter(isReachable) : isr
-  const offlineReplicas = replicas.filter((id) => !isReachable(id))
+  const offlineReplicas = replicas.filter((id) => !isReachable(id) || partition.offlineReplicas.includes(id))
   const row = { partitionIndex, leaderEpoch, replicaNodes, isrNodes, offlineReplicas }
   if (!isReachable(leaderId)) {
     const { code } = brokers.has(leaderId) && tellsListener ? LISTENER_NOT_FOUND : LEADER_NOT_AVAILABLE

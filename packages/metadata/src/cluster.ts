@@ -9,7 +9,9 @@ import {
   encodeBroker,
   encodeClusterId,
   encodeFeatures,
+  encodeLogDirFailure,
   FEATURE,
+  LOG_DIR_EVENT_PREFIX,
   PERSISTENT_PATHS,
 } from './znodes.ts'
 
@@ -61,4 +63,9 @@ export async function registerBroker(store: MetadataStore, broker: BrokerRegistr
     if (!isStoreError(error, 'NodeExists')) throw error
     throw new Error(`a broker with id ${broker.id} is registered already: give this one another node.id`, { cause: error })
   }
+}
+
+/** Lets the controller know that this broker has partitions in a log dir that has failed; it asks which. KIP-112. */
+export async function reportLogDirFailure(store: MetadataStore, brokerId: number): Promise<void> {
+  await store.create(LOG_DIR_EVENT_PREFIX, encodeLogDirFailure(brokerId), { sequential: true })
 }

@@ -12,6 +12,7 @@ export const DELETE_TOPICS = '/admin/delete_topics'
 export const CLUSTER_ID = '/cluster/id'
 export const PRODUCER_ID_BLOCK = '/latest_producer_id_block'
 export const FEATURE = '/feature'
+export const LOG_DIR_EVENTS = '/log_dir_event_notification'
 
 /** Nodes that are there, empty, before anything else, parents first. */
 export const PERSISTENT_PATHS: readonly string[] = [
@@ -31,7 +32,7 @@ export const PERSISTENT_PATHS: readonly string[] = [
   DELETE_TOPICS,
   '/isr_change_notification',
   '/latest_producer_id_block',
-  '/log_dir_event_notification',
+  LOG_DIR_EVENTS,
   '/cluster',
 ]
 
@@ -48,6 +49,8 @@ export const partitionStatePath = (topic: string, partition: number) => `${TOPIC
 export const configTypePath = (type: ConfigEntityType) => `/config/${type}`
 export const configPath = (type: ConfigEntityType, name: string) => `/config/${type}/${name}`
 export const deleteTopicPath = (topic: string) => `${DELETE_TOPICS}/${topic}`
+/** Sequential: the store appends the number. KIP-112. */
+export const LOG_DIR_EVENT_PREFIX = `${LOG_DIR_EVENTS}/log_dir_event_`
 /** Sequential: the store appends the number. */
 export const CONFIG_CHANGE_PREFIX = `${CONFIG_CHANGES}/config_change_`
 
@@ -262,6 +265,19 @@ export function decodeConfigChange(path: string, data: Buffer): { type: string; 
   const entityPath = text(path, 'entity_path', object(path, data).entity_path)
   const slash = entityPath.indexOf('/')
   return { type: entityPath.slice(0, slash), name: entityPath.slice(slash + 1) }
+}
+
+/** What log dir events tell of; Kafka knows this one only. */
+const LOG_DIR_FAILURE = 1
+
+/** Version 1. */
+export function encodeLogDirFailure(brokerId: number): Buffer {
+  return json({ version: 1, broker: brokerId, event: LOG_DIR_FAILURE })
+}
+
+/** The broker whose log dir has failed. */
+export function decodeLogDirFailure(path: string, data: Buffer): number {
+  return integer(path, 'broker', object(path, data).broker)
 }
 
 export function encodeClusterId(clusterId: string): Buffer {

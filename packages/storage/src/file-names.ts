@@ -25,7 +25,7 @@ export interface TopicPartition {
 
 export type PartitionFolder =
   | (TopicPartition & { readonly kind: 'partition' })
-  | { readonly kind: 'delete' | 'future' | 'stray' }
+  | { readonly kind: 'delete' | 'future' | 'stray' /** Undefined where the name is cut or odd. */; readonly of: TopicPartition | undefined }
   | { readonly kind: 'unknown' }
 
 const LEGAL_TOPIC = /^[a-zA-Z0-9._-]{1,249}$/
@@ -37,7 +37,9 @@ export function partitionFolder(topic: string, partition: number): string {
 /** What a folder of a log dir holds, by its name. */
 export function parsePartitionFolder(name: string): PartitionFolder {
   for (const kind of ['delete', 'future', 'stray'] as const) {
-    if (name.endsWith(`-${kind}`) && /\.[0-9a-f]{32}-[a-z]+$/.test(name)) return { kind }
+    if (!name.endsWith(`-${kind}`) || !/\.[0-9a-f]{32}-[a-z]+$/.test(name)) continue
+    const original = parsePartitionFolder(name.slice(0, name.lastIndexOf('.')))
+    return { kind, of: original.kind === 'partition' ? original : undefined }
   }
   const dash = name.lastIndexOf('-')
   const topic = name.slice(0, Math.max(dash, 0))
@@ -48,12 +50,22 @@ export function parsePartitionFolder(name: string): PartitionFolder {
   return { kind: 'partition', topic, partition }
 }
 
+/**
+ * Where a copy of a partition grows that is to take the partition's place in another log dir. Source: Kafka's UnifiedLog.logFutureDirName.
+ * @returns Undefined when the topic's name is too long for it.
+ */
+export function futureFolder(topic: string, partition: number, random: Random): string | undefined {
+  const name = `${partitionFolder(topic, partition)}.${uniqueId(random)}-future`
+  return name.length > MAX_NAME_BYTES ? undefined : name
+}
+
 /** Where a deleted partition waits: the topic is cut so that the longest legal one still fits a file name. Source: Kafka's LocalLog.logDeleteDirName. */
 export function deleteFolder(topic: string, partition: number, random: Random): string {
-  const unique = Buffer.from(random.bytes(16)).toString('hex')
-  const tail = `-${partition}.${unique}-delete`
+  const tail = `-${partition}.${uniqueId(random)}-delete`
   return `${topic.slice(0, MAX_NAME_BYTES - tail.length)}${tail}`
 }
+
+const uniqueId = (random: Random): string => Buffer.from(random.bytes(16)).toString('hex')
 
 /** A segment's file: base offset in 20 digits, then the suffix. */
 export function segmentFile(baseOffset: number, suffix: string): string {

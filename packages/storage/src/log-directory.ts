@@ -4,6 +4,7 @@ import { removeCleanShutdownMarker, wasCleanShutdown, writeCleanShutdownMarker }
 import { CLUSTER_METADATA_FOLDER } from './cluster-metadata-log.ts'
 import { parsePartitionFolder, type TopicPartition } from './file-names.ts'
 import type { FileSystem } from './file-system.ts'
+import { inParallel } from './in-parallel.ts'
 import type { Log } from './log.ts'
 import {
   type Checkpoint,
@@ -13,14 +14,24 @@ import {
   writeOffsetCheckpoint,
 } from './offset-checkpoint.ts'
 
+/** A folder that is no partition's own, and the partition that its name speaks of, where that can be told. */
+export interface FoundFolder {
+  readonly folder: string
+  readonly of: TopicPartition | undefined
+}
+
 /** One log dir of an open LogManager: its logs, and the files that speak of all of them. */
 export class LogDirectory {
   readonly path: string
   readonly logs = new Map<string, Log>()
   /** Partitions whose log could not be opened; their files and checkpoint entries stay as they are. */
   readonly broken = new Map<string, { readonly place: TopicPartition; readonly error: unknown }>()
-  /** Folders of deleted topics, found at the start. */
-  readonly deleted: string[] = []
+  /** Copies of partitions of other log dirs that are to take their places, by the partition's name. */
+  readonly futures = new Map<string, Log>()
+  /** Folders of deleted topics, and of partitions that moved away, found at the start. */
+  readonly deleted: FoundFolder[] = []
+  /** Folders of copies, found at the start. */
+  readonly foundFutures: FoundFolder[] = []
   /** Other folders, which are left alone. */
   readonly strange: string[] = []
   isOffline = false
@@ -54,11 +65,9 @@ export class LogDirectory {
       if (!isDirectory || name === CLUSTER_METADATA_FOLDER) continue
       const folder = parsePartitionFolder(name)
       if (folder.kind === 'partition') partitions.push({ topic: folder.topic, partition: folder.partition })
-      else if (folder.kind === 'delete') this.deleted.push(name)
-      else {
-        this.strange.push(name)
-        this.#logger.warn('Leaving a folder alone that is not a partition', { path: join(this.path, name) })
-      }
+      else if (folder.kind === 'delete') this.deleted.push({ folder: name, of: folder.of })
+      else if (folder.kind === 'future') this.foundFutures.push({ folder: name, of: folder.of })
+      else this.leaveAlone(name, 'it is not a partition')
     }
     if (partitions.length > 0 && this.#recoveryPoints === undefined && !this.cleanShutdown) {
       this.#logger.warn('No usable recovery-point-offset-checkpoint: every segment is checked from its beginning', { path: this.path })
@@ -67,6 +76,16 @@ export class LogDirectory {
     if (partitions.length === 0 && this.#recoveryPoints === undefined) await this.checkpointRecoveryPoints()
     await removeCleanShutdownMarker(this.#fs, this.path)
     return partitions
+  }
+
+  leaveAlone(folder: string, reason: string): void {
+    this.strange.push(folder)
+    this.#logger.warn('Leaving a folder alone', { path: join(this.path, folder), reason })
+  }
+
+  /** Partitions that are here or soon will be. */
+  get size(): number {
+    return this.logs.size + this.futures.size
   }
 
   /** 0 for a log that no checkpoint knew yet; undefined when there is no checkpoint to tell. */
@@ -128,8 +147,25 @@ export class LogDirectory {
     if (this.cleanedUpTo(name) !== offset) await this.#checkpointCleaned(name, offset)
   }
 
-  async markClean(brokerEpoch: number): Promise<void> {
-    await writeCleanShutdownMarker(this.#fs, this.path, brokerEpoch)
+  /** Closes every log, and leaves the mark of a clean stop when all of them closed in order. */
+  async close({ brokerEpoch, logsAtATime }: { brokerEpoch: number; logsAtATime: number }): Promise<void> {
+    let isClean = !this.isOffline && this.broken.size === 0
+    await inParallel([...this.logs.values(), ...this.futures.values()], logsAtATime, async (log) => {
+      try {
+        await log.close()
+      } catch (error) {
+        isClean = false
+        this.#logger.error('A log could not be closed in order; it is checked at the next start', { partition: log.name, error })
+      }
+    })
+    try {
+      await this.checkpointRecoveryPoints()
+      await this.checkpointLogStarts()
+      await this.checkpointHighWatermarks()
+      if (isClean) await writeCleanShutdownMarker(this.#fs, this.path, brokerEpoch)
+    } catch (error) {
+      this.#logger.error('A directory could not be closed in order; it is checked at the next start', { path: this.path, error })
+    }
   }
 
   async #checkpointCleaned(name: string, offset: number | undefined): Promise<void> {
@@ -141,7 +177,7 @@ export class LogDirectory {
   /** Writes a checkpoint and returns what it says now. */
   async #write(name: CheckpointName, before: Checkpoint | undefined, offsetOf: (log: Log) => number | undefined): Promise<Checkpoint> {
     const entries = new Map<string, CheckpointEntry>()
-    for (const log of this.logs.values()) {
+    for (const log of [...this.logs.values(), ...this.futures.values()]) {
       const offset = offsetOf(log)
       if (offset !== undefined) entries.set(log.name, { topic: log.topic, partition: log.partition, offset })
     }

@@ -24,6 +24,8 @@ export class LogDirs {
   readonly clusterId: string | undefined
   readonly nodeId: number | undefined
   readonly fs: FileSystem
+  /** Those of `paths` that cannot be used as they are, with why; never all of them. */
+  readonly offline: ReadonlyMap<string, Error>
   readonly #metas: ReadonlyMap<string, MetaProperties | undefined>
   readonly #locks: readonly LogDirLock[]
   readonly #clock: Clock
@@ -31,32 +33,39 @@ export class LogDirs {
   readonly #directoryIds = new Map<string, string>()
 
   /**
-   * Checks meta.properties of every directory, then locks them.
-   * @throws LogDirRefusedError with one line for the operator: another cluster or broker, garbage, in use, the same directory twice, or one that
-   * cannot be made or written to.
+   * Checks meta.properties of every directory, then locks them. One that cannot be made, read or written to is offline, as in Kafka.
+   * @throws LogDirRefusedError with one line for the operator: another cluster or broker, garbage, in use, the same directory twice, or none that
+   * can be used.
    */
   static async open(options: LogDirsOptions): Promise<LogDirs> {
     const { fs = nodeFileSystem } = options
     const paths = options.dirs.map((dir) => resolve(dir))
     const twice = paths.find((path, index) => paths.indexOf(path) !== index)
     if (twice !== undefined) throw new LogDirRefusedError(`log.dirs names ${twice} twice`)
+    const offline = new Map<string, Error>()
     const metas = new Map<string, MetaProperties | undefined>()
-    for (const path of paths) metas.set(path, await refusing(path, () => readMetaProperties(fs, path)))
+    for (const path of paths) {
+      await ifUsable(path, offline, async () => {
+        metas.set(path, await readMetaProperties(fs, path))
+      })
+    }
     const clusterId = agreed(metas, 'cluster.id', (meta) => meta.clusterId, options.clusterId)
     const nodeId = agreed(metas, 'node.id', (meta) => meta.nodeId, options.nodeId)
     const locks: LogDirLock[] = []
     try {
-      for (const path of paths) {
-        await refusing(path, async () => {
+      for (const path of metas.keys()) {
+        await ifUsable(path, offline, async () => {
           await fs.makeDirectory(path)
           locks.push(lockLogDir(path))
         })
       }
+      if (offline.size > 0 && offline.size === paths.length) throw unusable(...[...offline][0]!)
     } catch (error) {
       for (const lock of locks) lock.release()
       throw error
     }
-    return new LogDirs(options, { fs, paths, metas, locks, clusterId, nodeId })
+    for (const [path, error] of offline) options.logger.error('A log directory cannot be used and is offline', { path, error })
+    return new LogDirs(options, { fs, paths, offline, metas, locks, clusterId, nodeId })
   }
 
   /** Use `open`. */
@@ -65,6 +74,7 @@ export class LogDirs {
     found: {
       fs: FileSystem
       paths: readonly string[]
+      offline: ReadonlyMap<string, Error>
       metas: ReadonlyMap<string, MetaProperties | undefined>
       locks: readonly LogDirLock[]
       clusterId: string | undefined
@@ -72,6 +82,7 @@ export class LogDirs {
     },
   ) {
     this.paths = found.paths
+    this.offline = found.offline
     this.clusterId = found.clusterId
     this.nodeId = found.nodeId
     this.fs = found.fs
@@ -95,7 +106,7 @@ export class LogDirs {
   /** Writes meta.properties where it is missing; what is there stays. */
   async format({ clusterId, nodeId }: { clusterId: string; nodeId: number }): Promise<void> {
     for (const path of this.paths) {
-      if (this.#metas.get(path) !== undefined) continue
+      if (this.#metas.get(path) !== undefined || this.offline.has(path)) continue
       const directoryId = randomUuid(this.#random)
       this.#directoryIds.set(path, directoryId)
       await writeMetaProperties(this.fs, path, { clusterId, nodeId, directoryId }, this.#clock.now())
@@ -108,14 +119,19 @@ export class LogDirs {
   }
 }
 
-/** What the system says against a directory becomes a line for the operator. */
-async function refusing<T>(path: string, work: () => Promise<T>): Promise<T> {
+/** Does what a directory is asked for; when the system says no it is noted as offline. */
+async function ifUsable(path: string, offline: Map<string, Error>, work: () => Promise<void>): Promise<void> {
   try {
-    return await work()
+    await work()
   } catch (error) {
     if (error instanceof LogDirRefusedError) throw error
-    throw new LogDirRefusedError(`${path} cannot be used as a log dir: ${error instanceof Error ? error.message : error}`, { cause: error })
+    offline.set(path, error instanceof Error ? error : new Error(String(error)))
   }
+}
+
+/** A line for the operator. */
+export function unusable(path: string, error: Error): LogDirRefusedError {
+  return new LogDirRefusedError(`${path} cannot be used as a log dir: ${error.message}`, { cause: error })
 }
 
 /** The one value that all directories and the configuration agree on; undefined when none says. */

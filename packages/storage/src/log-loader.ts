@@ -1,4 +1,4 @@
-import type { Clock, Logger, Offload, Random } from '@tidelog/core'
+import { type Clock, invariant, type Logger, type Offload, type Random } from '@tidelog/core'
 import { batchAt, KafkaError } from '@tidelog/protocol'
 import { markerOf } from './append-validation.ts'
 import { scanBatches } from './batch-scan.ts'
@@ -7,7 +7,7 @@ import { isMissing } from './file-system.ts'
 import { LeaderEpochs } from './leader-epochs.ts'
 import { finishInterruptedChanges } from './log-cleanup.ts'
 import type { LogConfig } from './log-config.ts'
-import { type LogState, newRollJitter, storageError } from './log-state.ts'
+import { failLog, type LogState, newRollJitter, storageError } from './log-state.ts'
 import { writePartitionMetadata } from './partition-metadata.ts'
 import { recallBatches } from './producer-recall.ts'
 import { ProducerSnapshots } from './producer-snapshots.ts'
@@ -16,7 +16,7 @@ import { Segment, type SegmentContext } from './segment.ts'
 import { SegmentList } from './segment-list.ts'
 import { recoverSegment, writeAgain } from './segment-recovery.ts'
 import { lastOffsetOf, leaderEpochOf } from './stored-batch.ts'
-import { LogTail, type TailCache } from './tail-cache.ts'
+import { LogTail, TailCache } from './tail-cache.ts'
 import type { AbortedTransaction } from './transaction-index.ts'
 
 const SCAN_CHUNK_BYTES = 1024 * 1024
@@ -127,6 +127,32 @@ function newState(options: LoadOptions, names: readonly string[]): LogState {
     lastFlushMs: clock.now(),
     failure: undefined,
     onStorageError: options.onStorageError,
+  }
+}
+
+/**
+ * Goes on in another folder, which was closed in order and holds the same batches. What is known of producers, of the high watermark and of the latest
+ * batches stays. @throws KafkaError KAFKA_STORAGE_ERROR, and the log has failed.
+ */
+export async function reloadLog(state: LogState, dir: string): Promise<void> {
+  const { logStartOffset, logEndOffset, producers, tail, highWatermark, epochs } = state
+  const left = [...state.segments.all]
+  const context = { ...state.context, dir }
+  const options = { ...state, context, tailCache: new TailCache(0), recoveryPoint: logEndOffset, logStartOffset, cleanShutdown: true }
+  try {
+    const next = await loadLog(options)
+    invariant(next.logEndOffset === logEndOffset, `${state.name} ends at ${next.logEndOffset} in ${dir}, not at ${logEndOffset}`)
+    // One that nothing was appended in is in no batch.
+    if (epochs.latest !== undefined && epochs.latest.epoch > (next.epochs.latest?.epoch ?? -1)) {
+      next.epochs.assign(epochs.latest.epoch, epochs.latest.startOffset)
+    }
+    Object.assign(state, next, { producers, tail, highWatermark })
+  } catch (error) {
+    throw failLog(state, error)
+  }
+  for (const segment of left) {
+    segment.file.isGone = true
+    await segment.close()
   }
 }
 

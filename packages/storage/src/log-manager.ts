@@ -1,20 +1,24 @@
 import { join } from 'node:path'
-import { BufferPool, type Clock, type Logger, libuvOffload, type Random, type ThreadOffload, type Timer, ZERO_UUID } from '@tidelog/core'
+import { BufferPool, type Logger, libuvOffload, type Random, type ThreadOffload, ZERO_UUID } from '@tidelog/core'
 import { KafkaError } from '@tidelog/protocol'
+import { BackgroundTasks } from './background-tasks.ts'
 import type { CleanerSettings } from './compaction/cleaner-settings.ts'
 import { LogCleaner } from './compaction/log-cleaner.ts'
-import { deleteFolder, partitionFolder, type TopicPartition } from './file-names.ts'
+import { deleteFolder, futureFolder, partitionFolder, type TopicPartition } from './file-names.ts'
 import { FilePool } from './file-pool.ts'
 import { type FileSystem, nodeFileSystem } from './file-system.ts'
 import { inParallel } from './in-parallel.ts'
 import { IndexMemory } from './index-memory.ts'
 import { Log } from './log.ts'
 import type { LogConfig } from './log-config.ts'
-import { LogDirectory } from './log-directory.ts'
+import { LogDirectories } from './log-directories.ts'
+import type { LogDirectory } from './log-directory.ts'
 import { defaultLogManagerSettings, type LogManagerSettings } from './log-manager-settings.ts'
+import { LogMoves } from './log-moves.ts'
 import type { LogOptions, LogResources } from './log-options.ts'
 import { LogDirRefusedError } from './meta-properties.ts'
 import { PartitionMetadataDamagedError, readPartitionMetadata, removePartitionMetadata } from './partition-metadata.ts'
+import { RateLimit } from './rate-limit.ts'
 import { TailCache } from './tail-cache.ts'
 
 /** Partitions of a directory that are opened at a time, for each recovery thread that Kafka would have: they mostly wait for the disk. */
@@ -27,6 +31,8 @@ export interface LogManagerOptions extends LogResources {
   readonly offload?: ThreadOffload
   /** log.dirs, locked by LogDirs. */
   readonly dirs: readonly string[]
+  /** Those of `dirs` that could not be used from the start. */
+  readonly offlineDirs?: ReadonlySet<string>
   /** A topic's effective configuration. */
   readonly configOf: (topic: string) => LogConfig
   /** Whether a partition is the cluster's. Retention and compaction leave one alone that is not. All are when absent. */
@@ -36,6 +42,8 @@ export interface LogManagerOptions extends LogResources {
   readonly cleaner?: (() => CleanerSettings) | undefined
   /** Folders that end in -delete are removed after file.delete.delay.ms. false leaves them alone, as a directory that is being adopted wants it. */
   readonly finishDeletions?: boolean
+  /** replica.alter.log.dirs.io.max.bytes.per.second as it is now; no limit when absent. */
+  readonly moveBytesPerSecond?: () => number
   /** The disk under `dir` failed: its logs refuse appends from now on. `isLast`: no directory is left. */
   readonly onDirFailure?: (dir: string, error: unknown, isLast: boolean) => void
 }
@@ -44,17 +52,17 @@ export interface LogManagerOptions extends LogResources {
 export class LogManager {
   readonly #options: LogManagerOptions
   readonly #fs: FileSystem
-  readonly #clock: Clock
   readonly #random: Random
   readonly #logger: Logger
   readonly #settings: LogManagerSettings
+  readonly #opensAtATime: number
   readonly #resources: LogResources
-  readonly #directories: LogDirectory[]
+  readonly #directories: LogDirectories
+  readonly #moves: LogMoves
   readonly #logs = new Map<string, Log>()
-  readonly #timers = new Set<Timer>()
-  readonly #removals = new Map<string, Timer>()
-  /** Work of timers that is under way. */
-  readonly #running = new Set<Promise<void>>()
+  readonly #tasks: BackgroundTasks
+  /** Folders that wait for their removal. */
+  readonly #removals = new Set<string>()
   /** New logs that have no files yet, or did not when they were queued. */
   readonly #unmade: Log[] = []
   #makers = 0
@@ -79,10 +87,11 @@ export class LogManager {
     const { fs = nodeFileSystem, clock, random, logger } = options
     this.#options = options
     this.#fs = fs
-    this.#clock = clock
+    this.#tasks = new BackgroundTasks(clock, logger)
     this.#random = random
     this.#logger = logger
     this.#settings = { ...defaultLogManagerSettings, ...options.settings }
+    this.#opensAtATime = Math.max(1, this.#settings.recoveryThreadsPerDir) * OPENS_PER_RECOVERY_THREAD
     this.#resources = {
       clock,
       random,
@@ -94,26 +103,37 @@ export class LogManager {
       tailCache: options.tailCache ?? new TailCache(),
       readMemory: options.readMemory ?? new BufferPool(),
     }
-    this.#directories = options.dirs.map((path) => new LogDirectory(fs, path, logger))
+    this.#directories = new LogDirectories(options.dirs, { fs, logger, offline: options.offlineDirs ?? new Set() })
+    this.#moves = new LogMoves({
+      directories: this.#directories,
+      fs,
+      random,
+      logger,
+      rate: new RateLimit(clock, options.moveBytesPerSecond ?? (() => Number.POSITIVE_INFINITY)),
+      getLog: (name) => this.#logs.get(name),
+      openFuture: (...args) => this.#openFuture(...args),
+      onStorageError: (directory, error) => this.#onStorageError(directory, error),
+      removeLater: (path, delayMs) => this.#removeLater(path, delayMs),
+    })
     this.#cleaner = options.cleaner && this.#newCleaner(options.cleaner)
   }
 
   get dirs(): readonly string[] {
-    return this.#directories.map(({ path }) => path)
+    return this.#directories.paths
   }
 
   get offlineDirs(): readonly string[] {
-    return this.#directories.filter(({ isOffline }) => isOffline).map(({ path }) => path)
+    return this.#directories.offlinePaths
   }
 
   /** Folders that hold no partition and are left alone, by directory. */
   get leftAlone(): readonly { readonly dir: string; readonly folder: string }[] {
-    return this.#directories.flatMap(({ path, strange, deleted }) => [...strange, ...deleted].map((folder) => ({ dir: path, folder })))
+    return this.#directories.leftAlone
   }
 
   /** Partitions that are here and could not be opened. */
   get broken(): readonly TopicPartition[] {
-    return this.#directories.flatMap(({ broken }) => [...broken.values()].map(({ place }) => place))
+    return this.#directories.all.flatMap(({ broken }) => [...broken.values()].map(({ place }) => place))
   }
 
   logs(): IterableIterator<Log> {
@@ -124,22 +144,53 @@ export class LogManager {
     return this.#logs.get(partitionFolder(topic, partition))
   }
 
+  /** Copies of partitions that move to another directory. */
+  futures(): readonly Log[] {
+    return this.#moves.futures()
+  }
+
   /**
-   * The log of a new partition, in the directory that has fewest; the one that is there if there is one. It can be used at once: its files are made
-   * when the disk comes to them, or ahead of its first record.
-   * @throws KafkaError KAFKA_STORAGE_ERROR when it is there and could not be opened, or no directory is left.
+   * Begins to move a partition to another directory, while it is written to and read. Asking for where it is ends a move. A partition that is not here
+   * will be made in that directory. KIP-113.
+   * @param options.isOffline The partition is here, in a directory that is offline.
+   * @returns Whether the partition is here.
+   * @throws KafkaError INVALID_TOPIC_EXCEPTION (too long a name for the copy's folder), LOG_DIR_NOT_FOUND, KAFKA_STORAGE_ERROR
    */
-  async createLog(topic: string, partition: number, topicId: string): Promise<Log> {
+  async moveLog(topic: string, partition: number, path: string, { isOffline = false } = {}): Promise<boolean> {
+    if (futureFolder(topic, partition, this.#random) === undefined) {
+      throw new KafkaError('INVALID_TOPIC_EXCEPTION', 'The topic name is too long.')
+    }
+    const directory = this.#directories.online(path)
+    const name = partitionFolder(topic, partition)
+    if (isOffline) throw new KafkaError('KAFKA_STORAGE_ERROR', `Partition ${name} is offline`)
+    const log = this.#logs.get(name)
+    if (log === undefined) this.#moves.prefer(name, directory)
+    else await this.#moves.move(log, directory)
+    return log !== undefined
+  }
+
+  /**
+   * The log of a partition, in the directory that was asked for or has fewest; the one that is there if there is one. It can be used at once: its files
+   * are made when the disk comes to them, or ahead of its first record.
+   * @param options.isNew false: it has been somewhere before, so it may lie in a directory that is offline.
+   * @throws KafkaError KAFKA_STORAGE_ERROR when it is there and could not be opened, may lie in an offline directory, or no directory is left.
+   */
+  async createLog(topic: string, partition: number, topicId: string, { isNew = true } = {}): Promise<Log> {
     const name = partitionFolder(topic, partition)
     const known = this.#logs.get(name)
     if (known !== undefined) return known
     if (this.#isClosed) throw new KafkaError('KAFKA_STORAGE_ERROR', `${name} cannot be made: the log manager is closed`)
-    const failed = this.#directories.find(({ broken }) => broken.has(name))
+    const failed = this.#directories.all.find(({ broken }) => broken.has(name))
     if (failed !== undefined)
       throw new KafkaError('KAFKA_STORAGE_ERROR', `${name} in ${failed.path} could not be opened`, {
         cause: failed.broken.get(name)!.error,
       })
-    const directory = this.#leastUsed()
+    const { offlineDirs } = this
+    if (!isNew && offlineDirs.length > 0)
+      throw new KafkaError('KAFKA_STORAGE_ERROR', `${name} is not made anew while ${offlineDirs.join(', ')} is offline: it may lie there`)
+    const preferred = this.#moves.takePreferred(name)
+    if (preferred?.isOffline) throw new KafkaError('KAFKA_STORAGE_ERROR', `${name} was to be made in ${preferred.path}, which is offline`)
+    const directory = preferred ?? this.#directories.leastUsed()
     if (directory.remembers(name)) {
       try {
         await directory.forget(name)
@@ -153,7 +204,7 @@ export class LogManager {
     const log = Log.create(this.#logOptions(directory, { topic, partition }, topicId === ZERO_UUID ? undefined : topicId))
     this.#add(directory, log)
     this.#unmade.push(log)
-    if (this.#makers < MAKERS) this.#run(this.#makeLogs())
+    if (this.#makers < MAKERS) this.#tasks.run(this.#makeLogs())
     return log
   }
 
@@ -172,10 +223,17 @@ export class LogManager {
     }
     await inParallel(places, DELETES_AT_A_TIME, async ({ topic, partition }) => {
       const name = partitionFolder(topic, partition)
+      await this.#moves.cancel(name)
       const log = this.#logs.get(name)
-      if (log === undefined) return
+      const directory = this.#directories.holding(name)
+      if (log === undefined || directory === undefined || directory.isOffline) {
+        // What cannot be deleted now would come back with its directory.
+        const { offlineDirs } = this
+        if (offlineDirs.length > 0)
+          failed.set(name, new KafkaError('KAFKA_STORAGE_ERROR', `${name} may lie in ${offlineDirs}, which is offline`))
+        return
+      }
       this.#logs.delete(name)
-      const directory = this.#directories.find(({ path }) => path === log.logDir)!
       directory.logs.delete(name)
       const folder = deleteFolder(topic, partition, this.#random)
       try {
@@ -199,7 +257,7 @@ export class LogManager {
   /** Takes over the configuration of a topic, or of all, after it changed. */
   updateConfig(topic?: string): void {
     const configs = new Map<string, LogConfig>()
-    for (const log of this.#logs.values()) {
+    for (const log of [...this.#logs.values(), ...this.futures()]) {
       if (topic !== undefined && log.topic !== topic) continue
       const config = configs.get(log.topic) ?? this.#options.configOf(log.topic)
       configs.set(log.topic, config)
@@ -240,59 +298,33 @@ export class LogManager {
   async close(brokerEpoch = -1): Promise<void> {
     if (this.#isClosed) return
     this.#isClosed = true
-    this.#stopTimers()
-    await this.#cleaner?.close()
-    await Promise.all(this.#running)
-    for (const directory of this.#directories) {
-      let isClean = !directory.isOffline && directory.broken.size === 0
-      await inParallel([...directory.logs.values()], this.#opensAtATime, async (log) => {
-        try {
-          await log.close()
-        } catch (error) {
-          isClean = false
-          this.#logger.error('A log could not be closed in order; it is checked at the next start', { partition: log.name, error })
-        }
-      })
-      try {
-        await directory.checkpointRecoveryPoints()
-        await directory.checkpointLogStarts()
-        await directory.checkpointHighWatermarks()
-        if (isClean) await directory.markClean(brokerEpoch)
-      } catch (error) {
-        this.#logger.error('A directory could not be closed in order; it is checked at the next start', { path: directory.path, error })
-      }
-    }
-    for (const path of this.#removals.keys()) await this.#fs.removeTree(path).catch(() => {}) // the next start goes on with it
+    await Promise.all([this.#moves.stop(), this.#cleaner?.close(), this.#tasks.stop()])
+    for (const directory of this.#directories.all) await directory.close({ brokerEpoch, logsAtATime: this.#opensAtATime })
+    for (const path of this.#removals) await this.#fs.removeTree(path).catch(() => {}) // the next start goes on with it
   }
 
   /** Closes without writing anything, as a crash would. */
   async abandon(): Promise<void> {
     if (this.#isClosed) return
     this.#isClosed = true
-    this.#stopTimers()
-    await this.#cleaner?.close()
-    await Promise.all(this.#running)
+    await Promise.all([this.#moves.stop(), this.#cleaner?.close(), this.#tasks.stop()])
     await this.#abandon()
   }
 
-  get #opensAtATime(): number {
-    return Math.max(1, this.#settings.recoveryThreadsPerDir) * OPENS_PER_RECOVERY_THREAD
-  }
-
   async #openAll(): Promise<void> {
-    const places = new Map<string, LogDirectory>()
-    for (const directory of this.#directories) {
-      const partitions = await directory.scan()
-      for (const { topic, partition } of partitions) {
-        const name = partitionFolder(topic, partition)
-        const other = places.get(name)
-        if (other !== undefined) throw new LogDirRefusedError(`${name} is in both ${other.path} and ${directory.path}`)
-        places.set(name, directory)
-      }
+    const found = await this.#directories.scan()
+    const isAdopting = this.#options.finishDeletions !== true
+    if (isAdopting) this.#moves.leaveAlone()
+    else await this.#moves.finishExchanges(found)
+    for (const [directory, partitions] of found) {
       await inParallel(partitions, this.#opensAtATime, (place) => this.#openFound(directory, place))
-      if (this.#options.finishDeletions === true) {
-        for (const folder of directory.deleted) this.#removeLater(join(directory.path, folder), 0)
-      }
+    }
+    if (isAdopting) return
+    await this.#moves.resume()
+    // What waits for its removal may be all that is left of a partition whose copy lies in a directory that is offline.
+    if (this.#directories.isAnyOffline) return
+    for (const directory of this.#directories.all) {
+      for (const { folder } of directory.deleted) this.#removeLater(join(directory.path, folder), 0)
     }
   }
 
@@ -329,6 +361,8 @@ export class LogManager {
 
   #logOptions(directory: LogDirectory, { topic, partition }: TopicPartition, topicId: string | undefined): LogOptions {
     const name = partitionFolder(topic, partition)
+    /** The log may have moved. */
+    const home = () => this.#directories.holding(name) ?? directory
     return {
       ...this.#resources,
       dir: join(directory.path, name),
@@ -340,11 +374,11 @@ export class LogManager {
       logStartOffset: directory.logStartOf(name),
       cleanShutdown: directory.cleanShutdown,
       producerIdExpirationMs: this.#settings.producerIdExpirationMs,
-      onStorageError: (error) => this.#onStorageError(directory, error),
-      onLogStartChanged: () => directory.checkpointLogStarts(),
-      onRecoveryPointLowered: () => directory.checkpointRecoveryPoints(),
+      onStorageError: (error) => this.#onStorageError(home(), error),
+      onLogStartChanged: () => home().checkpointLogStarts(),
+      onRecoveryPointLowered: () => home().checkpointRecoveryPoints(),
       onTruncating: async (offset) => {
-        if ((directory.cleanedUpTo(name) ?? 0) > offset) await directory.setCleanedUpTo(name, offset)
+        if ((home().cleanedUpTo(name) ?? 0) > offset) await home().setCleanedUpTo(name, offset)
       },
     }
   }
@@ -364,22 +398,32 @@ export class LogManager {
     this.#makers--
   }
 
-  /** Waits for `work` before closing. */
-  #run(work: Promise<void>): void {
-    const running = work.then(() => void this.#running.delete(running))
-    this.#running.add(running)
+  /** @param logStartOffset Where a new copy begins. */
+  #openFuture(directory: LogDirectory, folder: string, current: Log, logStartOffset?: number): Promise<Log> {
+    return Log.open({
+      ...this.#logOptions(directory, current, current.topicId),
+      dir: join(directory.path, folder),
+      // What it appends is in the tail of the log itself.
+      tailCache: new TailCache(0),
+      ...(logStartOffset === undefined ? {} : { logStartOffset }),
+      onStorageError: (error) => this.#onStorageError(directory, error),
+      onLogStartChanged: () => directory.checkpointLogStarts(),
+      onRecoveryPointLowered: () => directory.checkpointRecoveryPoints(),
+      onTruncating: async () => {}, // it is not compacted
+    })
   }
 
   #newCleaner(settings: () => CleanerSettings): LogCleaner {
     const { fs = nodeFileSystem, offload = libuvOffload(), isKnown = () => true } = this.#options
-    const directoryOf = (log: Log): LogDirectory => this.#directories.find(({ path }) => path === log.logDir)!
+    const directoryOf = (log: Log): LogDirectory => this.#directories.at(log.logDir)!
     return new LogCleaner({
-      clock: this.#clock,
+      clock: this.#options.clock,
       random: this.#random,
       logger: this.#logger,
       fs,
       offload,
-      logs: () => [...this.#logs.values()].filter(({ topic, partition }) => isKnown(topic, partition)),
+      // What moves is not compacted meanwhile, as in Kafka.
+      logs: () => [...this.#logs.values()].filter(({ topic, partition, name }) => isKnown(topic, partition) && !this.#moves.future(name)),
       cleanedUpTo: (log) => directoryOf(log).cleanedUpTo(log.name),
       setCleanedUpTo: async (log, offset) => {
         const directory = directoryOf(log)
@@ -394,32 +438,18 @@ export class LogManager {
     })
   }
 
-  /** The directory that has fewest partitions. @throws KafkaError KAFKA_STORAGE_ERROR when all are offline. */
-  #leastUsed(): LogDirectory {
-    let best: LogDirectory | undefined
-    for (const directory of this.#directories) {
-      if (directory.isOffline) continue
-      if (best === undefined || directory.logs.size < best.logs.size) best = directory
-    }
-    if (best === undefined) throw new KafkaError('KAFKA_STORAGE_ERROR', 'every log directory is offline')
-    return best
-  }
-
   /** A disk that failed once is not trusted again: what it holds now is only known after a restart reads it. */
   #onStorageError(directory: LogDirectory, error: unknown): void {
     if (directory.isOffline || this.#isClosed) return
     directory.isOffline = true
     this.#logger.error('A log directory failed and is offline', { path: directory.path, error })
-    for (const log of directory.logs.values()) log.fail(error)
-    this.#options.onDirFailure?.(
-      directory.path,
-      error,
-      this.#directories.every(({ isOffline }) => isOffline),
-    )
+    for (const log of [...directory.logs.values(), ...directory.futures.values()]) log.fail(error)
+    this.#moves.onDirectoryFailed(directory)
+    this.#options.onDirFailure?.(directory.path, error, this.#directories.areAllOffline)
   }
 
   async #inDirectories(run: (directory: LogDirectory) => Promise<void>): Promise<void> {
-    for (const directory of this.#directories) {
+    for (const directory of this.#directories.all) {
       try {
         await run(directory)
       } catch (error) {
@@ -441,55 +471,30 @@ export class LogManager {
   #startTimers(): void {
     this.#cleaner?.start()
     const settings = this.#settings
+    const tasks = this.#tasks
     const first = settings.initialTaskDelayMs
-    this.#every(settings.retentionCheckIntervalMs, first, () => this.applyRetention())
-    this.#every(settings.recoveryPointCheckpointIntervalMs, first, () => this.checkpointRecoveryPoints())
-    this.#every(settings.logStartCheckpointIntervalMs, first, () => this.checkpointLogStarts())
-    this.#every(settings.highWatermarkCheckpointIntervalMs, settings.highWatermarkCheckpointIntervalMs, () =>
-      this.checkpointHighWatermarks(),
-    )
-    this.#every(settings.flushSchedulerIntervalMs, first, async () => {
+    tasks.every(settings.retentionCheckIntervalMs, first, () => this.applyRetention())
+    tasks.every(settings.recoveryPointCheckpointIntervalMs, first, () => this.checkpointRecoveryPoints())
+    tasks.every(settings.logStartCheckpointIntervalMs, first, () => this.checkpointLogStarts())
+    const highWatermarkMs = settings.highWatermarkCheckpointIntervalMs
+    tasks.every(highWatermarkMs, highWatermarkMs, () => this.checkpointHighWatermarks())
+    tasks.every(settings.flushSchedulerIntervalMs, first, async () => {
       for (const log of [...this.#logs.values()]) await this.#tolerating(log, () => log.flushIfDue())
     })
-    this.#every(settings.producerIdExpirationCheckIntervalMs, settings.producerIdExpirationCheckIntervalMs, async () => {
+    tasks.every(settings.producerIdExpirationCheckIntervalMs, settings.producerIdExpirationCheckIntervalMs, async () => {
       for (const log of this.#logs.values()) log.removeExpiredProducers()
     })
   }
 
-  /** Runs `work` again and again, `intervalMs` after it was done. An interval that is too long for a timer is never. */
-  #every(intervalMs: number, delayMs: number, work: () => Promise<void>): void {
-    if (intervalMs > Number.MAX_SAFE_INTEGER) return
-    const timer = this.#clock.setTimer(delayMs, () => {
-      this.#timers.delete(timer)
-      const running = work()
-        .catch((error: unknown) => this.#logger.error('Upkeep of the logs failed', { error }))
-        .then(() => {
-          this.#running.delete(running)
-          if (!this.#isClosed) this.#every(intervalMs, intervalMs, work)
-        })
-      this.#running.add(running)
-    })
-    this.#timers.add(timer)
-  }
-
   #removeLater(path: string, delayMs: number): void {
-    const timer = this.#clock.setTimer(delayMs, () => {
+    this.#removals.add(path)
+    this.#tasks.later(delayMs, async () => {
       this.#removals.delete(path)
-      const running = this.#fs
-        .removeTree(path)
-        .catch((error: unknown) => this.#logger.warn('A deleted log could not be removed', { path, error }))
-        .then(() => void this.#running.delete(running))
-      this.#running.add(running)
+      await this.#fs.removeTree(path).catch((error: unknown) => this.#logger.warn('A deleted log could not be removed', { path, error }))
     })
-    this.#removals.set(path, timer)
-  }
-
-  #stopTimers(): void {
-    for (const timer of [...this.#timers, ...this.#removals.values()]) timer.cancel()
-    this.#timers.clear()
   }
 
   async #abandon(): Promise<void> {
-    for (const log of this.#logs.values()) await log.abandon()
+    for (const log of [...this.#logs.values(), ...this.futures()]) await log.abandon()
   }
 }

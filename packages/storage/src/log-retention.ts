@@ -68,3 +68,33 @@ async function leading(state: LogState, isDue: (segment: Segment, index: number)
   }
   return count
 }
+
+/** Takes the segments out that `dueNow` names, until it names none. Returns how many went. */
+export async function removeDue(
+  state: LogState,
+  dueNow: typeof dueSegments,
+  actions: {
+    readonly roll: () => Promise<void>
+    /** Durable when it resolves. */
+    readonly advanceLogStart: (offset: number) => Promise<void>
+    /** Renames the segment's files. */
+    readonly remove: (segment: Segment) => Promise<void>
+  },
+): Promise<number> {
+  const { segments, snapshots, context, logger } = state
+  let removed = 0
+  for (;;) {
+    const due = await dueNow(state)
+    if (due === undefined) return removed
+    if (due.includesActive) await actions.roll()
+    // The checkpoint says where the log starts until the files are gone for good: a crash brings none of them back.
+    await actions.advanceLogStart(segments.all[due.count]!.baseOffset)
+    for (const segment of segments.all.slice(0, due.count)) {
+      logger.info('Deleting a segment', { path: segment.file.path, sizeBytes: segment.sizeBytes, reason: due.reason })
+      await actions.remove(segment)
+    }
+    await context.fs.syncDirectory(context.dir)
+    removed += segments.removeFirst(due.count).length
+    await snapshots.removeBefore(segments.first.baseOffset)
+  }
+}

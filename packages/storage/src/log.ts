@@ -1,15 +1,16 @@
 import { dirname } from 'node:path'
-import { invariant, type Timer } from '@tidelog/core'
+import { invariant } from '@tidelog/core'
 import { KafkaError } from '@tidelog/protocol'
 import { LogCleaning } from './compaction/log-cleaning.ts'
 import { ignoringMissing } from './file-system.ts'
 import { FlushTimer } from './flush-timer.ts'
 import type { EpochEndOffset, EpochEntry } from './leader-epochs.ts'
 import type { LogConfig } from './log-config.ts'
-import { loadLog, makeLog, newLog } from './log-loader.ts'
+import { loadLog, makeLog, newLog, reloadLog } from './log-loader.ts'
 import { type LogOptions, partsOf } from './log-options.ts'
 import { findByTimestamp, findMaxTimestamp, type ReadOptions, type ReadResult, readLog, type TimestampAndOffset } from './log-reader.ts'
-import { dueSegments, segmentsBeforeStart } from './log-retention.ts'
+import { LogReads } from './log-reads.ts'
+import { dueSegments, removeDue, segmentsBeforeStart } from './log-retention.ts'
 import { LogRoller } from './log-roller.ts'
 import { failLog, type LogState, storageError } from './log-state.ts'
 import { type TruncationActions, truncateFully, truncateLog } from './log-truncation.ts'
@@ -17,6 +18,7 @@ import { type AppendOptions, type AppendResult, LogWriter } from './log-writer.t
 import { writePartitionMetadata } from './partition-metadata.ts'
 import type { ActiveProducer } from './producer-state.ts'
 import type { Segment } from './segment.ts'
+import { SegmentRemovals } from './segment-removals.ts'
 
 /**
  * One partition's records on disk, in Kafka's files. Offsets: log start <= last stable <= high watermark <= log end. Everything that changes the log
@@ -29,14 +31,15 @@ export class Log {
   #dir: string
   readonly #state: LogState
   readonly #writer: LogWriter
-  readonly #roller: LogRoller
+  #roller: LogRoller
   readonly #flushTimer: FlushTimer
   readonly #onLogStartChanged: () => Promise<void>
   readonly #onRecoveryPointLowered: () => Promise<void>
   readonly #onTruncating: (offset: number) => Promise<void>
   #chain: Promise<unknown> = Promise.resolve()
   #isClosed = false
-  readonly #removals = new Map<Segment, Timer>()
+  readonly #removals: SegmentRemovals
+  readonly #reads: LogReads
 
   /** @throws Node's error when the folder cannot be read, KafkaError CORRUPT_MESSAGE when flushed batches are damaged where they have to be read. */
   static async open(options: LogOptions): Promise<Log> {
@@ -61,6 +64,8 @@ export class Log {
     this.#onRecoveryPointLowered = options.onRecoveryPointLowered ?? (() => Promise.resolve())
     this.#onTruncating = options.onTruncating ?? (() => Promise.resolve())
     this.#state = state
+    this.#removals = new SegmentRemovals(state)
+    this.#reads = new LogReads(state, { closedError: () => (this.#isClosed ? this.#closedError() : undefined), settled: () => this.#chain })
     this.#roller = new LogRoller(state)
     this.#writer = new LogWriter(state, {
       exclusive: (run) => this.#exclusive(run),
@@ -71,7 +76,7 @@ export class Log {
     this.cleaning = new LogCleaning(state, {
       lastStableOffset: () => this.lastStableOffset,
       change: (run) => this.#exclusive(() => this.#writing(run)),
-      remove: (segment) => this.#removeSegment(segment),
+      remove: (segment) => this.#removals.add(segment),
     })
     this.#flushTimer = new FlushTimer(state, () => this.flush().catch(() => {})) // the log has failed or closed, and said so
   }
@@ -157,7 +162,7 @@ export class Log {
       baseOffset,
       modifiedMs: (await context.fs.stat(file.path))?.modifiedMs ?? 0,
     }))
-    return this.#reading(() => Promise.all(times))
+    return this.#reads.run(() => Promise.all(times))
   }
 
   /** The largest producer id that is known here, -1 when none is. */
@@ -189,7 +194,7 @@ export class Log {
   /** Reads whole batches. @throws KafkaError OFFSET_OUT_OF_RANGE, CORRUPT_MESSAGE; KAFKA_STORAGE_ERROR when the disk cannot be read. */
   async read(options: ReadOptions): Promise<ReadResult> {
     if (this.#isClosed) throw this.#closedError()
-    return this.#reading(() => readLog(this.#state, options))
+    return this.#reads.run(() => readLog(this.#state, options))
   }
 
   /** Takes back the memory of what `read` returned: nothing may refer to it any more. Whoever does not call it leaves it to the garbage collector. */
@@ -199,12 +204,12 @@ export class Log {
 
   /** The first record whose timestamp is not before `timestampMs`, or undefined. */
   offsetForTimestamp(timestampMs: number): Promise<TimestampAndOffset | undefined> {
-    return this.#reading(() => findByTimestamp(this.#state, timestampMs))
+    return this.#reads.run(() => findByTimestamp(this.#state, timestampMs))
   }
 
   /** The first record with the largest timestamp, or undefined. KIP-734. */
   maxTimestampOffset(): Promise<TimestampAndOffset | undefined> {
-    return this.#reading(() => findMaxTimestamp(this.#state))
+    return this.#reads.run(() => findMaxTimestamp(this.#state))
   }
 
   /** The last epoch that is not beyond `epoch`, and where it ends; -1 and -1 when nothing is known. KIP-101. */
@@ -288,23 +293,14 @@ export class Log {
 
   async #removeDue(dueNow: typeof dueSegments): Promise<number> {
     let removed = 0
+    const actions = {
+      roll: () => this.#roller.roll(this.#state.logEndOffset),
+      advanceLogStart: (offset: number) => this.#advanceLogStart(offset),
+      remove: (segment: Segment) => this.#removals.add(segment),
+    }
     await this.#exclusive(() =>
       this.#writing(async () => {
-        const state = this.#state
-        for (;;) {
-          const due = await dueNow(state)
-          if (due === undefined) return
-          if (due.includesActive) await this.#roller.roll(state.logEndOffset)
-          // The checkpoint says where the log starts until the files are gone for good: a crash brings none of them back.
-          await this.#advanceLogStart(state.segments.all[due.count]!.baseOffset)
-          for (const segment of state.segments.all.slice(0, due.count)) {
-            state.logger.info('Deleting a segment', { path: segment.file.path, sizeBytes: segment.sizeBytes, reason: due.reason })
-            await this.#removeSegment(segment)
-          }
-          await state.context.fs.syncDirectory(this.#dir)
-          removed += state.segments.removeFirst(due.count).length
-          await state.snapshots.removeBefore(state.segments.first.baseOffset)
-        }
+        removed = await removeDue(this.#state, dueNow, actions)
       }),
     )
     return removed
@@ -322,7 +318,7 @@ export class Log {
 
   get #truncationActions(): TruncationActions {
     return {
-      remove: (segment) => this.#removeSegment(segment),
+      remove: (segment) => this.#removals.add(segment),
       onRecoveryPointLowered: this.#onRecoveryPointLowered,
       onLogStartLowered: this.#onLogStartChanged,
     }
@@ -382,11 +378,7 @@ export class Log {
         await state.epochs.save({ butLatest: state.epochs.latest?.startOffset === state.logEndOffset })
         // Another log of the directory may have found the disk to fail meanwhile.
         if (state.failure !== undefined) throw state.failure
-        for (const [segment, timer] of this.#removals) {
-          timer.cancel()
-          await segment.removeDeleted()
-        }
-        this.#removals.clear()
+        await this.#removals.finish()
       } finally {
         await this.#release()
       }
@@ -401,6 +393,38 @@ export class Log {
       this.#isClosed = true
       this.#writer.rejectAll(this.#closedError())
       await this.#release()
+    })
+  }
+
+  /** Gives no record the offsets up to `offset`: the log that this one is a copy of had batches there, all of them compacted away. */
+  skipTo(offset: number): Promise<void> {
+    return this.#exclusive(() =>
+      this.#writing(async () => {
+        if (offset <= this.#state.logEndOffset) return
+        await this.#roller.roll(offset)
+        this.#state.logEndOffset = offset
+      }),
+    )
+  }
+
+  /**
+   * Goes on in another folder, without a record appended meanwhile; readers and writers notice nothing but the wait.
+   * @param prepare Makes the folder hold the same batches; may read the log. False: the log stays where it is. @param exchange Puts that folder, closed
+   * in order, where the log is to be. @throws What these throw, and the log stays; KAFKA_STORAGE_ERROR when the folder cannot be opened.
+   */
+  relocate(prepare: () => Promise<boolean>, exchange: () => Promise<string>): Promise<boolean> {
+    return this.#exclusive(async () => {
+      this.#requireWritable()
+      if (!(await prepare())) return false
+      const state = this.#state
+      await this.#roller.settled()
+      await this.#reads.duringMove(async () => {
+        this.#dir = await exchange()
+        await reloadLog(state, this.#dir)
+        this.#roller = new LogRoller(state)
+        this.#removals.cancel()
+      })
+      return true
     })
   }
 
@@ -419,8 +443,7 @@ export class Log {
   async #release(): Promise<void> {
     this.#flushTimer.cancel()
     await this.#roller.stop()
-    for (const timer of this.#removals.values()) timer.cancel()
-    this.#removals.clear()
+    this.#removals.cancel()
     this.#state.tail.clear()
     for (const segment of this.#state.segments.all) await segment.close()
   }
@@ -460,19 +483,6 @@ export class Log {
     )
   }
 
-  async #reading<T>(run: () => Promise<T>): Promise<T> {
-    try {
-      return await run()
-    } catch (error) {
-      if (error instanceof KafkaError) throw error
-      if (this.#isClosed) throw this.#closedError()
-      this.#state.logger.error('Reading a log failed', { partition: this.name, error })
-      throw new KafkaError('KAFKA_STORAGE_ERROR', `${this.name}: reading failed: ${error instanceof Error ? error.message : error}`, {
-        cause: error,
-      })
-    }
-  }
-
   async #advanceLogStart(offset: number): Promise<void> {
     const state = this.#state
     if (offset <= state.logStartOffset) return
@@ -483,18 +493,5 @@ export class Log {
     // Behind the checkpoint: epochs that reach back too far are harmless, epochs that begin too late are not.
     state.epochs.truncateFromStart(offset)
     await state.epochs.save()
-  }
-
-  /** Renames the segment's files now and unlinks them after file.delete.delay.ms, when no reader has them any more. */
-  async #removeSegment(segment: Segment): Promise<void> {
-    const { clock, config, logger } = this.#state
-    await segment.markDeleted()
-    const timer = clock.setTimer(config['file.delete.delay.ms'], () => {
-      this.#removals.delete(segment)
-      segment
-        .removeDeleted()
-        .catch((error: unknown) => logger.warn('Could not remove a deleted segment', { path: segment.file.path, error }))
-    })
-    this.#removals.set(segment, timer)
   }
 }

@@ -46,6 +46,10 @@ export function killedFileSystem(changes: number): KilledFileSystem {
       await step(nothing)
       await nodeFileSystem.unlink(path)
     },
+    async removeTree(path) {
+      await step(nothing)
+      await nodeFileSystem.removeTree(path)
+    },
     syncDirectory: nothing,
     sync: nothing,
   }

@@ -224,7 +224,7 @@ async function readPartition(
     return { wanted, partition, row, fetched, recordsBytes: bytesOf(fetched.records), end, isUnknown }
   } catch (error) {
     const { errorCode } = errorCodeOf(error, context)
-    isUnknown &&= errorCode !== notLeaderOrFollower
+    isUnknown &&= errorCode !== notLeaderOrFollower && errorCode !== kafkaStorageError
     const row = { ...emptyRow(wanted.partition, errorCode), ...(isUnknown ? { abortedTransactions: [] } : {}) }
     return { wanted, partition: undefined, row, fetched: undefined, recordsBytes: 0, end: -1, isUnknown }
   }
@@ -247,6 +247,7 @@ function emptyRow(partitionIndex: number, errorCode: number): PartitionRow {
 }
 const noRecords = Buffer.alloc(0)
 const notLeaderOrFollower = errorTable.NOT_LEADER_OR_FOLLOWER.code
+const kafkaStorageError = errorTable.KAFKA_STORAGE_ERROR.code
 
 function bytesOf(chunks: readonly Buffer[]): number {
   let bytes = 0

@@ -1,5 +1,6 @@
 import { statfs } from 'node:fs/promises'
 import { DescribeLogDirs, KafkaError, type ResponseInput } from '@tidelog/protocol'
+import type { Log, LogManager } from '@tidelog/storage'
 import { defineHandler } from '../define-handler.ts'
 
 const storageError = new KafkaError('KAFKA_STORAGE_ERROR').code
@@ -18,15 +19,14 @@ export const describeLogDirs = defineHandler(DescribeLogDirs, async ({ topics },
     logs.dirs.map(async (logDir) => {
       if (offline.has(logDir)) return { errorCode: storageError, logDir, topics: [], ...unknownSpace }
       const topicRows = new Map<string, PartitionRow[]>()
-      for (const log of logs.logs()) {
+      for (const log of [...logs.logs(), ...logs.futures()]) {
         if (log.logDir !== logDir || (wanted !== undefined && !wanted.get(log.topic)?.has(log.partition))) continue
         const rows = topicRows.get(log.topic) ?? []
         topicRows.set(log.topic, rows)
         rows.push({
           partitionIndex: log.partition,
           partitionSize: log.sizeBytes,
-          offsetLag: Math.max(0, log.highWatermark - log.logEndOffset),
-          isFutureKey: false,
+          ...standingOf(log, logs),
         })
       }
       const topicsHere = [...topicRows].map(([name, partitions]) => ({ name, partitions }))
@@ -35,6 +35,13 @@ export const describeLogDirs = defineHandler(DescribeLogDirs, async ({ topics },
   )
   return { errorCode: 0, results }
 })
+
+/** How far a copy that moves in lies behind its log, or a log behind the high watermark. */
+function standingOf(log: Log, logs: LogManager): { offsetLag: number; isFutureKey: boolean } {
+  const current = logs.getLog(log.topic, log.partition)
+  if (current === undefined || current === log) return { offsetLag: Math.max(0, log.highWatermark - log.logEndOffset), isFutureKey: false }
+  return { offsetLag: current.logEndOffset - log.logEndOffset, isFutureKey: true }
+}
 
 async function spaceOf(dir: string): Promise<{ totalBytes: number; usableBytes: number }> {
   try {

@@ -21,6 +21,7 @@ import { initProducerId } from './22-init-producer-id.ts'
 import { offsetForLeaderEpoch } from './23-offset-for-leader-epoch.ts'
 import { describeConfigs } from './32-describe-configs.ts'
 import { alterConfigs } from './33-alter-configs.ts'
+import { alterReplicaLogDirs } from './34-alter-replica-log-dirs.ts'
 import { describeLogDirs } from './35-describe-log-dirs.ts'
 import { createPartitions } from './37-create-partitions.ts'
 import { deleteGroups } from './42-delete-groups.ts'
@@ -51,7 +52,6 @@ export const notServed = [
   'DescribeAcls',
   'CreateAcls',
   'DeleteAcls',
-  'AlterReplicaLogDirs',
   'SaslAuthenticate',
   'CreateDelegationToken',
   'RenewDelegationToken',
@@ -126,6 +126,7 @@ export const handlers = {
   OffsetForLeaderEpoch: offsetForLeaderEpoch,
   DescribeConfigs: describeConfigs,
   AlterConfigs: alterConfigs,
+  AlterReplicaLogDirs: alterReplicaLogDirs,
   DescribeLogDirs: describeLogDirs,
   CreatePartitions: createPartitions,
   DeleteGroups: deleteGroups,

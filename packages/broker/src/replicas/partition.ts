@@ -130,10 +130,10 @@ export class Partition {
     this.#changed()
   }
 
-  /** The partition leaves this broker; what waits is told so. */
-  stop(): void {
+  /** The partition leaves this broker, or its disk has failed; what waits is told so. */
+  stop(reason: 'NOT_LEADER_OR_FOLLOWER' | 'KAFKA_STORAGE_ERROR' = 'NOT_LEADER_OR_FOLLOWER'): void {
     this.#stopped = true
-    this.#failWaiters()
+    this.#failWaiters(reason)
     this.#changed()
   }
 
@@ -272,10 +272,8 @@ export class Partition {
     return waiter
   }
 
-  #failWaiters(): void {
-    for (const waiter of [...this.#waiters]) {
-      this.#settle(waiter).reject(new KafkaError('NOT_LEADER_OR_FOLLOWER', `${this.name} is led by ${this.#state.leaderId} now`))
-    }
+  #failWaiters(reason: 'NOT_LEADER_OR_FOLLOWER' | 'KAFKA_STORAGE_ERROR' = 'NOT_LEADER_OR_FOLLOWER'): void {
+    for (const waiter of [...this.#waiters]) this.#settle(waiter).reject(new KafkaError(reason, `${this.name} is not led here any more`))
   }
 
   #changed(): void {

@@ -6,7 +6,7 @@ import {
   type StopReplicaRequest,
   type StopReplicaResponse,
 } from '@tidelog/protocol'
-import type { LogManager } from '@tidelog/storage'
+import type { Log, LogManager } from '@tidelog/storage'
 import { Partition, type PartitionState } from './partition.ts'
 import type { TimerWheel } from './timer-wheel.ts'
 
@@ -36,6 +36,8 @@ export class ReplicaManager {
   readonly #topics: TopicView
   readonly #logger: Logger
   readonly #partitions = new Map<string, Map<number, Partition>>()
+  /** Partitions of this broker whose log dir is offline, by name. */
+  readonly #offline = new Set<string>()
   readonly #listeners: LeadershipListener[] = []
   #controllerEpoch = 0
   /** The controller's calls are applied one after the other, whole. */
@@ -58,14 +60,43 @@ export class ReplicaManager {
     return this.#partitions.get(topic)?.get(index)
   }
 
-  /** @throws KafkaError UNKNOWN_TOPIC_OR_PARTITION when the cluster has none, NOT_LEADER_OR_FOLLOWER when another broker leads it */
+  /**
+   * @throws KafkaError UNKNOWN_TOPIC_OR_PARTITION when the cluster has none, KAFKA_STORAGE_ERROR when its log dir is offline,
+   * NOT_LEADER_OR_FOLLOWER when another broker leads it
+   */
   leaderOf(topic: string, index: number): Partition {
     const partition = this.hosted(topic, index)
     if (partition?.isLeader) return partition
+    if (this.isOffline(topic, index))
+      throw new KafkaError('KAFKA_STORAGE_ERROR', `Partition ${topic}-${index} is in an offline log directory`)
     if (partition === undefined && !this.#topics.hasPartition(topic, index)) {
       throw new KafkaError('UNKNOWN_TOPIC_OR_PARTITION', `there is no partition ${topic}-${index}`)
     }
     throw new KafkaError('NOT_LEADER_OR_FOLLOWER', `this broker does not lead ${topic}-${index}`)
+  }
+
+  /** Whether this broker has the partition in a log dir that is offline. */
+  isOffline(topic: string, index: number): boolean {
+    return this.#offline.has(nameOf(topic, index))
+  }
+
+  /**
+   * Begins to move a partition to another log dir of this broker; where it is ends a move. One that is not here yet will be made there.
+   * @throws KafkaError INVALID_TOPIC_EXCEPTION (the name is too long), LOG_DIR_NOT_FOUND, KAFKA_STORAGE_ERROR, UNKNOWN_TOPIC_OR_PARTITION,
+   * NOT_LEADER_OR_FOLLOWER when the cluster has it and this broker has not
+   */
+  async moveToLogDir(topic: string, index: number, path: string): Promise<void> {
+    const isHere = await this.#logs.moveLog(topic, index, path, { isOffline: this.isOffline(topic, index) })
+    if (isHere) return
+    if (this.#topics.hasPartition(topic, index)) {
+      throw new KafkaError('NOT_LEADER_OR_FOLLOWER', `this broker has no replica of ${topic}-${index}`)
+    }
+    throw new KafkaError('UNKNOWN_TOPIC_OR_PARTITION', `there is no partition ${topic}-${index}`)
+  }
+
+  /** A log dir has failed: its partitions are out of service until a restart finds it repaired. */
+  onDirFailure(dir: string): void {
+    for (const partition of [...this.partitions()]) if (partition.log.logDir === dir) this.#takeOffline(partition)
   }
 
   /** @throws KafkaError UNKNOWN_TOPIC_ID */
@@ -119,7 +150,7 @@ export class ReplicaManager {
               isr: state.isr,
               replicas: state.replicas,
             },
-            { makesFiles: partitions <= LOGS_MADE_AT_ONCE },
+            { isNew: state.isNew, makesFiles: partitions <= LOGS_MADE_AT_ONCE },
           ),
         ),
       }))
@@ -134,8 +165,9 @@ export class ReplicaManager {
     topicId: string,
     index: number,
     state: PartitionState,
-    { makesFiles }: { makesFiles: boolean },
+    options: { isNew: boolean; makesFiles: boolean },
   ): Promise<void> {
+    if (this.isOffline(topic, index)) throw new KafkaError('KAFKA_STORAGE_ERROR', `${nameOf(topic, index)} is in an offline log directory`)
     let partition = this.hosted(topic, index)
     if (partition !== undefined && topicId !== ZERO_UUID && partition.topicId !== topicId) {
       throw new KafkaError('INCONSISTENT_TOPIC_ID', `${topic} is here with id ${partition.topicId}, not ${topicId}`)
@@ -145,23 +177,58 @@ export class ReplicaManager {
     }
     const wasLeader = partition?.isLeader === true
     if (partition === undefined) {
-      const log = this.#logs.getLog(topic, index) ?? (await this.#logs.createLog(topic, index, topicId))
+      const log = await this.#logOf(topic, index, { topicId, ...options })
       if (log.topicId !== undefined && topicId !== ZERO_UUID && log.topicId !== topicId) {
         throw new KafkaError(
           'INCONSISTENT_TOPIC_ID',
           `the folder of ${log.name} in ${log.logDir} is of topic id ${log.topicId}, not ${topicId}`,
         )
       }
-      if (makesFiles) await log.make()
       if (log.topicId === undefined && topicId !== ZERO_UUID) await log.assignTopicId(topicId)
       partition = new Partition({ topic, index, topicId, log, nodeId: this.#nodeId, timers: this.#timers, state })
       const byIndex = this.#partitions.get(topic) ?? new Map<number, Partition>()
       this.#partitions.set(topic, byIndex)
       byIndex.set(index, partition)
     }
-    await partition.become(state)
+    try {
+      await partition.become(state)
+    } catch (error) {
+      if (partition.log.isFailed) this.#takeOffline(partition)
+      throw error
+    }
     if (partition.isLeader && !wasLeader) for (const listener of this.#listeners) listener.onLeader(partition)
     if (!partition.isLeader && wasLeader) this.#tellResigned(topic, index)
+  }
+
+  /** @throws KafkaError KAFKA_STORAGE_ERROR, and the partition is offline */
+  async #logOf(
+    topic: string,
+    index: number,
+    { topicId, isNew, makesFiles }: { topicId: string; isNew: boolean; makesFiles: boolean },
+  ): Promise<Log> {
+    try {
+      const log = this.#logs.getLog(topic, index) ?? (await this.#logs.createLog(topic, index, topicId, { isNew }))
+      if (log.isFailed) throw new KafkaError('KAFKA_STORAGE_ERROR', `${log.name} is in ${log.logDir}, which is offline`)
+      if (makesFiles) await log.make()
+      return log
+    } catch (error) {
+      this.#offline.add(nameOf(topic, index))
+      throw error
+    }
+  }
+
+  #takeOffline(partition: Partition): void {
+    const { topic, index, isLeader } = partition
+    this.#offline.add(nameOf(topic, index))
+    this.#forget(partition)
+    partition.stop('KAFKA_STORAGE_ERROR')
+    if (isLeader) this.#tellResigned(topic, index)
+  }
+
+  #forget({ topic, index }: Partition): void {
+    const byIndex = this.#partitions.get(topic)
+    byIndex?.delete(index)
+    if (byIndex?.size === 0) this.#partitions.delete(topic)
   }
 
   async #stopReplica({
@@ -195,13 +262,11 @@ export class ReplicaManager {
   }
 
   #stop(topic: string, index: number): void {
-    const byIndex = this.#partitions.get(topic)
-    const partition = byIndex?.get(index)
+    const partition = this.hosted(topic, index)
     if (partition === undefined) return
     const wasLeader = partition.isLeader
     partition.stop()
-    byIndex!.delete(index)
-    if (byIndex!.size === 0) this.#partitions.delete(topic)
+    this.#forget(partition)
     if (wasLeader) this.#tellResigned(topic, index)
   }
 
@@ -232,6 +297,7 @@ export class ReplicaManager {
   }
 }
 
+const nameOf = (topic: string, index: number) => `${topic}-${index}`
 const staleControllerEpoch = new KafkaError('STALE_CONTROLLER_EPOCH').code
 
 const isOlder = (next: PartitionState, now: PartitionState) =>

@@ -1,7 +1,7 @@
 import type { Timer } from '@tidelog/core'
 import { KafkaError } from '@tidelog/protocol'
-import { isStoreError } from '../store/metadata-store.ts'
-import { DELETE_TOPICS, TOPICS } from '../znodes.ts'
+import { ifThere, isStoreError } from '../store/metadata-store.ts'
+import { DELETE_TOPICS, decodeLogDirFailure, LOG_DIR_EVENTS, TOPICS } from '../znodes.ts'
 import { type ClusterState, loadBrokers, loadClusterState, loadTopic } from './cluster-state.ts'
 import {
   type ChangedPartition,
@@ -173,7 +173,7 @@ export class ActiveController {
             results.push({ topic: name, partition: index, error: new KafkaError('UNKNOWN_TOPIC_OR_PARTITION', `No such ${what}`) })
             continue
           }
-          const outcome = electLeader(state, this.#state, type)
+          const outcome = electLeader(state, { brokers: this.#state.brokersFor(name, index) }, type)
           if (typeof outcome !== 'string') changes.push({ topic, index, next: outcome })
           if (outcome === 'ELECTION_NOT_NEEDED' && wanted === undefined) continue
           const error = typeof outcome === 'string' ? new KafkaError(outcome, ELECTION_REFUSALS[outcome]) : undefined
@@ -198,6 +198,7 @@ export class ActiveController {
       if (changed.size === 0) return
       brokers.clear()
       for (const [id, broker] of now) brokers.set(id, broker)
+      for (const id of changed) this.#state.forgetOfflineReplicas(id)
       this.#options.logger.info('brokers have come or gone', { changed: [...changed], live: [...brokers.keys()] })
       const affected = this.#partitions(({ replicas }) => replicas.some((id) => changed.has(id)))
       await this.#store.setLeaderships(this.#electionsIn(affected))
@@ -238,6 +239,25 @@ export class ActiveController {
       this.#ownDeletionChanges = stat.cversion
       for (const name of await store.children(DELETE_TOPICS)) this.#state.deleting.add(name)
       this.#resumeDeletions()
+    })
+  }
+
+  /** Log dirs of brokers have failed: what these still serve shows in how they take their partitions. KIP-112. */
+  onLogDirEvents(): Promise<void> {
+    return this.#decide(async () => {
+      const { store } = this.#options
+      const brokerIds = new Set<number>()
+      for (const name of await store.children(LOG_DIR_EVENTS)) {
+        const path = `${LOG_DIR_EVENTS}/${name}`
+        const node = await ifThere(store.get(path))
+        if (node === undefined) continue
+        brokerIds.add(decodeLogDirFailure(path, node.data))
+        await this.#store.removeEvent(path)
+      }
+      for (const id of brokerIds) {
+        const hosted = this.#partitions(({ replicas }) => replicas.includes(id))
+        this.#telling = Promise.all([this.#telling, this.#tellReplicas(id, hosted)])
+      }
     })
   }
 
@@ -312,7 +332,8 @@ export class ActiveController {
     const { uncleanLeaderElection } = this.#options.config()
     return partitions.flatMap(({ topic, index }) => {
       const unclean = uncleanLeaderElection(topic.name)
-      const next = leadershipAfterBrokerChange(topic.partitions.get(index)!, this.#state, { unclean })
+      const electorate = { brokers: this.#state.brokersFor(topic.name, index) }
+      const next = leadershipAfterBrokerChange(topic.partitions.get(index)!, electorate, { unclean })
       return next === undefined ? [] : [{ topic, index, next }]
     })
   }
@@ -328,7 +349,7 @@ export class ActiveController {
     const all = newBrokers.length > 0 ? this.#partitions(() => true) : []
     for (const id of this.#state.brokers.keys()) {
       const news = newBrokers.includes(id) ? all : changed
-      told.push(this.#brokers.leaderAndIsr(id, leaderAndIsrRequest(id, news, this.#state, this.#sender)))
+      told.push(this.#tellReplicas(id, news))
     }
     const isNew = new Set(newBrokers)
     told.push(this.#tellMetadata(all, isNew))
@@ -340,6 +361,23 @@ export class ActiveController {
     )
     this.#telling = Promise.all([this.#telling, ...told])
     return Promise.all(told)
+  }
+
+  /** Resolves when the broker has taken its partitions, and when the others know of those that it cannot serve. */
+  async #tellReplicas(brokerId: number, partitions: readonly ChangedPartition[]): Promise<void> {
+    const offline = await this.#brokers.leaderAndIsr(brokerId, leaderAndIsrRequest(brokerId, partitions, this.#state, this.#sender))
+    if (offline.length === 0) return
+    const { told } = await this.#decide(async () => {
+      const news = offline.flatMap(({ topic: name, index }): ChangedPartition[] => {
+        const topic = this.#state.topics.get(name)
+        if (topic === undefined || !this.#state.noteOfflineReplica(brokerId, name, index)) return []
+        return [{ topic, index, isNew: false }]
+      })
+      if (news.length > 0) this.#options.logger.warn('replicas are in an offline log dir', { brokerId, count: news.length })
+      await this.#store.setLeaderships(this.#electionsIn(news))
+      return { told: this.#tell(news) }
+    })
+    await told
   }
 
   #tellMetadata(changed: readonly ChangedPartition[], brokerIds: Iterable<number>): Promise<unknown> {

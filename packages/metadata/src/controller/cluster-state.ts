@@ -53,11 +53,31 @@ export class ClusterState {
   readonly topics = new Map<string, TopicState>()
   /** Topics whose deletion has been asked for and is not complete. */
   readonly deleting = new Set<string>()
+  /** Replicas in log dirs that are offline, TOPIC-PARTITION by broker id; until the broker registers anew. */
+  readonly #offlineReplicas = new Map<number, Set<string>>()
   readonly #namesById = new Map<string, string>()
   readonly #namesByCollisionKey = new Map<string, Set<string>>()
 
   isLive(brokerId: number): boolean {
     return this.brokers.has(brokerId)
+  }
+
+  /** Live brokers that can serve their replica of the partition, if they have one. */
+  brokersFor(topic: string, index: number): ReadonlyMap<number, LiveBroker> {
+    if (this.#offlineReplicas.size === 0) return this.brokers
+    return new Map([...this.brokers].filter(([id]) => !this.#offlineReplicas.get(id)?.has(`${topic}-${index}`)))
+  }
+
+  /** @returns Whether that was not known yet. */
+  noteOfflineReplica(brokerId: number, topic: string, index: number): boolean {
+    const offline = this.#offlineReplicas.get(brokerId) ?? new Set()
+    this.#offlineReplicas.set(brokerId, offline)
+    return offline.size !== offline.add(`${topic}-${index}`).size
+  }
+
+  /** The broker has started anew: what it cannot serve it will tell. */
+  forgetOfflineReplicas(brokerId: number): void {
+    this.#offlineReplicas.delete(brokerId)
   }
 
   topicNameOf(topicId: string): string | undefined {

@@ -98,7 +98,7 @@ export function updateMetadataRequest(
       isr: [...(leadership?.isr ?? [])],
       zkVersion: leadership?.partitionEpoch ?? 0,
       replicas: [...replicas],
-      offlineReplicas: replicas.filter((id) => !state.isLive(id)),
+      offlineReplicas: replicas.filter((id) => !state.brokersFor(topic.name, index).has(id)),
     })),
     liveBrokers: [...state.brokers.values()].map(({ id, endpoints, rack }) => ({
       id,

@@ -1,6 +1,7 @@
 import type { Logger } from '@tidelog/core'
 import {
   errorByCode,
+  errorTable,
   LeaderAndIsr,
   type LeaderAndIsrRequest,
   type RequestOf,
@@ -11,6 +12,8 @@ import {
   type UpdateMetadataRequest,
 } from '@tidelog/protocol'
 import type { BrokerChannel, ControlApi } from './broker-channel.ts'
+
+const storageError = errorTable.KAFKA_STORAGE_ERROR.code
 
 /** Sends each broker its requests one after the other, in the order of the decisions, whatever the channel does. */
 export class ControlSender {
@@ -24,21 +27,23 @@ export class ControlSender {
     this.#logger = logger
   }
 
-  /** Resolves when the broker has applied it, or has gone or refused: that is logged, and the next change of brokers makes up for it. */
-  async leaderAndIsr(brokerId: number, request: LeaderAndIsrRequest | undefined): Promise<void> {
-    if (request === undefined) return
+  /**
+   * Resolves when the broker has applied it, or has gone or refused: that is logged, and the next change of brokers makes up for it.
+   * @returns Partitions whose log dir is offline there.
+   */
+  async leaderAndIsr(brokerId: number, request: LeaderAndIsrRequest | undefined): Promise<{ topic: string; index: number }[]> {
+    if (request === undefined) return []
     const response = await this.#send(brokerId, LeaderAndIsr, request)
-    if (response === undefined) return
-    const failed = response.topics.flatMap(({ partitionErrors }) => partitionErrors).find(({ errorCode }) => errorCode !== 0)
-    if (failed !== undefined) {
-      const error = errorByCode(failed.errorCode)
-      this.#logger.error('a broker could not take a partition', {
-        brokerId,
-        topic: failed.topicName,
-        partition: failed.partitionIndex,
-        error,
-      })
+    if (response === undefined) return []
+    const failed = response.topics.flatMap(({ partitionErrors }) => partitionErrors).filter(({ errorCode }) => errorCode !== 0)
+    if (failed.length > 0) {
+      const { topicName: topic, partitionIndex: partition, errorCode } = failed[0]!
+      const error = errorByCode(errorCode)
+      this.#logger.error('a broker could not take partitions', { brokerId, count: failed.length, topic, partition, error })
     }
+    return failed
+      .filter(({ errorCode }) => errorCode === storageError)
+      .map(({ topicName, partitionIndex }) => ({ topic: topicName, index: partitionIndex }))
   }
 
   async updateMetadata(brokerId: number, request: UpdateMetadataRequest): Promise<void> {

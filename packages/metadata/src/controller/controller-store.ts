@@ -113,6 +113,11 @@ export class ControllerStore {
     await this.#write([{ type: 'delete', path: deleteTopicPath(topic) }])
   }
 
+  /** Removes a notification that has been taken in. @throws KafkaError NOT_CONTROLLER */
+  async removeEvent(path: string): Promise<void> {
+    await this.#write([{ type: 'delete', path }])
+  }
+
   /** Removes all that is known of a topic, the mark last. @throws KafkaError NOT_CONTROLLER */
   async removeTopic(topic: string): Promise<void> {
     const operations: StoreOperation[] = []

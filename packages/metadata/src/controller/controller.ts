@@ -10,6 +10,7 @@ import {
   decodeControllerEpoch,
   encodeController,
   encodeControllerEpoch,
+  LOG_DIR_EVENTS,
   TOPICS,
 } from '../znodes.ts'
 import { ActiveController } from './active-controller.ts'
@@ -167,6 +168,10 @@ export class Controller {
       store.watch(
         DELETE_TOPICS,
         when((controller) => controller.onDeletionsChange()),
+      ),
+      store.watch(
+        LOG_DIR_EVENTS,
+        when((controller) => controller.onLogDirEvents()),
       ),
     )
     active = await ActiveController.start(this.#options, term)

@@ -1,8 +1,13 @@
 import type { LeaderAndIsrState } from '../znodes.ts'
-import { type ClusterState, NO_LEADER, type PartitionState } from './cluster-state.ts'
+import { type LiveBroker, NO_LEADER, type PartitionState } from './cluster-state.ts'
 
 /** A partition's next leadership, without the controller epoch it will be written under. */
 export type NextLeadership = Omit<LeaderAndIsrState, 'controllerEpoch'>
+
+/** Live brokers that can serve the partition. */
+interface Electorate {
+  readonly brokers: ReadonlyMap<number, Pick<LiveBroker, 'brokerEpoch'>>
+}
 
 /** A leader for a partition that never had one: its first live replica, all live replicas in sync. Undefined while none is live. */
 export function firstLeadership({ replicas }: PartitionState, isLive: (brokerId: number) => boolean): NextLeadership | undefined {
@@ -19,7 +24,7 @@ export function firstLeadership({ replicas }: PartitionState, isLive: (brokerId:
  */
 export function leadershipAfterBrokerChange(
   { replicas, leadership }: PartitionState,
-  { brokers }: Pick<ClusterState, 'brokers'>,
+  { brokers }: Electorate,
   { unclean }: { unclean: boolean },
 ): NextLeadership | undefined {
   if (leadership === undefined) return firstLeadership({ replicas, leadership } as PartitionState, (id) => brokers.has(id))
@@ -48,11 +53,7 @@ export const ELECTION_REFUSALS: Readonly<Record<Extract<ElectionOutcome, string>
   ELIGIBLE_LEADERS_NOT_AVAILABLE: 'Eligible topic partition leaders are not available.',
 }
 
-export function electLeader(
-  { replicas, leadership }: PartitionState,
-  { brokers }: Pick<ClusterState, 'brokers'>,
-  type: ElectionType,
-): ElectionOutcome {
+export function electLeader({ replicas, leadership }: PartitionState, { brokers }: Electorate, type: ElectionType): ElectionOutcome {
   const leader = leadership?.leader ?? NO_LEADER
   const leaderEpoch = (leadership?.leaderEpoch ?? -1) + 1
   const isr = leadership?.isr ?? replicas

@@ -57,6 +57,7 @@ export class LogCleaning {
   readonly #log: CleaningLog
   #current: { readonly ending: AbortController; readonly done: Promise<unknown> } | undefined
   #isStopped = false
+  #isPaused = false
 
   constructor(state: LogState, log: CleaningLog) {
     this.#state = state
@@ -75,7 +76,8 @@ export class LogCleaning {
 
   /** Cleans the log up to where `cleanable` said that it may be. @throws CleaningError; a failure to write takes the log's directory offline. */
   async clean(cleanable: Cleanable, means: CleaningMeans): Promise<CleanedLog> {
-    if (this.#isStopped || this.#current !== undefined) throw new CleaningError('gone', `${this.#state.name} is not cleaned any more`)
+    if (this.#isStopped || this.#isPaused || this.#current !== undefined)
+      throw new CleaningError('gone', `${this.#state.name} is not cleaned any more`)
     const ending = new AbortController()
     const done = this.#clean(cleanable, { ...means, cleaning: means.begin(ending.signal), signal: ending.signal })
     this.#current = { ending, done }
@@ -96,6 +98,16 @@ export class LogCleaning {
     if (current === undefined) return
     current.ending.abort()
     await current.done.catch(() => {}) // whoever began it is told
+  }
+
+  /** As `stop`, and none begins until `resume`. */
+  pause(): Promise<void> {
+    this.#isPaused = true
+    return this.stop()
+  }
+
+  resume(): void {
+    this.#isPaused = false
   }
 
   async #clean({ firstDirtyOffset, firstUncleanableOffset }: Cleanable, means: Means): Promise<CleanedLog> {

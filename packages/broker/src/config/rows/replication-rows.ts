@@ -135,7 +135,6 @@ export const replicationRows = {
     min: 0,
     importance: 'medium',
     update: 'per-broker',
-    unused: QUOTAS,
     doc: 'Bytes a second that moves between log directories take at most.',
   }),
   'replica.fetch.backoff.ms': int({

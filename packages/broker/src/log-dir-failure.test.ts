@@ -1,0 +1,211 @@
+import assert from 'node:assert/strict'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import {
+  AlterReplicaLogDirs,
+  DeleteRecords,
+  DeleteTopics,
+  DescribeLogDirs,
+  Fetch,
+  FindCoordinator,
+  Heartbeat,
+  ListOffsets,
+  Metadata,
+  OffsetForLeaderEpoch,
+  Produce,
+} from '@tidelog/protocol'
+import { type FileSystem, nodeFileSystem } from '@tidelog/storage'
+import { batchOf, connectTo, createTopic, recordsIn, startTestBroker } from '@tidelog/testkit'
+
+type Connection = Awaited<ReturnType<typeof connectTo>>
+
+/** A disk whose directory `failing` takes no more changes, as one that was mounted anew read-only. */
+function readOnlyIn(failing: () => string | undefined): FileSystem {
+  const paths = new Map<number, string>()
+  const check = (path: string) => {
+    const dir = failing()
+    if (dir !== undefined && (path === dir || path.startsWith(`${dir}/`))) {
+      throw Object.assign(new Error('EROFS: read-only file system'), { code: 'EROFS' })
+    }
+  }
+  return {
+    ...nodeFileSystem,
+    async open(path, mode) {
+      if (mode !== 'read') check(path)
+      const fd = await nodeFileSystem.open(path, mode)
+      paths.set(fd, path)
+      return fd
+    },
+    async write(fd, bytes, position) {
+      check(paths.get(fd)!)
+      return nodeFileSystem.write(fd, bytes, position)
+    },
+    async truncate(fd, sizeBytes) {
+      check(paths.get(fd)!)
+      return nodeFileSystem.truncate(fd, sizeBytes)
+    },
+    async rename(from, to) {
+      check(from)
+      return nodeFileSystem.rename(from, to)
+    },
+    async makeDirectory(path) {
+      check(path)
+      return nodeFileSystem.makeDirectory(path)
+    },
+  }
+}
+
+const topic = 't'
+
+/** The code of an append, an acknowledged one being noted. */
+async function produce(connection: Connection, index: number, value: string, acked: Map<number, string[]>): Promise<number> {
+  const topicData = [{ name: topic, partitionData: [{ index, records: batchOf([{ value }]) }] }]
+  const { responses } = await connection.send(Produce, 9, { transactionalId: null, acks: -1, timeoutMs: 5000, topicData })
+  const { errorCode } = responses[0]!.partitionResponses[0]!
+  if (errorCode === 0) acked.set(index, [...(acked.get(index) ?? []), value])
+  return errorCode
+}
+
+async function read(connection: Connection, partition: number): Promise<{ errorCode: number; values: (string | null)[] }> {
+  const { responses } = await connection.send(Fetch, 11, {
+    maxWaitMs: 10_000, // an error does not wait
+    minBytes: 1,
+    topics: [{ topic, partitions: [{ partition, fetchOffset: 0, partitionMaxBytes: 1 << 20 }] }],
+    forgottenTopicsData: [],
+  })
+  const { errorCode, records } = responses[0]!.partitions[0]!
+  return { errorCode, values: recordsIn(records).map(({ value }) => value) }
+}
+
+async function dirOf(connection: Connection, name: string, partition: number): Promise<string> {
+  const { results } = await connection.send(DescribeLogDirs, 4, { topics: [{ topic: name, partitions: [partition] }] })
+  return results.find(({ topics }) => topics.length > 0)!.logDir
+}
+
+/** As Metadata tells it, once it does. */
+async function untilLeaderIs(connection: Connection, partition: number, leaderId: number) {
+  for (let turn = 0; turn < 5000; turn++) {
+    const { topics } = await connection.send(Metadata, 9, { topics: [{ name: topic }], allowAutoTopicCreation: false })
+    const row = topics[0]!.partitions.find(({ partitionIndex }) => partitionIndex === partition)!
+    if (row.leaderId === leaderId) return row
+  }
+  throw new Error(`${topic}-${partition} is not led by ${leaderId}`)
+}
+
+/** The codes of everything that is asked of a partition. */
+async function codesOf(connection: Connection, partition: number): Promise<Record<string, number>> {
+  const offsets = await connection.send(ListOffsets, 5, {
+    replicaId: -1,
+    isolationLevel: 0,
+    topics: [{ name: topic, partitions: [{ partitionIndex: partition, timestamp: -1 }] }],
+  })
+  const deleted = await connection.send(DeleteRecords, 2, {
+    topics: [{ name: topic, partitions: [{ partitionIndex: partition, offset: 0 }] }],
+    timeoutMs: 5000,
+  })
+  const epochs = await connection.send(OffsetForLeaderEpoch, 4, {
+    replicaId: -1,
+    topics: [{ topic, partitions: [{ partition, leaderEpoch: 0 }] }],
+  })
+  return {
+    fetch: (await read(connection, partition)).errorCode,
+    listOffsets: offsets.topics[0]!.partitions[0]!.errorCode,
+    deleteRecords: deleted.topics[0]!.partitions[0]!.errorCode,
+    offsetForLeaderEpoch: epochs.topics[0]!.partitions[0]!.errorCode,
+  }
+}
+
+test('L20: a log dir that turns read-only under load goes offline alone: its partitions have no leader and answer 56, the other dir serves', async (t) => {
+  const base = await mkdtemp(join(tmpdir(), 'tidelog-dir-failure-'))
+  t.after(() => rm(base, { recursive: true, force: true, maxRetries: 3 }))
+  const dirs = [join(base, 'one'), join(base, 'two')]
+  const config = { 'log.dirs': dirs.join(','), 'node.id': '1' }
+  let failing: string | undefined
+  const fs = readOnlyIn(() => failing)
+  const broker = await startTestBroker({ config, fs })
+  t.after(() => broker.close())
+  const connection = await connectTo(t, broker)
+  await createTopic(connection, topic, { partitions: 3 })
+  const coordinator = await connection.send(FindCoordinator, 3, { key: 'g', keyType: 0 })
+  assert.equal(coordinator.errorCode, 0)
+  assert.equal(await dirOf(connection, '__consumer_offsets', 0), dirs[1])
+
+  const acked = new Map<number, string[]>()
+  const places = await Promise.all([0, 1, 2].map((index) => dirOf(connection, topic, index)))
+  const lost = places.indexOf(dirs[1]!)
+  const kept = places.indexOf(dirs[0]!)
+  for (let round = 0; round < 30; round++) {
+    if (round === 10) failing = dirs[1]
+    await Promise.all([0, 1, 2].map((index) => produce(connection, index, `${index}-${round}`, acked)))
+  }
+  assert.deepEqual([acked.get(lost)!.length, acked.get(kept)!.length], [10, 30])
+  assert.deepEqual((await read(connection, kept)).values, acked.get(kept))
+  assert.equal(await produce(connection, lost, 'lost', acked), 56)
+  assert.equal(await produce(connection, kept, 'kept', acked), 0)
+  const row = await untilLeaderIs(connection, lost, -1)
+  assert.deepEqual(row, { ...row, errorCode: 5, replicaNodes: [1], isrNodes: [1], offlineReplicas: [1] })
+  assert.deepEqual(await codesOf(connection, lost), { fetch: 56, listOffsets: 56, deleteRecords: 56, offsetForLeaderEpoch: 56 })
+  assert.deepEqual(await codesOf(connection, kept), { fetch: 0, listOffsets: 0, deleteRecords: 0, offsetForLeaderEpoch: 0 })
+  assert.equal(await produce(connection, lost, 'lost', acked), 56)
+
+  const described = await connection.send(DescribeLogDirs, 4, { topics: null })
+  assert.deepEqual(
+    described.results.map(({ logDir, errorCode, topics }) => [logDir, errorCode, topics.length > 0]),
+    [
+      [dirs[0], 0, true],
+      [dirs[1], 56, false],
+    ],
+  )
+  const alter = async (path: string, partition: number) =>
+    (await connection.send(AlterReplicaLogDirs, 2, { dirs: [{ path, topics: [{ name: topic, partitions: [partition] }] }] })).results[0]!
+      .partitions[0]!.errorCode
+  assert.equal(await alter(dirs[0]!, lost), 56)
+  assert.equal(await alter(dirs[1]!, kept), 56)
+  assert.equal(await alter(dirs[0]!, kept), 0)
+  assert.equal((await connection.send(FindCoordinator, 3, { key: 'g', keyType: 0 })).errorCode, 15)
+  const heartbeat = { groupId: 'g', generationId: 1, memberId: 'm', groupInstanceId: null }
+  assert.equal((await connection.send(Heartbeat, 4, heartbeat)).errorCode, 16)
+  await createTopic(connection, 'new', { partitions: 2 })
+  for (const index of [0, 1]) assert.equal(await dirOf(connection, 'new', index), dirs[0])
+  const deletion = await connection.send(DeleteTopics, 5, { topicNames: [topic], timeoutMs: 50 })
+  assert.equal(deletion.responses[0]!.errorCode, 7, 'a topic whose files cannot be deleted stays until they can')
+})
+
+test('L20: a start without one of several log dirs serves the others and makes nothing anew; a start that finds it repaired serves all of it', async (t) => {
+  const base = await mkdtemp(join(tmpdir(), 'tidelog-dir-missing-'))
+  t.after(() => rm(base, { recursive: true, force: true, maxRetries: 3 }))
+  const dirs = [join(base, 'one'), join(base, 'two')]
+  const config = { 'log.dirs': dirs.join(','), 'node.id': '1' }
+  let failing: string | undefined
+  const fs = readOnlyIn(() => failing)
+  const acked = new Map<number, string[]>()
+  let broker = await startTestBroker({ config, fs })
+  t.after(() => broker.close())
+  let connection = await connectTo(t, broker)
+  await createTopic(connection, topic, { partitions: 2 })
+  for (const index of [0, 1]) assert.equal(await produce(connection, index, `${index}`, acked), 0)
+  const lost = (await dirOf(connection, topic, 0)) === dirs[1] ? 0 : 1
+  await broker.close()
+
+  failing = dirs[1]
+  broker = await startTestBroker({ config, fs })
+  connection = await connectTo(t, broker)
+  assert.deepEqual((await untilLeaderIs(connection, lost, -1)).offlineReplicas, [1])
+  assert.equal(await produce(connection, lost, 'lost', acked), 56)
+  assert.equal(await produce(connection, 1 - lost, 'kept', acked), 0)
+  await broker.close()
+
+  failing = undefined
+  broker = await startTestBroker({ config, fs })
+  connection = await connectTo(t, broker)
+  for (const index of [0, 1]) {
+    await untilLeaderIs(connection, index, 1)
+    assert.deepEqual((await read(connection, index)).values, acked.get(index))
+  }
+  await broker.close()
+
+  failing = dirs[0]
+  await assert.rejects(startTestBroker({ config, fs }), /one cannot be used as a log dir: EROFS/)
+})

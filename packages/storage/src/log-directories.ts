@@ -1,0 +1,104 @@
+import type { Logger } from '@tidelog/core'
+import { KafkaError } from '@tidelog/protocol'
+import { partitionFolder, type TopicPartition } from './file-names.ts'
+import type { FileSystem } from './file-system.ts'
+import { LogDirectory } from './log-directory.ts'
+import { LogDirRefusedError } from './meta-properties.ts'
+
+/** The log dirs of one LogManager, in the order of log.dirs. */
+export class LogDirectories {
+  readonly all: readonly LogDirectory[]
+  readonly #logger: Logger
+
+  constructor(paths: readonly string[], { fs, logger, offline }: { fs: FileSystem; logger: Logger; offline: ReadonlySet<string> }) {
+    this.#logger = logger
+    this.all = paths.map((path) => {
+      const directory = new LogDirectory(fs, path, logger)
+      directory.isOffline = offline.has(path)
+      return directory
+    })
+  }
+
+  get paths(): string[] {
+    return this.all.map(({ path }) => path)
+  }
+
+  get offlinePaths(): string[] {
+    return this.all.filter(({ isOffline }) => isOffline).map(({ path }) => path)
+  }
+
+  get isAnyOffline(): boolean {
+    return this.all.some(({ isOffline }) => isOffline)
+  }
+
+  get areAllOffline(): boolean {
+    return this.all.every(({ isOffline }) => isOffline)
+  }
+
+  /** Folders that hold no partition and are left alone, by directory. */
+  get leftAlone(): { readonly dir: string; readonly folder: string }[] {
+    return this.all.flatMap(({ path, strange, deleted }) =>
+      [...strange, ...deleted.map(({ folder }) => folder)].map((folder) => ({ dir: path, folder })),
+    )
+  }
+
+  /** The directory that a partition's log lies in. */
+  holding(name: string): LogDirectory | undefined {
+    return this.all.find(({ logs }) => logs.has(name))
+  }
+
+  at(path: string): LogDirectory | undefined {
+    return this.all.find((directory) => directory.path === path)
+  }
+
+  /** @throws KafkaError LOG_DIR_NOT_FOUND for a path that is none of the directories, letter by letter; KAFKA_STORAGE_ERROR when it is offline */
+  online(path: string): LogDirectory {
+    const directory = this.at(path)
+    if (directory === undefined) throw new KafkaError('LOG_DIR_NOT_FOUND', `Log dir '${path}' is not found in the config.`)
+    if (directory.isOffline) throw new KafkaError('KAFKA_STORAGE_ERROR', `Log directory ${path} is offline`)
+    return directory
+  }
+
+  /** The directory that has fewest partitions. @throws KafkaError KAFKA_STORAGE_ERROR when all are offline. */
+  leastUsed(): LogDirectory {
+    let best: LogDirectory | undefined
+    for (const directory of this.all) {
+      if (directory.isOffline) continue
+      if (best === undefined || directory.size < best.size) best = directory
+    }
+    if (best === undefined) throw new KafkaError('KAFKA_STORAGE_ERROR', 'every log directory is offline')
+    return best
+  }
+
+  /**
+   * Looks through all of them. One that cannot be read is offline, as long as there is another.
+   * @returns The partitions of each that can. @throws LogDirRefusedError when a partition is in two of them.
+   */
+  async scan(): Promise<Map<LogDirectory, TopicPartition[]>> {
+    const found = new Map<LogDirectory, TopicPartition[]>()
+    const places = new Map<string, LogDirectory>()
+    for (const directory of this.all) {
+      const partitions = directory.isOffline ? undefined : await this.#scan(directory)
+      if (partitions === undefined) continue
+      found.set(directory, partitions)
+      for (const { topic, partition } of partitions) {
+        const name = partitionFolder(topic, partition)
+        const other = places.get(name)
+        if (other !== undefined) throw new LogDirRefusedError(`${name} is in both ${other.path} and ${directory.path}`)
+        places.set(name, directory)
+      }
+    }
+    return found
+  }
+
+  async #scan(directory: LogDirectory): Promise<TopicPartition[] | undefined> {
+    try {
+      return await directory.scan()
+    } catch (error) {
+      directory.isOffline = true
+      if (this.areAllOffline) throw error
+      this.#logger.error('A log directory cannot be read and is offline', { path: directory.path, error })
+      return undefined
+    }
+  }
+}
