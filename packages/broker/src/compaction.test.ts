@@ -113,6 +113,16 @@ test('brokers of one process compact their logs, in threads, as soon as a topic 
     assert.deepEqual(newest(after), newest(before))
     await alter(call, 4, '', 'log.cleaner.threads', '2')
     assert.equal(broker.config['log.cleaner.threads'], 2)
+    for (const [key, text] of [
+      ['log.cleaner.threads', '0'],
+      ['log.cleaner.threads', '5'],
+      ['log.cleaner.dedupe.buffer.size', '2097152'],
+    ] as const) {
+      const configs = [{ name: key, configOperation: 0, value: text }]
+      const resources = [{ resourceType: 4, resourceName: '', configs }]
+      const { responses } = await call(IncrementalAlterConfigs, 1, { resources, validateOnly: false })
+      assert.equal(responses[0]?.errorCode, 42, `${key}=${text}`)
+    }
   })
   await Promise.all(runs)
 })

@@ -2,6 +2,7 @@ import { type AnyConfigTable, ConfigError, splitList } from '@tidelog/core'
 import { KafkaError } from '@tidelog/protocol'
 import { checkLogConfig, logConfig, resolveLogConfig } from '@tidelog/storage'
 import { brokerConfig, throttles } from './broker-config.ts'
+import { checkCleaner } from './check-cleaner.ts'
 import { baseNameOf } from './config-layers.ts'
 import { securityConfigs } from './rows/security-configs.ts'
 
@@ -132,7 +133,9 @@ export function alteredBrokerConfigs(
       const base = baseNameOf(name) ?? name
       if (brokerConfig.has(base)) brokerConfig.parse(base, text)
     }
-    checkLogConfig(resolveLogConfig(new Map(), (name) => next.get(name) ?? effectiveText(name)))
+    const text = (name: string) => next.get(name) ?? effectiveText(name)
+    checkLogConfig(resolveLogConfig(new Map(), text))
+    checkCleaner(text, brokerConfig.parse('log.cleaner.threads', effectiveText('log.cleaner.threads')))
   })
   for (const name of ['listeners', 'listener.security.protocol.map'])
     if (names.includes(name) && next.get(name) !== effectiveText(name))

@@ -1,6 +1,7 @@
 import { ConfigError } from '@tidelog/core'
 import { checkLogConfig, resolveLogConfig } from '@tidelog/storage'
 import { type BrokerConfig, type BrokerConfigName, brokerConfig } from './broker-config.ts'
+import { checkCleaner } from './check-cleaner.ts'
 import { listenersOf } from './listeners.ts'
 
 export interface ParsedBrokerConfig {
@@ -108,6 +109,7 @@ export function parseBrokerConfig(properties: Readonly<Record<string, string>> |
   for (const [name, message] of contradictions(config)) throw new ConfigError(name, message)
   listenersOf(config)
   checkLogConfig(resolveLogConfig(new Map(), (name) => entries.get(name)))
+  checkCleaner((name) => entries.get(name))
   return { config, entries, warnings: warningsOf(given, config) }
 }
 

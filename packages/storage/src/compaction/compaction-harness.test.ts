@@ -2,7 +2,7 @@ import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { TestContext } from 'node:test'
-import { type Logger, seededRandom, silentLogger, ZERO_UUID } from '@tidelog/core'
+import { type Logger, libuvOffload, seededRandom, silentLogger, type ThreadOffload, ZERO_UUID } from '@tidelog/core'
 import { buildBatch, iterateBatches, type NewRecord, type RecordBatch, readRecords } from '@tidelog/protocol'
 import { ManualClock, unsyncedFileSystem } from '@tidelog/testkit'
 import { type CleanerSettings, type FileSystem, type Log, LogManager, resolveLogConfig } from '../index.ts'
@@ -34,6 +34,7 @@ export interface CompactionOptions {
   readonly settings?: Partial<CleanerSettings>
   readonly fs?: FileSystem
   readonly logger?: Logger
+  readonly offload?: ThreadOffload
   readonly dir?: string
   readonly clock?: ManualClock
 }
@@ -56,7 +57,7 @@ async function temporaryDir(t: TestContext): Promise<string> {
 export async function compactionBench(t: TestContext, options: CompactionOptions = {}): Promise<CompactionBench> {
   const dir = options.dir ?? (await temporaryDir(t))
   const clock = options.clock ?? new ManualClock(startMs)
-  const { config = {}, fs = unsyncedFileSystem, logger = silentLogger } = options
+  const { config = {}, fs = unsyncedFileSystem, logger = silentLogger, offload = libuvOffload() } = options
   const settings = { ...defaultSettings, ...options.settings }
   const given = resolveLogConfig(new Map(Object.entries({ ...compacted, ...config })))
   const resolved = { ...given, 'segment.bytes': options.segmentBytes ?? given['segment.bytes'] }
@@ -65,6 +66,7 @@ export async function compactionBench(t: TestContext, options: CompactionOptions
     clock,
     random: seededRandom(11),
     logger,
+    offload,
     fs,
     configOf: () => resolved,
     cleaner: () => settings,
