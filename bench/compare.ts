@@ -6,13 +6,13 @@
  *
  * Needs Go (builds kbench), Java 17 and Maven (fetches Kafka once). Prints a Markdown table of medians.
  */
-import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { connect } from 'node:net'
+import { spawn } from 'node:child_process'
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { homedir, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
+import { answers, cpuSeconds, endProcess, mustSucceed, peakRssMiB } from './support/processes.ts'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
 const cacheDir = join(homedir(), '.cache', 'tidelog-bench')
@@ -135,25 +135,16 @@ async function withBroker<T>(which: string, work: (pid: number, startupSeconds: 
   const startedAt = performance.now()
   const child = spawn(command, args, { stdio: 'ignore' })
   try {
-    while (!(await answers())) {
+    while (!(await answers(port))) {
       if (child.exitCode !== null) throw new Error(`${which} ended before it answered: ${command} ${args.join(' ')}`)
       if (performance.now() - startedAt > 60_000) throw new Error(`${which} did not answer within 60 s`)
       await new Promise((resolve) => setTimeout(resolve, 20))
     }
     return await work(child.pid!, (performance.now() - startedAt) / 1000)
   } finally {
-    await end(child)
+    await endProcess(child)
     rmSync(dir, { recursive: true, force: true })
   }
-}
-
-async function end(child: ChildProcess): Promise<void> {
-  if (child.exitCode !== null) return
-  const gone = new Promise((resolve) => child.once('exit', resolve))
-  child.kill('SIGTERM')
-  const timer = setTimeout(() => child.kill('SIGKILL'), 15_000)
-  await gone
-  clearTimeout(timer)
 }
 
 function tidelogCommand(dir: string): [string, string[]] {
@@ -198,67 +189,6 @@ function fetchKafka(): void {
     `-Dkafka.version=${kafkaVersion}`,
     `-DoutputDirectory=${jars}`,
   ])
-}
-
-function mustSucceed(command: string, args: string[], cwd?: string): void {
-  const { status, stderr } = spawnSync(command, args, { cwd, stdio: ['ignore', 'ignore', 'pipe'], encoding: 'utf8' })
-  if (status !== 0) throw new Error(`${command} ${args.join(' ')} ended with ${status}\n${stderr}`)
-}
-
-/** True once ApiVersions v0 is answered. */
-function answers(): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket = connect(port, '127.0.0.1', () => {
-      socket.write(Buffer.from('0000000d00120000000000010003616263', 'hex'))
-    })
-    const done = (answered: boolean) => {
-      socket.destroy()
-      resolve(answered)
-    }
-    socket.once('data', () => done(true))
-    socket.once('error', () => done(false))
-    socket.setTimeout(1000, () => done(false))
-  })
-}
-
-// --- what a process and its children used ------------------------------------------------------------------------------------------
-
-function processTree(pid: number): number[] {
-  const parents = new Map<number, number>()
-  for (const entry of readdirSync('/proc')) {
-    const stat = /^\d+$/.test(entry) ? statOf(Number(entry)) : undefined
-    if (stat !== undefined) parents.set(Number(entry), Number(stat[1]))
-  }
-  const all = [pid]
-  for (const parent of all) for (const [child, of] of parents) if (of === parent) all.push(child)
-  return all
-}
-
-/** The fields of /proc/PID/stat behind the command's name: state, parent, …; undefined when the process is gone. */
-function statOf(pid: number): string[] | undefined {
-  try {
-    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
-    return stat.slice(stat.lastIndexOf(')') + 2).split(' ')
-  } catch {
-    return undefined
-  }
-}
-
-function cpuSeconds(pid: number): number {
-  return processTree(pid).reduce((sum, one) => {
-    const stat = statOf(one)
-    return stat === undefined ? sum : sum + (Number(stat[11]) + Number(stat[12])) / 100
-  }, 0)
-}
-
-function peakRssMiB(pid: number): number {
-  return processTree(pid).reduce((sum, one) => {
-    try {
-      return sum + Number(/VmHWM:\s+(\d+)/.exec(readFileSync(`/proc/${one}/status`, 'utf8'))?.[1] ?? 0) / 1024
-    } catch {
-      return sum
-    }
-  }, 0)
 }
 
 // --- the table -------------------------------------------------------------------------------------------------------------------

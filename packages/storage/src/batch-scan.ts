@@ -1,3 +1,4 @@
+import type { BufferPool } from '@tidelog/core'
 import { batchHeader } from '@tidelog/protocol'
 import { type FileSystem, readFully } from './file-system.ts'
 import { headerProblem, isChecksumValid, SCAN_HEADER_BYTES } from './stored-batch.ts'
@@ -15,6 +16,8 @@ export interface ScanOptions {
   readonly need: 'header' | 'whole' | 'checked'
   /** The largest batch that is believed when all of it is needed. */
   readonly maxBatchBytes?: number
+  /** Where memory for the chunks comes from, and goes back to: the visitor must not keep any. Fresh memory when absent. */
+  readonly memory?: BufferPool
 }
 
 /** Called for each batch, which starts at `at` of `buffer` and at `position` of the file. false ends the scan before this batch. */
@@ -29,6 +32,28 @@ export interface ScanResult {
 
 /** Walks over the batches of a log file, off the page cache, a chunk at a time. */
 export async function scanBatches(fs: FileSystem, fd: number, options: ScanOptions, visit: BatchVisitor): Promise<ScanResult> {
+  const { memory } = options
+  let chunk: Buffer | undefined
+  const allocate = (bytes: number): Buffer => {
+    if (chunk !== undefined) memory?.release(chunk)
+    chunk = memory?.allocate(bytes) ?? Buffer.allocUnsafeSlow(bytes)
+    return chunk
+  }
+  try {
+    return await scan(fs, fd, options, visit, allocate)
+  } finally {
+    if (chunk !== undefined) memory?.release(chunk)
+  }
+}
+
+/** @param allocate Memory for the next chunk; that of the one before is given back. */
+async function scan(
+  fs: FileSystem,
+  fd: number,
+  options: ScanOptions,
+  visit: BatchVisitor,
+  allocate: (bytes: number) => Buffer,
+): Promise<ScanResult> {
   const { to, chunkBytes, need, maxBatchBytes = Number.POSITIVE_INFINITY } = options
   let position = options.from
   let buffer: Buffer = Buffer.alloc(0)
@@ -38,7 +63,7 @@ export async function scanBatches(fs: FileSystem, fd: number, options: ScanOptio
     const fill = async (wanted: number): Promise<boolean> => {
       if (available(wanted)) return true
       const length = Math.min(Math.max(wanted, chunkBytes), to - position)
-      const fresh = Buffer.allocUnsafeSlow(length)
+      const fresh = allocate(length)
       const filled = await readFully(fs, fd, fresh, position)
       buffer = fresh.subarray(0, filled)
       bufferAt = position

@@ -241,10 +241,12 @@ async function recover(state: LogState, recoveryPoint: number | undefined): Prom
   const isHoleLoss = recoveryPoint !== undefined && !config['cleanup.policy'].includes('compact')
   const first = Math.max(0, segments.indexOf(recoveryPoint ?? 0))
   for (const segment of segments.all.slice(0, first)) await checkIndexSizes(segment)
+  let isCut = false
   let nextOffset = 0
   for (let index = first; index < segments.all.length; index++) {
     const segment = segments.all[index]!
     if (index > first && isHoleLoss && segment.baseOffset > Math.max(nextOffset, logStartOffset)) {
+      isCut = true
       await dropFrom(state, index, `the offsets from ${nextOffset} on are missing before it`)
       break
     }
@@ -253,10 +255,12 @@ async function recover(state: LogState, recoveryPoint: number | undefined): Prom
     // An fsync may have failed. Where acks wait for one, what is acked from here on as known before must be on disk.
     if (isFlushedByConfig(config)) await writeAgain(segment, recoveryPoint ?? 0)
     if (recovered.cutBytes === 0) continue
+    isCut = true
     reportCut(state, segment, recovered.cutBytes, recovered.problem)
     await dropFrom(state, index + 1, 'it lies behind a damaged one')
   }
-  await context.pool.use(segments.active.file, (fd) => context.fs.sync(fd))
+  // What was cut stays cut. What is whole is as safe as it was before the stop, and thousands of logs need no fsync each, unless acks wait for one.
+  if (isCut || isFlushedByConfig(config)) await context.pool.use(segments.active.file, (fd) => context.fs.sync(fd))
   await state.snapshots.removeDamaged(recoveryPoint ?? 0)
   state.logEndOffset = nextOffset
 }
@@ -306,7 +310,8 @@ async function restoreEpochsAndProducers(state: LogState): Promise<void> {
   const { epochs, snapshots, logger, logEndOffset, logStartOffset } = state
   const epochProblem = await epochs.load()
   if (epochProblem !== undefined) {
-    if (logEndOffset > state.segments.first.baseOffset) {
+    // One that is missing where nothing was forced to disk had not come yet.
+    if (logEndOffset > state.segments.first.baseOffset && state.recoveryPoint > 0) {
       logger.warn('Rebuilding leader-epoch-checkpoint from the batches', { partition: state.name, reason: epochProblem })
     }
     epochs.clear()
@@ -355,7 +360,7 @@ async function replay(state: LogState, producersFrom: number): Promise<void> {
       scanBatches(
         context.fs,
         fd,
-        { from: place.position, to: segment.sizeBytes, chunkBytes: SCAN_CHUNK_BYTES, need: 'whole' },
+        { from: place.position, to: segment.sizeBytes, chunkBytes: SCAN_CHUNK_BYTES, need: 'whole', memory: context.readMemory },
         (buffer, at, _position, sizeBytes) => {
           const epoch = leaderEpochOf(buffer, at)
           const batch = batchAt(buffer, at, at + sizeBytes)!

@@ -1,5 +1,5 @@
 import { join } from 'node:path'
-import { BufferPool, type Logger, libuvOffload, type Random, type ThreadOffload, ZERO_UUID } from '@tidelog/core'
+import { BufferPool, type Logger, libuvOffload, type Random, ZERO_UUID } from '@tidelog/core'
 import { KafkaError } from '@tidelog/protocol'
 import { BackgroundTasks } from './background-tasks.ts'
 import type { CleanerSettings } from './compaction/cleaner-settings.ts'
@@ -15,10 +15,11 @@ import { LogDirectories } from './log-directories.ts'
 import type { LogDirectory } from './log-directory.ts'
 import { defaultLogManagerSettings, type LogManagerSettings } from './log-manager-settings.ts'
 import { LogMoves } from './log-moves.ts'
-import type { LogOptions, LogResources } from './log-options.ts'
+import type { LogManagerOptions, LogOptions, LogResources } from './log-options.ts'
 import { LogDirRefusedError } from './meta-properties.ts'
 import { PartitionMetadataDamagedError, readPartitionMetadata, removePartitionMetadata } from './partition-metadata.ts'
 import { RateLimit } from './rate-limit.ts'
+import { startingFileSystem } from './starting-file-system.ts'
 import { TailCache } from './tail-cache.ts'
 
 /** Partitions of a directory that are opened at a time, for each recovery thread that Kafka would have: they mostly wait for the disk. */
@@ -26,32 +27,15 @@ const OPENS_PER_RECOVERY_THREAD = 4
 /** New logs whose files are made at a time: a disk thread or two are left to producers and consumers. */
 const MAKERS = 2
 const DELETES_AT_A_TIME = 8
-
-export interface LogManagerOptions extends LogResources {
-  readonly offload?: ThreadOffload
-  /** log.dirs, locked by LogDirs. */
-  readonly dirs: readonly string[]
-  /** Those of `dirs` that could not be used from the start. */
-  readonly offlineDirs?: ReadonlySet<string>
-  /** A topic's effective configuration. */
-  readonly configOf: (topic: string) => LogConfig
-  /** Whether a partition is the cluster's. Retention and compaction leave one alone that is not. All are when absent. */
-  readonly isKnown?: (topic: string, partition: number) => boolean
-  readonly settings?: Partial<LogManagerSettings>
-  /** How logs are compacted, asked for whenever something begins; without it none is. */
-  readonly cleaner?: (() => CleanerSettings) | undefined
-  /** Folders that end in -delete are removed after file.delete.delay.ms. false leaves them alone, as a directory that is being adopted wants it. */
-  readonly finishDeletions?: boolean
-  /** replica.alter.log.dirs.io.max.bytes.per.second as it is now; no limit when absent. */
-  readonly moveBytesPerSecond?: () => number
-  /** The disk under `dir` failed: its logs refuse appends from now on. `isLast`: no directory is left. */
-  readonly onDirFailure?: (dir: string, error: unknown, isLast: boolean) => void
-}
+/** Others in this process get their turn while a start has the loop. */
+const MAX_TURN_MS = 10
 
 /** All logs of one broker: opens what the log dirs hold, makes and deletes logs, keeps their checkpoints and retention going. */
 export class LogManager {
   readonly #options: LogManagerOptions
   readonly #fs: FileSystem
+  /** From then on the disk is not waited for on the event loop. */
+  readonly #started: () => void
   readonly #random: Random
   readonly #logger: Logger
   readonly #settings: LogManagerSettings
@@ -74,6 +58,7 @@ export class LogManager {
     const manager = new LogManager(options)
     try {
       await manager.#openAll()
+      manager.#started()
     } catch (error) {
       await manager.#abandon()
       throw error
@@ -84,7 +69,9 @@ export class LogManager {
 
   /** Use `open`. */
   constructor(options: LogManagerOptions) {
-    const { fs = nodeFileSystem, clock, random, logger } = options
+    const { clock, random, logger } = options
+    const { fs, started } = options.fs === undefined ? startingFileSystem(clock) : { fs: options.fs, started: () => {} }
+    this.#started = started
     this.#options = options
     this.#fs = fs
     this.#tasks = new BackgroundTasks(clock, logger)
@@ -312,12 +299,20 @@ export class LogManager {
   }
 
   async #openAll(): Promise<void> {
+    const { clock } = this.#options
+    let turnBeganMs = clock.monotonic()
     const found = await this.#directories.scan()
     const isAdopting = this.#options.finishDeletions !== true
     if (isAdopting) this.#moves.leaveAlone()
     else await this.#moves.finishExchanges(found)
     for (const [directory, partitions] of found) {
-      await inParallel(partitions, this.#opensAtATime, (place) => this.#openFound(directory, place))
+      await inParallel(partitions, this.#opensAtATime, async (place) => {
+        await this.#openFound(directory, place)
+        // The disk may answer at once.
+        if (clock.monotonic() - turnBeganMs < MAX_TURN_MS) return
+        await new Promise(setImmediate)
+        turnBeganMs = clock.monotonic()
+      })
     }
     if (isAdopting) return
     await this.#moves.resume()

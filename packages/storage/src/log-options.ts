@@ -1,9 +1,11 @@
-import { BufferPool, type Clock, type Logger, libuvOffload, type Offload, type Random } from '@tidelog/core'
+import { BufferPool, type Clock, type Logger, libuvOffload, type Offload, type Random, type ThreadOffload } from '@tidelog/core'
+import type { CleanerSettings } from './compaction/cleaner-settings.ts'
 import { FilePool } from './file-pool.ts'
 import { type FileSystem, nodeFileSystem } from './file-system.ts'
 import { IndexMemory } from './index-memory.ts'
 import type { LogConfig } from './log-config.ts'
 import type { NewLogOptions } from './log-loader.ts'
+import type { LogManagerSettings } from './log-manager-settings.ts'
 import { TailCache } from './tail-cache.ts'
 
 /** What the logs of a broker share. */
@@ -42,6 +44,27 @@ export interface LogOptions extends LogResources {
   readonly onRecoveryPointLowered?: () => Promise<void>
   /** Records from `offset` on are about to go, and others will take their offsets: the cleaner's checkpoint must not reach beyond it. */
   readonly onTruncating?: (offset: number) => Promise<void>
+}
+
+export interface LogManagerOptions extends LogResources {
+  readonly offload?: ThreadOffload
+  /** log.dirs, locked by LogDirs. */
+  readonly dirs: readonly string[]
+  /** Those of `dirs` that could not be used from the start. */
+  readonly offlineDirs?: ReadonlySet<string>
+  /** A topic's effective configuration. */
+  readonly configOf: (topic: string) => LogConfig
+  /** Whether a partition is the cluster's. Retention and compaction leave one alone that is not. All are when absent. */
+  readonly isKnown?: (topic: string, partition: number) => boolean
+  readonly settings?: Partial<LogManagerSettings>
+  /** How logs are compacted, asked for whenever something begins; without it none is. */
+  readonly cleaner?: (() => CleanerSettings) | undefined
+  /** Folders that end in -delete are removed after file.delete.delay.ms. false leaves them alone, as a directory that is being adopted wants it. */
+  readonly finishDeletions?: boolean
+  /** replica.alter.log.dirs.io.max.bytes.per.second as it is now; no limit when absent. */
+  readonly moveBytesPerSecond?: () => number
+  /** The disk under `dir` failed: its logs refuse appends from now on. `isLast`: no directory is left. */
+  readonly onDirFailure?: (dir: string, error: unknown, isLast: boolean) => void
 }
 
 const DAY_MS = 86_400_000

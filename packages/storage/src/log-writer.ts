@@ -6,7 +6,7 @@ import { makeLog } from './log-loader.ts'
 import { failLog, type LogState } from './log-state.ts'
 import { MAX_RELATIVE_OFFSET } from './offset-index.ts'
 import type { AppendOrigin, CompletedTransaction, ProducerBatch } from './producer-state.ts'
-import type { RollLimits } from './segment.ts'
+import type { RollLimits } from './roll-limits.ts'
 import { lastOffsetOf, leaderEpochOf } from './stored-batch.ts'
 
 /** One write takes no more than this, so that the copy into it does not hold up the event loop; a single larger append goes alone. */

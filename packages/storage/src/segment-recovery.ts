@@ -23,7 +23,7 @@ export interface RecoveredSegment {
  * @param fileBytes Size of the log file.
  */
 export async function recoverSegment(segment: Segment, fileBytes: number, indexIntervalBytes: number): Promise<RecoveredSegment> {
-  const { fs, pool } = segment.context
+  const { fs, pool, readMemory } = segment.context
   const old = segment.newIndexes()
   const mayKeep = (await old.offsets.load(fileBytes)) === undefined && (await old.times.load(fileBytes)) === undefined
   const matcher = mayKeep ? new IndexMatcher(old) : undefined
@@ -32,14 +32,19 @@ export async function recoverSegment(segment: Segment, fileBytes: number, indexI
   rebuilt.clear()
   let nextOffset = segment.baseOffset
   const { end, problem } = await pool.use(segment.file, (fd) =>
-    scanBatches(fs, fd, { from: 0, to: fileBytes, chunkBytes: SCAN_CHUNK_BYTES, need: 'checked' }, (buffer, at, position, sizeBytes) => {
-      const lastOffset = lastOffsetOf(buffer, at)
-      if (lastOffset < nextOffset || lastOffset - segment.baseOffset > MAX_RELATIVE_OFFSET) return false
-      rebuilt.note({ position, sizeBytes, lastOffset, maxTimestamp: maxTimestampOf(buffer, at) }, indexIntervalBytes)
-      matcher?.note(position, lastOffset, rebuilt.maxTimestamp.timestamp)
-      nextOffset = lastOffset + 1
-      return true
-    }),
+    scanBatches(
+      fs,
+      fd,
+      { from: 0, to: fileBytes, chunkBytes: SCAN_CHUNK_BYTES, need: 'checked', memory: readMemory },
+      (buffer, at, position, sizeBytes) => {
+        const lastOffset = lastOffsetOf(buffer, at)
+        if (lastOffset < nextOffset || lastOffset - segment.baseOffset > MAX_RELATIVE_OFFSET) return false
+        rebuilt.note({ position, sizeBytes, lastOffset, maxTimestamp: maxTimestampOf(buffer, at) }, indexIntervalBytes)
+        matcher?.note(position, lastOffset, rebuilt.maxTimestamp.timestamp)
+        nextOffset = lastOffset + 1
+        return true
+      },
+    ),
   )
   rebuilt.noteMaxTimestamp()
   const cutBytes = fileBytes - end

@@ -8,6 +8,7 @@ import { type FilePool, PooledFile } from './file-pool.ts'
 import { type FileSystem, ignoringMissing, readFully, writeFully } from './file-system.ts'
 import type { IndexMemory } from './index-memory.ts'
 import { MAX_RELATIVE_OFFSET, type OffsetIndex } from './offset-index.ts'
+import type { RollLimits } from './roll-limits.ts'
 import { SegmentIndexes } from './segment-indexes.ts'
 import { lastOffsetOf, maxTimestampOf, wholeBatches } from './stored-batch.ts'
 import type { TimeIndex, TimestampOffset } from './time-index.ts'
@@ -16,7 +17,7 @@ import { TransactionIndex } from './transaction-index.ts'
 /** Bytes read at a time when looking for a batch behind an index entry. */
 const LOOKUP_CHUNK_BYTES = 8 * 1024
 const REBUILD_CHUNK_BYTES = 1024 * 1024
-/** Kafka's default, which decides only how dense an index is that is made anew when a segment's own setting is not at hand. */
+/** Kafka's default: how dense an index is that is made anew when a segment's own setting is not at hand. */
 const DEFAULT_INDEX_INTERVAL_BYTES = 4096
 /** Places where the latest reads ended, and the next ones of their consumers will begin. */
 const REMEMBERED_READS = 16
@@ -44,7 +45,7 @@ export class Segment {
   sizeBytes: number
   /** Wall-clock ms of the last write known from the file system; stands in for timestamps where records have none. */
   modifiedMs: number
-  /** Whether the index files have their full size, as those of an active segment do. */
+  /** The index files have their full size, as those of an active segment do. */
   isPreallocated = false
   /** Its files are called *.deleted. */
   isDeleted = false
@@ -415,7 +416,8 @@ export class Segment {
   }
 
   async #scan(from: number, to: number, visit: Parameters<typeof scanBatches>[3], chunkBytes = LOOKUP_CHUNK_BYTES) {
-    return this.#context.pool.use(this.file, (fd) => scanBatches(this.#context.fs, fd, { from, to, chunkBytes, need: 'header' }, visit))
+    const { fs, pool, readMemory: memory } = this.#context
+    return pool.use(this.file, (fd) => scanBatches(fs, fd, { from, to, chunkBytes, need: 'header', memory }, visit))
   }
 
   async #findFrom(position: number, offset: number): Promise<BatchPlace | 'index is wrong' | undefined> {
@@ -487,14 +489,4 @@ export class Segment {
       break
     }
   }
-}
-
-export interface RollLimits {
-  readonly segmentBytes: number
-  readonly maxIndexBytes: number
-  /** segment.ms less the jitter of this segment. */
-  readonly segmentMs: number
-  readonly nowMs: number
-  /** When the segment was opened or made; its age counts from here when its records have no timestamps. */
-  readonly createdMs: number
 }

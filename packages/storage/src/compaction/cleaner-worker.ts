@@ -1,8 +1,8 @@
 /** Compacts logs on a thread of its own: reading, hashing and rewriting gigabytes must not be the event loop's time. */
 import { serveThread, systemClock } from '@tidelog/core'
+import { synchronousFileSystem } from '../synchronous-file-system.ts'
 import { CleaningError } from './cleaning-error.ts'
 import { SegmentCleaner } from './segment-cleaner.ts'
-import { synchronousFileSystem } from './synchronous-file-system.ts'
 import type { CleanerAnswer, CleanerCall } from './threaded-cleaner.ts'
 
 const cleaner = new SegmentCleaner(synchronousFileSystem, systemClock)

@@ -1,9 +1,20 @@
-import { closeSync, fsyncSync, ftruncateSync, openSync, readSync, statSync, utimesSync, writeSync } from 'node:fs'
-import { type FileSystem, nodeFileSystem, openFlags } from '../file-system.ts'
+import {
+  closeSync,
+  fsyncSync,
+  ftruncateSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  readSync,
+  statSync,
+  utimesSync,
+  writeSync,
+} from 'node:fs'
+import { type FileSystem, nodeFileSystem, openFlags } from './file-system.ts'
 
 /**
- * The real disk as a thread of its own sees it: calls that are done when they return save the way to libuv's threads and back, which the broker's
- * event loops need more.
+ * The real disk by calls that are done when they return: they save the way to libuv's threads and back. For a thread of its own, or where nobody waits
+ * for the event loop.
  */
 export const synchronousFileSystem: FileSystem = {
   ...nodeFileSystem,
@@ -16,6 +27,8 @@ export const synchronousFileSystem: FileSystem = {
   async setModified(path, modifiedMs) {
     utimesSync(path, modifiedMs / 1000, modifiedMs / 1000)
   },
+  list: async (path) => readdirSync(path, { withFileTypes: true }).map((entry) => ({ name: entry.name, isDirectory: entry.isDirectory() })),
+  readFile: async (path) => readFileSync(path),
   async stat(path) {
     const stats = statSync(path, { throwIfNoEntry: false })
     return stats && { sizeBytes: stats.size, modifiedMs: stats.mtimeMs, isDirectory: stats.isDirectory() }
