@@ -51,6 +51,7 @@ const rows: Readonly<Record<string, string>> = {
   L25: 'names that a power cut loses, renames that outlive the bytes they named: recovered',
   X4: 'a million partitions, a fetch of 100,000, a thousand sessions: bounded, others are served',
   X5: 'a handler fails: -1; a log fails or contradicts itself: the broker stops itself, the process lives',
+  X6: 'V8 out of heap, killed for its memory: as after kill -9',
   X7: 'SIGTERM under load; bad start: one line, exit code',
 }
 

@@ -2,46 +2,12 @@ import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
 import { test } from 'node:test'
 import { seededRandom } from '@tidelog/core'
-import { Fetch, ListOffsets, Produce } from '@tidelog/protocol'
-import { batchOf, connectTo, createTopic, recordsIn } from '@tidelog/testkit'
+import { connectTo, createTopic } from '@tidelog/testkit'
 import { killRounds } from '../crash/kill-rounds.ts'
 import { counts, startBrokerProcess, temporaryDir } from './broker-process.ts'
+import { codeOf, valuesOf } from './single-producer.ts'
 
 const has = (command: string, ...args: string[]): boolean => spawnSync(command, args, { stdio: 'ignore' }).status === 0
-
-type Connection = Awaited<ReturnType<typeof connectTo>>
-
-/** What producing the value is answered with; undefined when the connection is gone. */
-async function codeOf(connection: Connection, value: string): Promise<number | undefined> {
-  const topicData = [{ name: 'disk', partitionData: [{ index: 0, records: batchOf([{ value }]) }] }]
-  try {
-    const { responses } = await connection.send(Produce, 9, { transactionalId: null, acks: -1, timeoutMs: 2000, topicData })
-    return responses[0]!.partitionResponses[0]!.errorCode
-  } catch {
-    return undefined
-  }
-}
-
-/** The values of the topic, all of them. */
-async function valuesOf(connection: Connection): Promise<string[]> {
-  const { topics } = await connection.send(ListOffsets, 1, {
-    replicaId: -1,
-    topics: [{ name: 'disk', partitions: [{ partitionIndex: 0, timestamp: -1 }] }],
-  })
-  const values: string[] = []
-  while (values.length < topics[0]!.partitions[0]!.offset) {
-    const { responses } = await connection.send(Fetch, 11, {
-      maxWaitMs: 0,
-      minBytes: 0,
-      topics: [{ topic: 'disk', partitions: [{ partition: 0, fetchOffset: values.length, partitionMaxBytes: 4 << 20 }] }],
-      forgottenTopicsData: [],
-    })
-    const records = recordsIn(responses[0]!.partitions[0]!.records)
-    assert.ok(records.length > 0)
-    values.push(...records.map(({ value }) => value!))
-  }
-  return values
-}
 
 test('L2, X5: a write that a file limit cuts short is not acked; the broker stops itself with an exit code; a restart has every acked record', async (t) => {
   const dir = temporaryDir(t)

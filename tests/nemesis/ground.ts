@@ -51,12 +51,13 @@ export async function prepareGround(work: string, { seconds, random }: { seconds
   }
 }
 
-interface FsyncShim {
+export interface FsyncShim {
   readonly library: string
   readonly flag: string
 }
 
-async function buildFsyncShim(work: string, forbidden: string[]): Promise<FsyncShim | undefined> {
+/** Builds the library under which fsync can be made to fail. Undefined, with the reason among `forbidden`, where that cannot be. */
+export async function buildFsyncShim(work: string, forbidden: string[]): Promise<FsyncShim | undefined> {
   const library = join(work, 'failing-fsync.so')
   const source = join(root, 'tests', 'nemesis', 'failing-fsync.c')
   const compiling = run('cc', ['-shared', '-fPIC', '-O1', '-o', library, source, '-ldl'])
