@@ -107,22 +107,27 @@ func (d *driver) readAndSeek(seed uint64) {
 	position := d.startPositions()
 	for !d.isStopped() {
 		p := newProcess("seeker")
-		goBack := func() {
-			for in, next := range position {
-				position[in] = max(0, next-int64(random.IntN(500)))
+		goBack := func(from map[place]int64) map[place]int64 {
+			offsets := map[place]int64{}
+			for in := range from {
+				offsets[in] = max(0, position[in]-int64(random.IntN(500)))
+				position[in] = offsets[in]
 			}
-			d.logPositions(p, position)
+			d.logPositions(p, offsets)
+			return offsets
 		}
-		goBack()
-		cl := d.client(p, kgo.ConsumePartitions(offsetsOf(position)), kgo.ConsumeResetOffset(kgo.NoResetOffset()))
+		cl := d.client(p, kgo.ConsumePartitions(offsetsOf(goBack(position))), kgo.ConsumeResetOffset(kgo.NoResetOffset()))
+		// Only where it has read may a client be told to go back: what was not polled yet, it passes over.
+		read := map[place]int64{}
 		for life := 1 + random.IntN(4); life > 0 && !d.isStopped(); life-- {
 			for end := time.Now().Add(time.Duration(2+random.IntN(6)) * time.Second); time.Now().Before(end) && !d.isStopped(); {
 				for in, next := range d.logPoll(p, "assign", "", poll(cl)) {
-					position[in] = next
+					position[in], read[in] = next, next
 				}
 			}
-			goBack()
-			cl.SetOffsets(epochOffsetsOf(position))
+			if len(read) > 0 {
+				cl.SetOffsets(epochOffsetsOf(goBack(read)))
+			}
 		}
 		d.log(p, event{Op: "crash_client", Type: "info"})
 		cl.Close()
