@@ -42,13 +42,17 @@ async function compaction({ name, valueBytes, keys, codec }: Workload): Promise<
   try {
     const log = await manager.createLog('bench', 0, ZERO_UUID)
     const random = seededRandom(1)
-    const text = Buffer.from(random.bytes(valueBytes)).toString('base64').slice(0, valueBytes)
+    const text = Buffer.from(Buffer.from(random.bytes(100_000)).toString('base64'))
+    const anyValue = (): Buffer => {
+      const at = random.int(text.length - valueBytes)
+      return text.subarray(at, at + valueBytes)
+    }
     const records = Math.floor(TOTAL_BYTES / (valueBytes + 30))
     for (let made = 0; made < records; made += RECORDS_IN_BATCH) {
       const batch = buildBatch(
         Array.from({ length: RECORDS_IN_BATCH }, () => ({
           key: Buffer.from(`customer-${random.int(keys)}`),
-          value: Buffer.from(text),
+          value: anyValue(),
           timestamp: Date.now(),
         })),
         { codec },

@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { libuvOffload, silentLogger, type ThreadOffload } from '@tidelog/core'
+import { buildBatch } from '@tidelog/protocol'
+import { BLOCKED_MS, watchProcess } from '@tidelog/testkit'
 import { nodeFileSystem, verifyPartition } from '../index.ts'
-import { append, type CompactionOptions, compactionBench, filesIn, recordsIn } from './compaction-harness.test.ts'
+import { append, appendBatch, type CompactionOptions, compactionBench, filesIn, recordsIn, startMs } from './compaction-harness.test.ts'
 
 /** Counts the threads that are there. */
 function countedOffload(): { offload: ThreadOffload; started: () => number; living: () => number } {
@@ -91,4 +93,21 @@ test('a thread that dies takes its log out of the cleaning, not the broker', asy
   assert.deepEqual(lines, ['A log cannot be compacted; it is left as it is until the next start'])
   await append(log, ['still=here'])
   assert.equal((await recordsIn(log)).length, 162)
+})
+
+test('the event loop goes on beside the compaction of a large log, and memory stays as it was', async (t) => {
+  const { manager, log } = await compactionBench(t, { fs: nodeFileSystem, settings: { dedupeBufferBytes: 1 << 24 } })
+  const value = Buffer.alloc(100, 'x')
+  for (let round = 0; round < 2; round++) {
+    for (let from = 0; from < 100_000; from += 5000) {
+      const records = Array.from({ length: 5000 }, (_, index) => ({ key: Buffer.from(`key ${from + index}`), value, timestamp: startMs }))
+      await appendBatch(log, buildBatch(records, { codec: 'lz4' }))
+    }
+    await log.roll()
+  }
+  await append(log, ['end=1'])
+  const { result, longestTurnMs, rssGrowthBytes } = await watchProcess(() => manager.cleanLogs())
+  assert.equal(result, 1)
+  assert.ok(longestTurnMs < BLOCKED_MS, `a turn of ${longestTurnMs} ms`)
+  assert.ok(rssGrowthBytes < 128 * 1024 * 1024, `${rssGrowthBytes} bytes`)
 })
