@@ -7,15 +7,13 @@
  * Needs Go (builds kbench), Java 17 and Maven (fetches Kafka once). Prints a Markdown table of medians.
  */
 import { spawn } from 'node:child_process'
-import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
-import { homedir, tmpdir } from 'node:os'
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
+import { buildKbench, cacheDir, root, runKbench } from './support/kbench.ts'
 import { answers, cpuSeconds, endProcess, mustSucceed, peakRssMiB } from './support/processes.ts'
 
-const root = fileURLToPath(new URL('../..', import.meta.url))
-const cacheDir = join(homedir(), '.cache', 'tidelog-bench')
 const kafkaVersion = '4.3.0'
 
 const { values: options } = parseArgs({
@@ -69,9 +67,7 @@ const warmUp = ['produce', '-topic', 'warm-up', '-n', '300000', '-size', '1024']
 
 type Results = Record<string, Record<string, Record<string, number[]>>>
 
-mkdirSync(cacheDir, { recursive: true })
-const kbench = join(cacheDir, 'kbench')
-mustSucceed('go', ['build', '-o', kbench, '.'], join(root, 'bench', 'kbench'))
+const kbench = buildKbench()
 const jars = join(cacheDir, `apache-kafka-${kafkaVersion}`)
 const names = options.only === '' ? Object.keys(workloads) : options.only.split(',')
 const brokers = options.brokers.split(',')
@@ -102,8 +98,7 @@ async function measure({ steps, figures }: Workload, pid: number, startup: numbe
   let cpuBefore = 0
   for (const [mode = '', ...args] of [warmUp, ...steps]) {
     cpuBefore = cpuSeconds(pid)
-    printed = JSON.parse(await kbenchOutput(['-brokers', `127.0.0.1:${port}`, '-topic', 'bench', '-mode', mode, ...args]))
-    if (printed.failed || printed.bad) throw new Error(`${mode}: ${printed.failed ?? printed.bad} failed`)
+    printed = await runKbench(kbench, ['-brokers', `127.0.0.1:${port}`, '-topic', 'bench', '-mode', mode, ...args])
   }
   const at = (path: string) => Number(path.split('.').reduce<unknown>((value, key) => (value as Record<string, unknown>)?.[key], printed))
   return {
@@ -113,17 +108,6 @@ async function measure({ steps, figures }: Workload, pid: number, startup: numbe
     'peak RSS MiB': peakRssMiB(pid),
     'startup s': startup,
   }
-}
-
-function kbenchOutput(args: string[]): Promise<string> {
-  return new Promise((resolve, reject) => {
-    const child = spawn(kbench, args, { stdio: ['ignore', 'pipe', 'inherit'] })
-    let text = ''
-    child.stdout.setEncoding('utf8').on('data', (chunk: string) => {
-      text += chunk
-    })
-    child.on('close', (code) => (code === 0 ? resolve(text) : reject(new Error(`kbench ${args.join(' ')} ended with ${code}`))))
-  })
 }
 
 // --- brokers ---------------------------------------------------------------------------------------------------------------------

@@ -11,19 +11,18 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { copyFileSync, linkSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { startBroker } from '@tidelog/broker'
 import { Admin, Producer } from '@tidelog/client'
 import { silentLogger, systemClock, systemRandom } from '@tidelog/core'
 import { buildBatch } from '@tidelog/protocol'
 import { Log, resolveLogConfig } from '@tidelog/storage'
+import { root } from './support/kbench.ts'
 import { answers, cpuSeconds, endProcess, mustSucceed, peakRssMiB } from './support/processes.ts'
 
 const SEGMENT_BYTES = 1024 * 1024
 const PARTITIONS_OF_A_TOPIC = 100
-const PORT = 29_090
-const root = fileURLToPath(new URL('../..', import.meta.url))
+const PORT = 27_090
 
 interface Scenario {
   readonly partitions: number
