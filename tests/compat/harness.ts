@@ -223,8 +223,14 @@ export async function startBrokerProcess(
 
 type Launcher = () => Promise<ChildProcess>
 
+/** `log.dirs` of a test are names of folders in the broker's own directory, the first of which is data. */
+function logDirsIn(dir: string, settings: Record<string, string>): string {
+  const names = (settings['log.dirs'] ?? 'data').split(',')
+  return names.map((name) => join(dir, name)).join(',')
+}
+
 function tidelogLauncher(dir: string, port: number, settings: Record<string, string>): Launcher {
-  const overrides = Object.entries({ ...settings, listeners: `PLAINTEXT://127.0.0.1:${port}`, 'log.dirs': join(dir, 'data') })
+  const overrides = Object.entries({ ...settings, listeners: `PLAINTEXT://127.0.0.1:${port}`, 'log.dirs': logDirsIn(dir, settings) })
   const args = [join(root, 'bin', 'tidelog'), 'start', ...overrides.flatMap(([name, value]) => ['--override', `${name}=${value}`])]
   return () => serving(spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'] }), (stdout) => stdout.includes(String(port)))
 }
@@ -240,11 +246,11 @@ async function kafkaLauncher(version: KafkaVersion, dir: string, port: number, s
     listeners: `PLAINTEXT://127.0.0.1:${port},CONTROLLER://127.0.0.1:${controllerPort}`,
     'advertised.listeners': `PLAINTEXT://127.0.0.1:${port}`,
     'controller.listener.names': 'CONTROLLER',
-    'log.dirs': join(dir, 'data'),
     'offsets.topic.replication.factor': '1',
     'transaction.state.log.replication.factor': '1',
     'transaction.state.log.min.isr': '1',
     ...settings,
+    'log.dirs': logDirsIn(dir, settings),
   }
   const file = join(dir, 'server.properties')
   writeFileSync(

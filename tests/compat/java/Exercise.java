@@ -9,6 +9,7 @@ import org.apache.kafka.clients.admin.*;
 import org.apache.kafka.clients.consumer.*;
 import org.apache.kafka.clients.producer.*;
 import org.apache.kafka.common.TopicPartition;
+import org.apache.kafka.common.TopicPartitionReplica;
 import org.apache.kafka.common.config.ConfigResource;
 import org.apache.kafka.common.header.internals.RecordHeader;
 import org.apache.kafka.common.serialization.*;
@@ -86,7 +87,15 @@ public class Exercise {
             admin.createPartitions(Map.of("made", NewPartitions.increaseTo(5))).all().get();
             eventually(() -> admin.describeTopics(List.of("made")).allTopicNames().get().get("made").partitions().size() == 5);
             check(admin.describeCluster().nodes().get().size() == 1, "nodes");
-            check(!admin.describeLogDirs(List.of(1)).allDescriptions().get().isEmpty(), "log dirs");
+            TopicPartitionReplica replica = new TopicPartitionReplica("made", 0, 1);
+            String current = admin.describeReplicaLogDirs(List.of(replica)).all().get().get(replica).getCurrentReplicaLogDir();
+            Set<String> dirs = admin.describeLogDirs(List.of(1)).allDescriptions().get().get(1).keySet();
+            String other = dirs.stream().filter(dir -> !dir.equals(current)).findFirst().get();
+            admin.alterReplicaLogDirs(Map.of(replica, other)).all().get();
+            eventually(() -> {
+                DescribeReplicaLogDirsResult.ReplicaLogDirInfo info = admin.describeReplicaLogDirs(List.of(replica)).all().get().get(replica);
+                return other.equals(info.getCurrentReplicaLogDir()) && info.getFutureReplicaLogDir() == null;
+            });
             admin.deleteTopics(List.of("made")).all().get();
             eventually(() -> !admin.listTopics().names().get().contains("made"));
         }
