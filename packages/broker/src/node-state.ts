@@ -158,7 +158,7 @@ async function openLogs({
     offload,
     ...(fs === undefined ? {} : { fs }),
     cleaner: config['log.cleaner.enable'] ? () => cleanerSettings(config) : undefined,
-    settings: {
+    settings: () => ({
       retentionCheckIntervalMs: config['log.retention.check.interval.ms'],
       recoveryPointCheckpointIntervalMs: config['log.flush.offset.checkpoint.interval.ms'],
       logStartCheckpointIntervalMs: config['log.flush.start.offset.checkpoint.interval.ms'],
@@ -166,7 +166,7 @@ async function openLogs({
       flushSchedulerIntervalMs: config['log.flush.scheduler.interval.ms'],
       producerIdExpirationMs: config['producer.id.expiration.ms'],
       recoveryThreadsPerDir: config['num.recovery.threads.per.data.dir'],
-    },
+    }),
     onDirFailure: (dir, error, isLast) => {
       if (isLast) onFatal(new Error(`the last log dir, ${dir}, has failed`, { cause: error }))
       // Not the disk's doing: what this process believes of its logs is wrong, and the other directories' may be too.

@@ -1,4 +1,4 @@
-/** What the log manager takes from the broker's configuration; the names are Kafka's, the values those in force at the start. */
+/** What the log manager takes from the broker's configuration; the names are Kafka's. */
 export interface LogManagerSettings {
   /** log.retention.check.interval.ms */
   readonly retentionCheckIntervalMs: number
@@ -30,4 +30,12 @@ export const defaultLogManagerSettings: LogManagerSettings = {
   producerIdExpirationCheckIntervalMs: 600_000,
   initialTaskDelayMs: 30_000,
   recoveryThreadsPerDir: 2,
+}
+
+/** Partitions of a directory that are opened at a time, for each recovery thread that Kafka would have: they mostly wait for the disk. */
+const OPENS_PER_RECOVERY_THREAD = 4
+
+/** Logs of a directory that are opened, or closed, at a time. */
+export function logsAtATime({ recoveryThreadsPerDir }: LogManagerSettings): number {
+  return Math.max(1, recoveryThreadsPerDir) * OPENS_PER_RECOVERY_THREAD
 }

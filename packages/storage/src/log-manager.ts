@@ -13,7 +13,7 @@ import { Log } from './log.ts'
 import type { LogConfig } from './log-config.ts'
 import { LogDirectories } from './log-directories.ts'
 import type { LogDirectory } from './log-directory.ts'
-import { defaultLogManagerSettings, type LogManagerSettings } from './log-manager-settings.ts'
+import { defaultLogManagerSettings, type LogManagerSettings, logsAtATime } from './log-manager-settings.ts'
 import { LogMoves } from './log-moves.ts'
 import type { LogManagerOptions, LogOptions, LogResources } from './log-options.ts'
 import { LogDirRefusedError } from './meta-properties.ts'
@@ -22,8 +22,6 @@ import { RateLimit } from './rate-limit.ts'
 import { startingFileSystem } from './starting-file-system.ts'
 import { TailCache } from './tail-cache.ts'
 
-/** Partitions of a directory that are opened at a time, for each recovery thread that Kafka would have: they mostly wait for the disk. */
-const OPENS_PER_RECOVERY_THREAD = 4
 /** New logs whose files are made at a time: a disk thread or two are left to producers and consumers. */
 const MAKERS = 2
 const DELETES_AT_A_TIME = 8
@@ -38,8 +36,6 @@ export class LogManager {
   readonly #started: () => void
   readonly #random: Random
   readonly #logger: Logger
-  readonly #settings: LogManagerSettings
-  readonly #opensAtATime: number
   readonly #resources: LogResources
   readonly #directories: LogDirectories
   readonly #moves: LogMoves
@@ -77,8 +73,6 @@ export class LogManager {
     this.#tasks = new BackgroundTasks(clock, logger)
     this.#random = random
     this.#logger = logger
-    this.#settings = { ...defaultLogManagerSettings, ...options.settings }
-    this.#opensAtATime = Math.max(1, this.#settings.recoveryThreadsPerDir) * OPENS_PER_RECOVERY_THREAD
     this.#resources = {
       clock,
       random,
@@ -286,7 +280,7 @@ export class LogManager {
     if (this.#isClosed) return
     this.#isClosed = true
     await Promise.all([this.#moves.stop(), this.#cleaner?.close(), this.#tasks.stop()])
-    for (const directory of this.#directories.all) await directory.close({ brokerEpoch, logsAtATime: this.#opensAtATime })
+    for (const directory of this.#directories.all) await directory.close({ brokerEpoch, logsAtATime: logsAtATime(this.#settings) })
     for (const path of this.#removals) await this.#fs.removeTree(path).catch(() => {}) // the next start goes on with it
   }
 
@@ -298,6 +292,10 @@ export class LogManager {
     await this.#abandon()
   }
 
+  get #settings(): LogManagerSettings {
+    return { ...defaultLogManagerSettings, ...this.#options.settings?.() }
+  }
+
   async #openAll(): Promise<void> {
     const { clock } = this.#options
     let turnBeganMs = clock.monotonic()
@@ -306,7 +304,7 @@ export class LogManager {
     if (isAdopting) this.#moves.leaveAlone()
     else await this.#moves.finishExchanges(found)
     for (const [directory, partitions] of found) {
-      await inParallel(partitions, this.#opensAtATime, async (place) => {
+      await inParallel(partitions, logsAtATime(this.#settings), async (place) => {
         await this.#openFound(directory, place)
         // The disk may answer at once.
         if (clock.monotonic() - turnBeganMs < MAX_TURN_MS) return
@@ -477,7 +475,8 @@ export class LogManager {
       for (const log of [...this.#logs.values()]) await this.#tolerating(log, () => log.flushIfDue())
     })
     tasks.every(settings.producerIdExpirationCheckIntervalMs, settings.producerIdExpirationCheckIntervalMs, async () => {
-      for (const log of this.#logs.values()) log.removeExpiredProducers()
+      const { producerIdExpirationMs } = this.#settings
+      for (const log of this.#logs.values()) log.removeExpiredProducers(producerIdExpirationMs)
     })
   }
 

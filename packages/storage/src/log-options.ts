@@ -56,7 +56,8 @@ export interface LogManagerOptions extends LogResources {
   readonly configOf: (topic: string) => LogConfig
   /** Whether a partition is the cluster's. Retention and compaction leave one alone that is not. All are when absent. */
   readonly isKnown?: (topic: string, partition: number) => boolean
-  readonly settings?: Partial<LogManagerSettings>
+  /** Asked for whenever one is needed; intervals hold from the start. */
+  readonly settings?: () => Partial<LogManagerSettings>
   /** How logs are compacted, asked for whenever something begins; without it none is. */
   readonly cleaner?: (() => CleanerSettings) | undefined
   /** Folders that end in -delete are removed after file.delete.delay.ms. false leaves them alone, as a directory that is being adopted wants it. */

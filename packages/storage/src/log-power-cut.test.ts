@@ -63,7 +63,7 @@ class Round {
   }
 
   #open(fs: FileSystem): Promise<LogManager> {
-    const settings = { retentionCheckIntervalMs: Number.POSITIVE_INFINITY } // it is one of the steps here
+    const settings = () => ({ retentionCheckIntervalMs: Number.POSITIVE_INFINITY }) // it is one of the steps here
     const options = { settings, dirs: ['/data'], clock: this.#clock, random: this.#random, logger: silentLogger, fs, finishDeletions: true }
     return LogManager.open({ ...options, configOf: () => this.#config })
   }

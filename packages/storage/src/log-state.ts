@@ -29,7 +29,7 @@ export interface LogState extends TopicPartition {
   readonly snapshots: ProducerSnapshots
   readonly epochs: LeaderEpochs
   readonly tail: LogTail
-  readonly producerIdExpirationMs: number
+  producerIdExpirationMs: number
   config: LogConfig
   /** First offset that is readable. */
   logStartOffset: number

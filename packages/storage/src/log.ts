@@ -344,9 +344,10 @@ export class Log {
     if (recoveryPoint < logEndOffset && clock.now() - lastFlushMs >= config['flush.ms']) await this.flush()
   }
 
-  removeExpiredProducers(): void {
-    const { producers, clock, producerIdExpirationMs } = this.#state
-    producers.removeExpired(clock.now(), producerIdExpirationMs)
+  /** @param producerIdExpirationMs What producer.id.expiration.ms is from now on. */
+  removeExpiredProducers(producerIdExpirationMs = this.#state.producerIdExpirationMs): void {
+    this.#state.producerIdExpirationMs = producerIdExpirationMs
+    this.#state.producers.removeExpired(this.#state.clock.now(), producerIdExpirationMs)
   }
 
   updateConfig(config: LogConfig): void {
