@@ -173,6 +173,8 @@ export interface BrokerProcess {
   restart(): Promise<void>
   /** kill −9, and a start on what that left behind. */
   crash(): Promise<void>
+  /** kill −9. */
+  kill(): Promise<void>
   stop(): Promise<void>
 }
 
@@ -185,7 +187,32 @@ export async function startBrokerProcess(
   overrides: Record<string, string> = {},
   kind: BrokerKind = process.env.AGAINST === 'kafka' ? 'kafka-4.3' : 'tidelog',
 ): Promise<BrokerProcess> {
+  return brokersInTurn(t).start(kind, overrides)
+}
+
+/** One directory, empty at first, for brokers of any kind, one after the other. Each ends with the test, and the directory goes. */
+export function brokersInTurn(t: TestContext): {
+  /** The log dir that they share. */
+  readonly dir: string
+  start(kind: BrokerKind, overrides?: Record<string, string>): Promise<BrokerProcess>
+} {
   const dir = mkdtempSync(join(tmpdir(), 'tidelog-compat-'))
+  const started: BrokerProcess[] = []
+  t.after(async () => {
+    for (const broker of started) await broker.kill()
+    rmSync(dir, { recursive: true, force: true })
+  })
+  return {
+    dir: join(dir, 'data'),
+    async start(kind, overrides = {}) {
+      const broker = await startIn(dir, kind, overrides)
+      started.push(broker)
+      return broker
+    },
+  }
+}
+
+async function startIn(dir: string, kind: BrokerKind, overrides: Record<string, string>): Promise<BrokerProcess> {
   const port = await freePort()
   const settings = { 'group.initial.rebalance.delay.ms': '0', 'auto.create.topics.enable': 'true', ...overrides }
   const launch =
@@ -201,10 +228,6 @@ export async function startBrokerProcess(
     await gone
     clearTimeout(timer)
   }
-  t.after(async () => {
-    await end('SIGKILL')
-    rmSync(dir, { recursive: true, force: true })
-  })
   return {
     bootstrap: `127.0.0.1:${port}`,
     port,
@@ -217,6 +240,7 @@ export async function startBrokerProcess(
       await end('SIGKILL')
       child = await launch()
     },
+    kill: () => end('SIGKILL'),
     stop: () => end('SIGTERM'),
   }
 }
@@ -260,7 +284,8 @@ async function kafkaLauncher(version: KafkaVersion, dir: string, port: number, s
       .join(''),
   )
   const jars = await kafkaJars(version)
-  await succeed('java', [...quickToStart, '-cp', jars, 'kafka.tools.StorageTool', 'format', '-t', 'abcdefghijklmnopqrstug', '-c', file])
+  if (!existsSync(join(dir, 'data', 'meta.properties')))
+    await succeed('java', [...quickToStart, '-cp', jars, 'kafka.tools.StorageTool', 'format', '-t', 'abcdefghijklmnopqrstug', '-c', file])
   return () => {
     const child = spawn('java', ['-Xmx1G', ...quickToStart, '-cp', jars, 'kafka.Kafka', file], { stdio: ['ignore', 'pipe', 'pipe'] })
     return serving(

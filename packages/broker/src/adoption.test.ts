@@ -91,3 +91,18 @@ test('the metadata log may lie in any one of the log dirs, or in metadata.log.di
   await rename(join(second, METADATA), join(first, METADATA))
   assert.deepEqual((await topicsIn({ 'log.dirs': second, 'metadata.log.dir': first })).sort(), ['orders', 'plain'])
 })
+
+test('leader epochs go on above those that Kafka has written when it had the directory again in between', async (t) => {
+  const dir = await dirOf(t, 'kafka-4.3-clean')
+  const epochs = async () => {
+    const broker = await startTestBroker({ config: { 'log.dirs': dir } })
+    const { topics } = await (await connectForTest(t, broker))(Metadata, 12, { topics: null })
+    await broker.close()
+    return topics.find((topic) => topic.name === 'plain')!.partitions.map(({ leaderEpoch }) => leaderEpoch)
+  }
+  assert.deepEqual(await epochs(), [2, 2])
+  await writeFile(join(dir, 'plain-0/leader-epoch-checkpoint'), '0\n2\n0 0\n9 2\n')
+  const [first, second] = await epochs()
+  assert.ok(first! > 9, `leader epoch ${first}`)
+  assert.ok(second! < 9, `leader epoch ${second}`)
+})

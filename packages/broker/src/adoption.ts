@@ -39,9 +39,7 @@ export async function adopt(
   },
 ): Promise<void> {
   const { config, kraft, random, logger, offload } = options
-  const found = [...logs.logs()].map(
-    ({ topic, partition, topicId, latestEpoch }): FoundPartition => ({ topic, partition, topicId, lastLeaderEpoch: latestEpoch }),
-  )
+  const found = foundIn(logs)
   if (found.length === 0 && kraft === undefined) return
   await adoptLogDirs(store, {
     brokerId: config['node.id'],
@@ -55,4 +53,9 @@ export async function adopt(
     random,
     logger,
   })
+}
+
+/** The partitions in the log dirs, as their folders say. */
+export function foundIn(logs: LogManager): FoundPartition[] {
+  return [...logs.logs()].map(({ topic, partition, topicId, latestEpoch }) => ({ topic, partition, topicId, lastLeaderEpoch: latestEpoch }))
 }

@@ -1,8 +1,8 @@
 import { join, resolve } from 'node:path'
 import { type Clock, InvariantError, type Logger, type Random, type ThreadOffload } from '@tidelog/core'
-import { EmbeddedStore, MetadataImage, type MetadataStore, openCluster, STORE_FILE_NAMES } from '@tidelog/metadata'
+import { EmbeddedStore, MetadataImage, type MetadataStore, openCluster, raiseLeaderEpochs, STORE_FILE_NAMES } from '@tidelog/metadata'
 import { type CleanerSettings, type FileSystem, type LogConfig, LogDirs, LogManager, resolveLogConfig, unusable } from '@tidelog/storage'
-import { adopt, readKraftState } from './adoption.ts'
+import { adopt, foundIn, readKraftState } from './adoption.ts'
 import type { Closers } from './closers.ts'
 import type { BrokerConfig } from './config/broker-config.ts'
 import { ConfigService } from './config/config-service.ts'
@@ -87,6 +87,7 @@ export async function openNodeState(options: NodeStateOptions): Promise<NodeStat
   if (logs === undefined) logs = await openLogs({ ...logsOptions, finishDeletions: true })
   else logs.updateConfig()
   const opened = logs
+  await raiseLeaderEpochs(store, foundIn(opened), logger)
   configs.onLogConfigChange((topic) => opened.updateConfig(topic))
   return { nodeId, clusterId, store, image, configs, logs }
 }

@@ -17,6 +17,7 @@ export {
 export type { ElectionType } from './controller/leader-election.ts'
 export * from './controller/topic-name.ts'
 export { KraftState } from './kraft/kraft-state.ts'
+export { raiseLeaderEpochs } from './leader-epochs.ts'
 export * from './metadata-image.ts'
 export { ProducerIdAllocator } from './producer-id-allocator.ts'
 export { EmbeddedStore, type EmbeddedStoreOptions } from './store/embedded-store.ts'

@@ -86,10 +86,11 @@ test('the newest snapshot and the log behind it are read, and what a directory w
 
 test('a directory without a metadata log says so; of one that was formatted and never started, bootstrap.checkpoint speaks', async () => {
   assert.equal((await read(new Map([['meta.properties', Buffer.alloc(0)]]))).result, undefined)
-  const files = replaced(filesOf('kafka-4.3-killed'), LOG, Buffer.alloc(0))
-  const { values, result } = await read(files)
-  assert.ok(values.length > 0)
-  assert.equal(result?.nextOffset, 0)
+  for (const files of [filesOf('kafka-4.3-formatted'), replaced(filesOf('kafka-4.3-killed'), LOG, Buffer.alloc(0))]) {
+    const { values, result } = await read(files)
+    assert.equal(values.length, 6, 'a feature level each')
+    assert.equal(result?.nextOffset, 0)
+  }
 })
 
 test('a log that a crash cut off at any byte ends behind its last whole batch; after a clean stop that is damage', async () => {

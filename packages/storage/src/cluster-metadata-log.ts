@@ -94,10 +94,10 @@ async function readSnapshot(fs: FileSystem, path: string, onValue: MetadataValue
       const wrong = (reason: string) => new ClusterMetadataError(`${path} is damaged: offset ${nextOffset}: ${reason}`)
       if (batchHeader.baseOffset(buffer, at) !== nextOffset) throw wrong(`a batch of offset ${batchHeader.baseOffset(buffer, at)}`)
       if (isEnded) throw wrong('there is more behind its footer')
-      const controlType = visitRecords(buffer, at, path, onValue)
-      if (isFirst && controlType !== SNAPSHOT_HEADER_TYPE) throw wrong('it does not begin with a header')
+      const controlTypes = visitRecords(buffer, at, path, onValue)
+      if (isFirst && controlTypes[0] !== SNAPSHOT_HEADER_TYPE) throw wrong('it does not begin with a header')
       isFirst = false
-      isEnded = controlType === SNAPSHOT_FOOTER_TYPE
+      isEnded = controlTypes.at(-1) === SNAPSHOT_FOOTER_TYPE
       nextOffset = batchHeader.lastOffset(buffer, at) + 1
       return true
     })
@@ -159,16 +159,16 @@ async function readLog(
 
 const scan = (from: number, to: number) => ({ from, to, chunkBytes: CHUNK_BYTES, need: 'checked', maxBatchBytes: MAX_BATCH_BYTES }) as const
 
-/** Hands out the records from `startOffset` on; of a control batch, returns the type of its last record instead. */
-function visitRecords(buffer: Buffer, at: number, path: string, onValue: MetadataValueVisitor, startOffset = 0): number | undefined {
+/** Hands out the records from `startOffset` on; of a control batch, returns the types of its records instead. */
+function visitRecords(buffer: Buffer, at: number, path: string, onValue: MetadataValueVisitor, startOffset = 0): number[] {
   const batch = batchAt(buffer, at, buffer.length)
   if (batch === undefined || batch.magic !== 2) throw new ClusterMetadataError(`${path} is damaged: it has batches of an old format`)
-  let controlType: number | undefined
+  const controlTypes: number[] = []
   let { baseOffset: offset } = batch
   try {
     for (const record of readRecords(batch, { maxOutputBytes: MAX_BATCH_BYTES })) {
       offset = record.offset
-      if (batch.isControl) controlType = controlTypeOf(record.key)
+      if (batch.isControl) controlTypes.push(controlTypeOf(record.key))
       else if (offset >= startOffset) {
         if (record.value === null) throw new Error('a record without a value')
         onValue(record.value)
@@ -178,7 +178,7 @@ function visitRecords(buffer: Buffer, at: number, path: string, onValue: Metadat
     const reason = error instanceof Error ? error.message : String(error)
     throw new ClusterMetadataError(`${path} cannot be read: offset ${offset}: ${reason}`, { cause: error })
   }
-  return controlType
+  return controlTypes
 }
 
 function controlTypeOf(key: Buffer | null): number {
