@@ -10,7 +10,7 @@ const withUsers = {
   'authorizer.class.name': 'org.apache.kafka.metadata.authorizer.StandardAuthorizer',
   'super.users': 'User:ANONYMOUS',
 }
-const ours = { 'offsets.topic.num.partitions': '3' }
+const ours = { 'offsets.topic.num.partitions': '3', 'log.cleaner.backoff.ms': '500' }
 
 /** Runs steps of RoundTrip.java. @returns What each printed. */
 async function steps(broker: BrokerProcess, ...wanted: string[]): Promise<Map<string, string[]>> {
@@ -34,7 +34,7 @@ function assertKept(before: readonly string[], after: readonly string[]): void {
 
 /** Our own check of every partition, and Kafka's of every segment and index. */
 async function assertSound(dir: string): Promise<void> {
-  const folders = (await readdir(dir)).filter((name) => /^(moved-|__consumer_offsets-)/.test(name) && !name.endsWith('-delete'))
+  const folders = (await readdir(dir)).filter((name) => /^(moved-|keyed-|__consumer_offsets-)/.test(name) && !name.endsWith('-delete'))
   const files: string[] = []
   for (const folder of folders) {
     assert.deepEqual((await verifyPartition(join(dir, folder))).problems, [])
@@ -65,7 +65,7 @@ const moves: [kafka: BrokerKind, end: 'stopped' | 'killed'][] = [
   ['kafka-3.9', 'killed'],
 ]
 for (const [kind, end] of moves) {
-  test(`a directory of ${kind}, ${end}, goes on here and back there: records, offsets, configurations, users, producer ids`, async (t) => {
+  test(`a directory of ${kind}, ${end}, goes on here and back there: records, compacted keys, offsets, configurations, users, producer ids`, async (t) => {
     const { dir, start } = brokersInTurn(t)
     const kafkas = { ...withUsers, ...ours }
     const kafka = await start(kind, kafkas)
@@ -78,6 +78,8 @@ for (const [kind, end] of moves) {
       'commit:travellers',
       'offsets:travellers',
       'producers',
+      'keys:1',
+      'latest',
       'read',
     )
     const [written, offsets] = [first.get('read')!, first.get('offsets')!]
@@ -88,8 +90,9 @@ for (const [kind, end] of moves) {
     const metadata = join(dir, '__cluster_metadata-0')
     const metadataBefore = await contentsOf(metadata)
     const tidelog = await start('tidelog', ours)
-    const here = await steps(tidelog, 'read', 'offsets:travellers', 'write:2', 'producers', 'resume:travellers')
+    const here = await steps(tidelog, 'read', 'latest', 'offsets:travellers', 'write:2', 'producers', 'resume:travellers')
     assert.deepEqual(here.get('read'), written)
+    assert.deepEqual(here.get('latest'), first.get('latest'))
     assert.deepEqual(here.get('offsets'), offsets)
     const resumed = here.get('resume')
     assert.deepEqual(resumed, offsets)
@@ -97,8 +100,10 @@ for (const [kind, end] of moves) {
     const newIds = idsIn(here.get('producers')).filter((id) => !kafkasIds.includes(id))
     assert.equal(newIds.length, 5)
     assert.ok(Math.min(...newIds) > Math.max(...kafkasIds))
+    const compacted = await steps(tidelog, 'keys:2', 'compacted', 'latest')
     await tidelog.crash()
-    const recovered = await steps(tidelog, 'read', 'offsets:travellers')
+    const recovered = await steps(tidelog, 'read', 'latest', 'offsets:travellers')
+    assert.deepEqual(recovered.get('latest'), compacted.get('latest'))
     assertKept(written, recovered.get('read')!)
     assert.equal(recovered.get('read')!.length, 3000)
     await tidelog.stop()
@@ -107,13 +112,15 @@ for (const [kind, end] of moves) {
 
     const ourEpoch = Math.max(...(await lastLeaderEpochs(dir)))
     const again = await start(kind, kafkas)
-    assert.deepEqual((await steps(again, 'read')).get('read'), recovered.get('read'))
+    const seenAgain = await steps(again, 'read', 'latest', 'keys:3')
+    assert.deepEqual(seenAgain.get('read'), recovered.get('read'))
+    assert.deepEqual(seenAgain.get('latest'), recovered.get('latest'))
     // A consumer that has seen our leader epochs takes no older leader, and Kafka's go on where they were: see docs/guides/moving-from-kafka.md.
     for (let restarts = 0; Math.min(...(await lastLeaderEpochs(dir))) < ourEpoch && restarts < 3; restarts++) {
       await again.restart()
       await steps(again, 'offsets:travellers') // Kafka 3.9 takes half a minute to stop when it has just begun to start
     }
-    const back = await steps(again, 'offsets:travellers', 'show-users', 'write:3', 'resume:travellers', 'read')
+    const back = await steps(again, 'offsets:travellers', 'show-users', 'write:3', 'resume:travellers', 'latest', 'read')
     const all = back.get('read')!
     assert.deepEqual(back.get('offsets'), recovered.get('offsets'))
     assert.deepEqual(back.get('resume'), recovered.get('offsets'))
@@ -123,8 +130,9 @@ for (const [kind, end] of moves) {
     await again.stop()
 
     const hereAgain = await start('tidelog', ours)
-    const last = await steps(hereAgain, 'read', 'write:4', 'resume:travellers')
+    const last = await steps(hereAgain, 'read', 'latest', 'write:4', 'resume:travellers')
     assert.deepEqual(last.get('read'), all)
+    assert.deepEqual(last.get('latest'), back.get('latest'))
     assert.deepEqual(idsIn(last.get('resume')), [450], 'the group goes on behind what it has read in Kafka')
     await hereAgain.stop()
     await assertSound(dir)

@@ -3,8 +3,10 @@ import { cp, mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
+import { ZERO_UUID } from '@tidelog/core'
 import {
   CreateTopics,
+  DeleteTopics,
   DescribeConfigs,
   errorTable,
   InitProducerId,
@@ -91,7 +93,7 @@ test('an adopted topic keeps its old records, and a group its offsets', async (t
   await broker.close()
 })
 
-test('L16: a folder that appears once the cluster is known is left alone, also by a topic of its name that is made later', async (t) => {
+test('L16: a folder that appears once the cluster is known is left alone, also by a topic of its name that is made, and deleted, later', async (t) => {
   const dir = await temporaryDirectory(t)
   await (await startTestBroker({ config: { 'log.dirs': dir } })).close()
   await cp(join(golden, 'data/golden-plain-0'), join(dir, 'stray-0'), { recursive: true })
@@ -111,5 +113,7 @@ test('L16: a folder that appears once the cluster is known is left alone, also b
     topicData: [{ name: 'stray', partitionData: [{ index: 0, records: batchOf() }] }],
   })
   assert.notEqual(responses[0]?.partitionResponses[0]?.errorCode, 0)
+  const deleted = await call(DeleteTopics, 6, { topics: [{ name: 'stray', topicId: ZERO_UUID }], timeoutMs: 5000 })
+  assert.equal(deleted.responses[0]?.errorCode, 0)
   assert.deepEqual(await readFile(log), before)
 })

@@ -14,6 +14,7 @@ const commands: ReadonlyMap<string, () => Promise<Command>> = new Map([
   ['consumer-groups', async () => (await import('./commands/consumer-groups.ts')).consumerGroups],
   ['get-offsets', async () => (await import('./commands/get-offsets.ts')).getOffsets],
   ['delete-records', async () => (await import('./commands/delete-records.ts')).deleteRecords],
+  ['dump-log', async () => (await import('./commands/dump-log.ts')).dumpLog],
 ])
 
 /**

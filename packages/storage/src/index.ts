@@ -14,5 +14,6 @@ export type { LogManagerOptions, LogOptions, LogResources } from './log-options.
 export type { ReadOptions, ReadResult, TimestampAndOffset } from './log-reader.ts'
 export type { AppendOptions, AppendResult } from './log-writer.ts'
 export * from './meta-properties.ts'
+export { decodeProducerSnapshot } from './producer-snapshot.ts'
 export type { ActiveProducer, AppendOrigin } from './producer-state.ts'
 export * from './verify-partition.ts'

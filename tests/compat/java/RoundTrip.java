@@ -15,7 +15,7 @@ import org.apache.kafka.common.serialization.*;
 /**
  * What a user of a broker does before, between and after moves: each argument behind the bootstrap server is a step, and its lines begin with the step's name.
  *
- *   topics        a topic a codec, with configurations
+ *   topics        a topic a codec, with configurations, and a compacted one
  *   users         SCRAM users, ACLs, quotas, dynamic configurations of brokers
  *   show-users    prints them
  *   write:ROUND   records with every codec, by idempotent producers; enough of them to roll segments
@@ -24,9 +24,14 @@ import org.apache.kafka.common.serialization.*;
  *   resume:GROUP  a member of the group prints where it goes on, and commits
  *   read          prints every record
  *   producers     prints every active producer id by partition
+ *   keys:ROUND    writes 20 keys over and over into the compacted topic, over several segments
+ *   compacted     waits until values that were written over are gone
+ *   latest        prints the last value of every key of the compacted topic
  */
 public class RoundTrip {
     static final List<String> CODECS = List.of("none", "gzip", "snappy", "lz4", "zstd");
+    static final TopicPartition COMPACTED = new TopicPartition("keyed", 0);
+    static final long DEADLINE_NANOS = 150_000_000_000L;
     static String bootstrap;
 
     public static void main(String[] arguments) {
@@ -53,6 +58,9 @@ public class RoundTrip {
                 case "resume" -> resume(words[1]);
                 case "read" -> read();
                 case "producers" -> producers();
+                case "keys" -> keys(Integer.parseInt(words[1]));
+                case "compacted" -> compacted();
+                case "latest" -> latest();
                 default -> throw new IllegalArgumentException(argument);
             }
         }
@@ -65,7 +73,10 @@ public class RoundTrip {
     static void topics() throws Exception {
         try (Admin admin = admin()) {
             Map<String, String> configs = Map.of("segment.bytes", "1048576", "index.interval.bytes", "1024", "retention.ms", "-1");
-            admin.createTopics(CODECS.stream().map(codec -> new NewTopic("moved-" + codec, 2, (short) 1).configs(configs)).toList()).all().get();
+            List<NewTopic> topics = new ArrayList<>(CODECS.stream().map(codec -> new NewTopic("moved-" + codec, 2, (short) 1).configs(configs)).toList());
+            Map<String, String> compact = Map.of("segment.bytes", "1048576", "cleanup.policy", "compact", "min.cleanable.dirty.ratio", "0.01");
+            topics.add(new NewTopic(COMPACTED.topic(), 1, (short) 1).configs(compact));
+            admin.createTopics(topics).all().get();
         }
     }
 
@@ -120,10 +131,49 @@ public class RoundTrip {
         return CODECS.stream().sorted().flatMap(codec -> Stream.of(0, 1).map(index -> new TopicPartition("moved-" + codec, index))).toList();
     }
 
+    static void keys(int round) throws Exception {
+        Map<String, Object> settings = Map.of("bootstrap.servers", bootstrap, "compression.type", CODECS.get(round), "batch.size", "20000");
+        try (KafkaProducer<byte[], byte[]> producer = new KafkaProducer<>(settings, new ByteArraySerializer(), new ByteArraySerializer())) {
+            List<java.util.concurrent.Future<RecordMetadata>> sent = new ArrayList<>();
+            Random random = new Random(round);
+            for (int index = 0; index < 600; index++) {
+                byte[] value = new byte[5000];
+                random.nextBytes(value);
+                sent.add(producer.send(new ProducerRecord<>(COMPACTED.topic(), ("key-" + index % 20).getBytes(), value)));
+            }
+            for (var each : sent) each.get();
+        }
+    }
+
+    static List<ConsumerRecord<byte[], byte[]>> keyed() {
+        try (var consumer = consumer(Map.of())) {
+            consumer.assign(List.of(COMPACTED));
+            List<ConsumerRecord<byte[], byte[]>> records = new ArrayList<>();
+            toTheEnd(consumer, List.of(COMPACTED), records::add);
+            return records;
+        }
+    }
+
+    static void compacted() throws Exception {
+        long deadline = System.nanoTime() + DEADLINE_NANOS;
+        // Of what lies in closed segments a value a key is left; the active one holds 200 at most.
+        for (int count = keyed().size(); count > 300; count = keyed().size()) {
+            if (System.nanoTime() > deadline) throw new AssertionError(count + " records are left");
+            Thread.sleep(200);
+        }
+    }
+
+    static void latest() {
+        Map<String, String> values = new TreeMap<>();
+        for (var record : keyed()) values.put(text(record.key()), record.offset() + " " + Arrays.hashCode(record.value()));
+        values.forEach((key, value) -> print("latest", key + " " + value));
+    }
+
     /** Polls until the position is the end of every partition; hands out what comes. */
-    static void toTheEnd(KafkaConsumer<byte[], byte[]> consumer, java.util.function.Consumer<ConsumerRecord<byte[], byte[]>> each) {
-        long deadline = System.nanoTime() + 60_000_000_000L;
-        Map<TopicPartition, Long> ends = consumer.endOffsets(partitions());
+    static void toTheEnd(
+            KafkaConsumer<byte[], byte[]> consumer, List<TopicPartition> partitions, java.util.function.Consumer<ConsumerRecord<byte[], byte[]>> each) {
+        long deadline = System.nanoTime() + DEADLINE_NANOS;
+        Map<TopicPartition, Long> ends = consumer.endOffsets(partitions);
         Map<TopicPartition, Long> at = new HashMap<>();
         while (true) {
             for (var record : consumer.poll(Duration.ofMillis(200))) each.accept(record);
@@ -136,7 +186,7 @@ public class RoundTrip {
     static void commit(String group) {
         try (var consumer = consumer(Map.of("group.id", group))) {
             consumer.subscribe(CODECS.stream().map(codec -> "moved-" + codec).toList());
-            toTheEnd(consumer, record -> {});
+            toTheEnd(consumer, partitions(), record -> {});
             consumer.commitSync();
         }
     }
@@ -152,7 +202,7 @@ public class RoundTrip {
         try (var consumer = consumer(Map.of("group.id", group))) {
             consumer.subscribe(CODECS.stream().map(codec -> "moved-" + codec).toList());
             Map<TopicPartition, Long> first = new TreeMap<>(Comparator.comparing(TopicPartition::toString));
-            toTheEnd(consumer, record -> first.putIfAbsent(new TopicPartition(record.topic(), record.partition()), record.offset()));
+            toTheEnd(consumer, partitions(), record -> first.putIfAbsent(new TopicPartition(record.topic(), record.partition()), record.offset()));
             consumer.commitSync();
             first.forEach((partition, offset) -> print("resume", partition + " " + offset));
         }
@@ -162,7 +212,7 @@ public class RoundTrip {
         try (var consumer = consumer(Map.of())) {
             consumer.assign(partitions());
             SortedSet<String> lines = new TreeSet<>();
-            toTheEnd(consumer, record -> {
+            toTheEnd(consumer, partitions(), record -> {
                 String headers = Stream.of(record.headers().toArray()).map(header -> header.key() + "=" + text(header.value())).collect(Collectors.joining(","));
                 String place = String.format("%s %d %06d", record.topic(), record.partition(), record.offset());
                 lines.add(place + " " + record.timestamp() + " " + text(record.key()) + " " + Arrays.hashCode(record.value()) + " " + headers);

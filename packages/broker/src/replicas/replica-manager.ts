@@ -39,6 +39,8 @@ export class ReplicaManager {
   /** Partitions of this broker whose log dir is offline, by name. */
   readonly #offline = new Set<string>()
   readonly #listeners: LeadershipListener[] = []
+  /** Folders that are of another topic than the one that now has their name: they are not deleted with it. */
+  readonly #foreign = new Set<string>()
   #controllerEpoch = 0
   /** The controller's calls are applied one after the other, whole. */
   #applying: Promise<unknown> = Promise.resolve()
@@ -179,6 +181,7 @@ export class ReplicaManager {
     if (partition === undefined) {
       const log = await this.#logOf(topic, index, { topicId, ...options })
       if (log.topicId !== undefined && topicId !== ZERO_UUID && log.topicId !== topicId) {
+        this.#foreign.add(log.name)
         throw new KafkaError(
           'INCONSISTENT_TOPIC_ID',
           `the folder of ${log.name} in ${log.logDir} is of topic id ${log.topicId}, not ${topicId}`,
@@ -250,7 +253,7 @@ export class ReplicaManager {
     ]
     for (const { topicName, partitionIndex } of stops) this.#stop(topicName, partitionIndex)
     const removed = stops.flatMap(({ topicName, partitionIndex, remove }) =>
-      remove ? { topic: topicName, partition: partitionIndex } : [],
+      remove && !this.#foreign.has(`${topicName}-${partitionIndex}`) ? { topic: topicName, partition: partitionIndex } : [],
     )
     const failed = await this.#logs.deleteLogs(removed)
     const partitionErrors = stops.map(({ topicName, partitionIndex }) => {
