@@ -12,6 +12,7 @@ import type { BrokerConfig } from './config/broker-config.ts'
 export async function readKraftState(dirs: LogDirs, metadataDir: string, logger: Logger): Promise<KraftState | undefined> {
   let found: { state: KraftState; dir: string } | undefined
   for (const dir of new Set([metadataDir, ...dirs.paths])) {
+    if (dirs.offline.has(dir)) continue // adoption will refuse it
     const state = new KraftState()
     const read = await readClusterMetadata(dirs.fs, dir, (value) => state.apply(value))
     if (read === undefined) continue
