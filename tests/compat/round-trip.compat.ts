@@ -46,9 +46,9 @@ async function assertSound(dir: string): Promise<void> {
   const dump = async (option: string, of: readonly string[]): Promise<void> => {
     const { code, stdout, stderr } = await kafkaTool('4.3.0', 'org.apache.kafka.tools.DumpLogSegments', [option, '--files', of.join(',')])
     assert.equal(code, 0, stderr)
-    const wrong = (stdout + stderr)
-      .split('\n')
-      .filter((line) => /isvalid: false|Mismatch|corrupt|Exception|Found.*error|out of order/i.test(line))
+    // A batch that compaction has emptied has its time in the header alone, and the tool looks at records (log timestamp: -1).
+    const isWrong = /isvalid: false|Mismatches in|log timestamp: \d|corrupt|Exception|not found|Found out of order/i
+    const wrong = (stdout + stderr).split('\n').filter((line) => isWrong.test(line))
     assert.deepEqual(wrong, [], option)
   }
   await dump('--deep-iteration', logs)
