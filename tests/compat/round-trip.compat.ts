@@ -10,7 +10,8 @@ const withUsers = {
   'authorizer.class.name': 'org.apache.kafka.metadata.authorizer.StandardAuthorizer',
   'super.users': 'User:ANONYMOUS',
 }
-const ours = { 'offsets.topic.num.partitions': '3', 'log.cleaner.backoff.ms': '500' }
+const common = { 'offsets.topic.num.partitions': '3' }
+const ours = { ...common, 'log.cleaner.backoff.ms': '500' }
 
 /** Runs steps of RoundTrip.java. @returns What each printed. */
 async function steps(broker: BrokerProcess, ...wanted: string[]): Promise<Map<string, string[]>> {
@@ -67,7 +68,7 @@ const moves: [kafka: BrokerKind, end: 'stopped' | 'killed'][] = [
 for (const [kind, end] of moves) {
   test(`a directory of ${kind}, ${end}, goes on here and back there: records, compacted keys, offsets, configurations, users, producer ids`, async (t) => {
     const { dir, start } = brokersInTurn(t)
-    const kafkas = { ...withUsers, ...ours }
+    const kafkas = { ...withUsers, ...common }
     const kafka = await start(kind, kafkas)
     const first = await steps(
       kafka,
