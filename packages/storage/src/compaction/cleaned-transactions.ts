@@ -1,6 +1,7 @@
 import type { RecordBatch } from '@tidelog/protocol'
 import { markerOf } from '../append-validation.ts'
 import type { AbortedTransaction } from '../transaction-index.ts'
+import { CleaningError } from './cleaning-error.ts'
 
 interface OngoingAbort {
   readonly transaction: AbortedTransaction
@@ -43,7 +44,10 @@ export class CleanedTransactions {
     return true
   }
 
-  /** Takes in a control batch. Returns whether its marker has become meaningless: no batch of its transaction was met, or it is empty. */
+  /**
+   * Takes in a control batch. Returns whether its marker has become meaningless: no batch of its transaction was met, or it is empty.
+   * @throws CleaningError `damaged` when records before it were aborted and no transaction index has said so.
+   */
   onControlBatch(batch: RecordBatch): boolean {
     this.#beginUpTo(batch.lastOffset)
     if (batch.recordsCount === 0) return true
@@ -52,6 +56,11 @@ export class CleanedTransactions {
     const { producerId } = batch
     if (!marker.isAbort) return !this.#committing.delete(producerId)
     const aborting = this.#aborting.get(producerId)
+    if (aborting === undefined && this.#committing.has(producerId)) {
+      // Its records would be taken for the newest of their keys.
+      const message = `the transaction of producer ${producerId} that was aborted at offset ${batch.lastOffset} is in no transaction index`
+      throw new CleaningError('damaged', message)
+    }
     this.#aborting.delete(producerId)
     if (aborting === undefined || !aborting.hasBatch) return true
     this.#onKeptAbort(aborting.transaction)

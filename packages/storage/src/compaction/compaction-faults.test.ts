@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { readFile, stat, writeFile } from 'node:fs/promises'
+import { readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { silentLogger } from '@tidelog/core'
@@ -253,4 +253,16 @@ test('a compacted segment keeps the time of its last write, which stands in for 
   const { mtimeMs } = await stat(join(dir, 't-0', '00000000000000000004.log'))
   assert.equal(mtimeMs, startMs - 97_000)
   assert.equal((await batchesIn(log)).length > 0, true)
+})
+
+test('L12: records that a lost transaction index does not tell to be aborted never take the place of others: the log is set aside', async (t) => {
+  const dir = await writtenDir(t)
+  await rm(join(dir, 't-0', '00000000000000000004.txnindex'))
+  const lines: string[] = []
+  const logger = { ...silentLogger, error: (message: string) => lines.push(message) }
+  const { manager, log } = await compactionBench(t, { dir, ...options, logger })
+  const before = await recordsIn(log)
+  assert.equal(await manager.cleanLogs(), 0)
+  assert.equal(lines.length, 1)
+  assert.deepEqual(await recordsIn(log), before)
 })
