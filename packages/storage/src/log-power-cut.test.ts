@@ -4,10 +4,11 @@ import { type Random, randomUuid, seededRandom, silentLogger } from '@tidelog/co
 import { buildBatch } from '@tidelog/protocol'
 import { ManualClock, SimDisk, valuesIn } from '@tidelog/testkit'
 import { type FileSystem, type Log, LogManager, resolveLogConfig, verifyPartition } from './index.ts'
+import { TailCache } from './tail-cache.ts'
 
 const nowMs = 1_700_000_000_000
 const firstSeed = Number(process.env.SEED ?? 1)
-const rounds = Number(process.env.ROUNDS ?? 40)
+const rounds = Number(process.env.ROUNDS ?? 30)
 const topicId = randomUuid(seededRandom(1))
 
 /** What one partition may hold after a power cut, by what was done to it. */
@@ -64,7 +65,8 @@ class Round {
 
   #open(fs: FileSystem): Promise<LogManager> {
     const settings = () => ({ retentionCheckIntervalMs: Number.POSITIVE_INFINITY }) // it is one of the steps here
-    const options = { settings, dirs: ['/data'], clock: this.#clock, random: this.#random, logger: silentLogger, fs, finishDeletions: true }
+    const memory = { tailCache: new TailCache(0) }
+    const options = { settings, dirs: ['/data'], clock: this.#clock, random: this.#random, logger: silentLogger, fs, finishDeletions: true, ...memory }
     return LogManager.open({ ...options, configOf: () => this.#config })
   }
 
