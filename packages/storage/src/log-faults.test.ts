@@ -160,7 +160,7 @@ test('L1: a torn tail is cut at the first bad batch, however it is torn', async 
   }
 })
 
-test('behind a damaged unflushed batch, later segments are dropped, and said so', async (t) => {
+test('L10: behind a damaged unflushed batch, later segments are dropped, and said so', async (t) => {
   const dir = await temporaryDir(t)
   const values = await writtenLog(dir)
   const path = join(dir, '00000000000000000003.log')
@@ -180,7 +180,7 @@ test('behind a damaged unflushed batch, later segments are dropped, and said so'
   )
 })
 
-test('damage before the recovery point is not looked for; a reader of it gets CORRUPT_MESSAGE, and nothing is deleted', async (t) => {
+test('L11: damage before the recovery point is not looked for; a reader of it gets CORRUPT_MESSAGE, and nothing is deleted', async (t) => {
   const dir = await temporaryDir(t)
   const values = await writtenLog(dir)
   const path = join(dir, '00000000000000000003.log')

@@ -214,8 +214,8 @@ test('producers: epochs, wrap of the sequence, unknown ones, open transactions',
   await assert.rejects(log.append(zombie, { leaderEpoch: 0, origin: 'coordinator' }), refusedWith(52))
 })
 
-test('producers and open transactions survive a clean stop, a crash, and the loss of every snapshot (L8)', async (t) => {
-  for (const how of ['clean', 'crash', 'no snapshot', 'garbage snapshot']) {
+test('L8: producers and open transactions survive a clean stop, a crash, and snapshots that are missing, stale or garbage', async (t) => {
+  for (const how of ['clean', 'crash', 'no snapshot', 'stale snapshot', 'garbage snapshot']) {
     const { log, dir, reopen } = await temporaryLog(t, { 'segment.bytes': '1048576' })
     const sent = (baseSequence: number): Buffer => batchOf([`${baseSequence}`], { producerId: 7, producerEpoch: 3, baseSequence })
     await append(log, sent(0))
@@ -224,14 +224,16 @@ test('producers and open transactions survive a clean stop, a crash, and the los
     await append(log, batchOf(['open'], { producerId: 8, producerEpoch: 0, baseSequence: 0, isTransactional: true }))
     if (how === 'clean') await log.close()
     else await log.abandon()
-    for (const name of await readdir(dir)) {
-      if (!name.endsWith('.snapshot')) continue
-      if (how === 'no snapshot') await rm(join(dir, name))
+    const snapshots = (await readdir(dir)).filter((name) => name.endsWith('.snapshot')).sort()
+    for (const name of snapshots) {
+      if (how === 'no snapshot' || (how === 'stale snapshot' && name !== snapshots[0])) await rm(join(dir, name))
       if (how === 'garbage snapshot') await writeFile(join(dir, name), 'garbage')
     }
     const again = await reopen({ cleanShutdown: how !== 'crash' })
     assert.equal((await append(again, sent(1))).duplicate, true, how)
     await assert.rejects(append(again, sent(3)), refusedWith(45), how)
+    const fenced = batchOf(['old'], { producerId: 7, producerEpoch: 2, baseSequence: 0 })
+    await assert.rejects(append(again, fenced), refusedWith(47), how)
     assert.equal((await append(again, sent(2))).firstOffset, 3, how)
     again.updateHighWatermark(4)
     assert.equal(again.lastStableOffset, 2, how)
