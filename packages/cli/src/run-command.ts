@@ -13,6 +13,7 @@ const commands: ReadonlyMap<string, () => Promise<Command>> = new Map([
   ['console-consumer', async () => (await import('./commands/console-consumer.ts')).consoleConsumer],
   ['consumer-groups', async () => (await import('./commands/consumer-groups.ts')).consumerGroups],
   ['get-offsets', async () => (await import('./commands/get-offsets.ts')).getOffsets],
+  ['verify-log', async () => (await import('./commands/verify-log.ts')).verifyLog],
   ['delete-records', async () => (await import('./commands/delete-records.ts')).deleteRecords],
   ['dump-log', async () => (await import('./commands/dump-log.ts')).dumpLog],
 ])
