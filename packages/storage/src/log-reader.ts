@@ -1,9 +1,11 @@
-import { batchAt, KafkaError, readRecords, uncompressBatch } from '@tidelog/protocol'
+import { batchAt, batchHeader, KafkaError, readRecords, uncompressBatch } from '@tidelog/protocol'
 import { maxOutputBytes } from './append-validation.ts'
 import type { BatchPlace } from './batch-place.ts'
+import { abortedBetween } from './compaction/aborted-transactions.ts'
 import type { LogState } from './log-state.ts'
 import type { Segment } from './segment.ts'
-import { leaderEpochOf } from './stored-batch.ts'
+import { lastOffsetOf, leaderEpochOf } from './stored-batch.ts'
+import type { AbortedTransaction } from './transaction-index.ts'
 
 export interface ReadOptions {
   readonly startOffset: number
@@ -12,12 +14,16 @@ export interface ReadOptions {
   readonly endOffset: number
   /** Return the first batch even if it is longer than `maxBytes`. */
   readonly atLeastOneBatch: boolean
+  /** Tell which transactions among what is returned were aborted: a reader of committed records leaves theirs out. */
+  readonly withAborted?: boolean
 }
 
 export interface ReadResult {
   /** Whole batches, the first of which holds `startOffset` or begins behind it; a view that does not change until it is given back. */
   readonly records: Buffer
   readonly logStartOffset: number
+  /** Those that overlap `records`, when they were asked for. */
+  readonly abortedTransactions?: readonly AbortedTransaction[]
 }
 
 export interface TimestampAndOffset {
@@ -30,7 +36,20 @@ export interface TimestampAndOffset {
 const nothing = Buffer.alloc(0)
 
 /** @throws KafkaError OFFSET_OUT_OF_RANGE when `startOffset` is not an offset of the log or its end. */
-export async function readLog(state: LogState, { startOffset, maxBytes, endOffset, atLeastOneBatch }: ReadOptions): Promise<ReadResult> {
+export async function readLog(state: LogState, options: ReadOptions): Promise<ReadResult> {
+  const result = await readBatches(state, options)
+  if (options.withAborted !== true) return result
+  return { ...result, abortedTransactions: abortedAmong(result.records, options.startOffset, state) }
+}
+
+/** Source: KIP-98, Kafka's UnifiedLog.collectAbortedTransactions. */
+function abortedAmong(records: Buffer, startOffset: number, { segments }: LogState): AbortedTransaction[] {
+  let endOffset = startOffset
+  for (let at = 0; at < records.length; at += batchHeader.sizeBytes(records, at)) endOffset = lastOffsetOf(records, at) + 1
+  return abortedBetween(segments.all.slice(Math.max(0, segments.indexOf(startOffset))), startOffset, endOffset)
+}
+
+async function readBatches(state: LogState, { startOffset, maxBytes, endOffset, atLeastOneBatch }: ReadOptions): Promise<ReadResult> {
   const { logStartOffset, logEndOffset, segments, tail } = state
   if (!(startOffset >= logStartOffset && startOffset <= logEndOffset)) {
     throw new KafkaError(

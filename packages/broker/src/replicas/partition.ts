@@ -170,19 +170,19 @@ export class Partition {
     const { log } = this
     const highWatermark = log.highWatermark
     const lastStableOffset = log.lastStableOffset
-    const { records } = await log.read({
+    const { records, abortedTransactions = null } = await log.read({
       startOffset: fetchOffset,
       maxBytes,
       endOffset: this.endOf(isolation),
       atLeastOneBatch: minOneBatch,
+      withAborted: isolation === 'last_stable',
     })
     return {
       records: records.length === 0 ? [] : [records],
       highWatermark,
       lastStableOffset,
       logStartOffset: log.logStartOffset,
-      // No transaction can begin on this broker yet: below the last stable offset nothing was aborted here.
-      abortedTransactions: isolation === 'last_stable' ? [] : null,
+      abortedTransactions,
     }
   }
 
