@@ -106,3 +106,24 @@ test('leader epochs go on above those that Kafka has written when it had the dir
   assert.ok(first! > 9, `leader epoch ${first}`)
   assert.ok(second! < 9, `leader epoch ${second}`)
 })
+
+for (const isAdopted of [false, true]) {
+  const when = isAdopted ? 'once the cluster is known' : 'when it is taken over'
+  test(`a compacted partition that kill -9 left keeps its records ${when}, whatever the broker's own cleanup.policy is`, async (t) => {
+    const dir = await temporaryDirectory(t)
+    const broker = () => startTestBroker({ config: { 'log.dirs': dir } })
+    if (isAdopted) await (await broker()).close()
+    // Its first segment is empty since all its keys were written again later: no offset is missing.
+    const partition = join(dir, 'keyed-0')
+    const segments = join(import.meta.dirname, '../../storage/fixtures/golden/data/golden-rolled-0')
+    await cp(segments, partition, { recursive: true, filter: (path) => !path.endsWith('.snapshot') && !path.endsWith('checkpoint') })
+    for (const suffix of ['log', 'index', 'timeindex']) await writeFile(join(partition, `${'0'.repeat(20)}.${suffix}`), '')
+    await writeFile(join(dir, 'recovery-point-offset-checkpoint'), '0\n1\nkeyed 0 0\n')
+    await rm(join(dir, '.kafka_cleanshutdown'), { force: true })
+    const logs = () => readdirSync(partition).filter((name) => name.endsWith('.log'))
+    const before = logs()
+    assert.equal(before.length, 4)
+    await (await broker()).close()
+    assert.deepEqual(logs(), before)
+  })
+}

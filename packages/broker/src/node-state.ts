@@ -56,14 +56,18 @@ export async function openNodeState(options: NodeStateOptions): Promise<NodeStat
   const store = embedded.connect()
   store.ended.catch(onFatal)
   let view: { image: MetadataImage; configs: ConfigService } | undefined
-  const brokerDefaults = resolveLogConfig(new Map(), (name) => parsed.entries.get(name))
+  /** Topics that the store knows, while the logs are being opened. */
+  let known: ReadonlySet<string> | undefined
+  // Nobody knows yet how such a topic is cleaned: what compaction has left out must not pass for lost records.
+  const ofUnknownTopics = resolveLogConfig(new Map([['cleanup.policy', 'compact,delete']]), (name) => parsed.entries.get(name))
   const logsOptions = {
     ...options,
     config,
     dirs: dirs.paths,
     offlineDirs: new Set(dirs.offline.keys()),
-    // While directories are being adopted no topic is known and the broker's defaults hold; retention begins later, by the topics' own.
-    configOf: (topic: string): LogConfig => view?.configs.logConfigOf(topic) ?? brokerDefaults,
+    // While directories are being adopted no topic is known; retention and cleaning begin later, by the topics' own configurations.
+    configOf: (topic: string): LogConfig =>
+      view === undefined || known?.has(topic) === false ? ofUnknownTopics : view.configs.logConfigOf(topic),
     isKnown: (topic: string, partition: number) => view?.image.hasPartition(topic, partition) ?? false,
   }
   let logs: LogManager | undefined
@@ -84,8 +88,13 @@ export async function openNodeState(options: NodeStateOptions): Promise<NodeStat
   const configs = new ConfigService({ parsed, nodeId, image, logger })
   closers.add('configurations', () => configs.close())
   view = { image, configs }
-  if (logs === undefined) logs = await openLogs({ ...logsOptions, finishDeletions: true })
-  else logs.updateConfig()
+  if (logs === undefined) {
+    const names = new Set(image.configs.names('topics'))
+    known = names
+    logs = await openLogs({ ...logsOptions, finishDeletions: true })
+    known = undefined
+    for (const topic of new Set([...logs.logs()].map((log) => log.topic))) if (!names.has(topic)) logs.updateConfig(topic)
+  } else logs.updateConfig()
   const opened = logs
   await raiseLeaderEpochs(store, foundIn(opened), logger)
   configs.onLogConfigChange((topic) => opened.updateConfig(topic))
