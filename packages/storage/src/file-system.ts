@@ -124,6 +124,14 @@ async function makeDirectory(path: string): Promise<boolean> {
   }
 }
 
+/** Makes a directory, with those above it that are missing. Their names outlive a power cut when it resolves: what is forced to disk below needs them. */
+export async function makeDirectoryDurably(fs: FileSystem, path: string): Promise<void> {
+  const missing: string[] = []
+  for (let at = path; (await fs.stat(at)) === undefined; at = dirname(at)) missing.push(at)
+  await fs.makeDirectory(path)
+  for (const made of missing) await fs.syncDirectory(dirname(made))
+}
+
 function hasCode(error: unknown, code: string): boolean {
   return error instanceof Error && (error as NodeJS.ErrnoException).code === code
 }

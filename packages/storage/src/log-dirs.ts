@@ -1,6 +1,6 @@
 import { resolve } from 'node:path'
 import { type Clock, type Logger, type Random, randomUuid } from '@tidelog/core'
-import { type FileSystem, nodeFileSystem } from './file-system.ts'
+import { type FileSystem, nodeFileSystem, makeDirectoryDurably } from './file-system.ts'
 import { type LogDirLock, lockLogDir } from './log-dir-lock.ts'
 import { LogDirRefusedError, type MetaProperties, readMetaProperties, writeMetaProperties } from './meta-properties.ts'
 
@@ -55,7 +55,7 @@ export class LogDirs {
     try {
       for (const path of metas.keys()) {
         await ifUsable(path, offline, async () => {
-          await fs.makeDirectory(path)
+          await makeDirectoryDurably(fs, path)
           locks.push(lockLogDir(path))
         })
       }

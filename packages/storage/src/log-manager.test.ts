@@ -6,7 +6,7 @@ import { type TestContext, test } from 'node:test'
 import { randomUuid, seededRandom, silentLogger } from '@tidelog/core'
 import { buildBatch, type KafkaError } from '@tidelog/protocol'
 import { killedFileSystem, ManualClock, unsyncedFileSystem } from '@tidelog/testkit'
-import { type FileSystem, LogDirs, LogManager, resolveLogConfig } from './index.ts'
+import { type FileSystem, LogDirs, LogManager, nodeFileSystem, resolveLogConfig } from './index.ts'
 
 const random = seededRandom(7)
 
@@ -138,6 +138,15 @@ test('a directory that cannot be made is refused with one line', async (t) => {
   const taken = await LogDirs.open({ dirs: [nested], clock: new ManualClock(), random, logger: silentLogger })
   taken.close()
   assert.equal((await stat(nested)).isDirectory(), true)
+})
+
+test('L25: the names of log dirs that were made are on disk before anything below them counts as being there', async (t) => {
+  const dir = await temporaryDir(t)
+  const synced: string[] = []
+  const fs = { ...nodeFileSystem, syncDirectory: async (path: string) => void synced.push(path) }
+  const taken = await LogDirs.open({ dirs: [join(dir, 'a', 'b')], clock: new ManualClock(), random, logger: silentLogger, fs })
+  taken.close()
+  assert.deepEqual(synced.sort(), [dir, join(dir, 'a')])
 })
 
 test('meta.properties is written as version 1 and read again, version 0 is read', async (t) => {
