@@ -16,10 +16,19 @@ import {
 } from '@tidelog/protocol'
 import { type Call, connectForTest, recordsIn, startTestBroker } from '@tidelog/testkit'
 
-async function temporaryDir(t: TestContext): Promise<string> {
+/** Starts brokers on one directory, which goes once they are closed. */
+async function brokersOnOneDir(t: TestContext, config: Record<string, string>): Promise<() => Promise<Broker>> {
   const dir = await mkdtemp(join(tmpdir(), 'tidelog-compaction-'))
-  t.after(() => rm(dir, { recursive: true, force: true }))
-  return dir
+  const started: Broker[] = []
+  t.after(async () => {
+    for (const broker of started) await broker.close()
+    await rm(dir, { recursive: true, force: true })
+  })
+  return async () => {
+    const broker = await startTestBroker({ config: { 'log.dirs': dir, 'log.cleaner.backoff.ms': '20', ...config } })
+    started.push(broker)
+    return broker
+  }
 }
 
 async function createCompacted(call: Call, name: string, config: Record<string, string>): Promise<void> {
@@ -89,8 +98,8 @@ test('brokers of one process compact their logs, in threads, as soon as a topic 
   const rounds = 4
   const keys = 700
   const runs = ['first', 'second'].map(async (name) => {
-    const broker = await startTestBroker({ config: { 'log.dirs': await temporaryDir(t), 'log.cleaner.backoff.ms': '20' } })
-    t.after(() => broker.close())
+    const start = await brokersOnOneDir(t, {})
+    const broker = await start()
     const call = await connectForTest(t, broker)
     // No share is larger than all of it.
     await createCompacted(call, name, { 'min.cleanable.dirty.ratio': '1' })
@@ -128,14 +137,8 @@ test('brokers of one process compact their logs, in threads, as soon as a topic 
 })
 
 test('committed offsets are known after __consumer_offsets was compacted and the broker started again', async (t) => {
-  const dir = await temporaryDir(t)
-  const config = {
-    'log.dirs': dir,
-    'log.cleaner.backoff.ms': '20',
-    'offsets.topic.segment.bytes': '1048576',
-    'log.cleaner.min.cleanable.ratio': '0.01',
-  }
-  const broker = await startTestBroker({ config })
+  const start = await brokersOnOneDir(t, { 'offsets.topic.segment.bytes': '1048576', 'log.cleaner.min.cleanable.ratio': '0.01' })
+  const broker = await start()
   const call = await connectForTest(t, broker)
   await createCompacted(call, 'orders', {})
   const groups = ['g1', 'g2', 'g3']
@@ -159,13 +162,12 @@ test('committed offsets are known after __consumer_offsets was compacted and the
   }
   for (let offset = 1; offset <= 200; offset++) await Promise.all(groups.map((group) => commit(group, offset)))
   await checkpointed(broker, '__consumer_offsets 0 ')
-  const partition = join(dir, '__consumer_offsets-0')
+  const partition = join(broker.config['log.dirs']![0]!, '__consumer_offsets-0')
   const logs = (await readdir(partition)).filter((name) => name.endsWith('.log'))
   assert.ok(logs.length >= 2)
   await broker.close()
 
-  const again = await startTestBroker({ config })
-  t.after(() => again.close())
+  const again = await start()
   const second = await connectForTest(t, again)
   for (const groupId of groups) {
     for (;;) {

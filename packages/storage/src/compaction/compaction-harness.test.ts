@@ -48,9 +48,18 @@ export interface CompactionBench {
   readonly log: Log
 }
 
+/** Managers by the directory that goes once they have been abandoned. */
+const managers = new Map<string, LogManager[]>()
+
 async function temporaryDir(t: TestContext): Promise<string> {
   const dir = await mkdtemp(join(tmpdir(), 'tidelog-compaction-'))
-  t.after(() => rm(dir, { recursive: true, force: true }))
+  managers.set(dir, [])
+  t.after(async () => {
+    // Nobody writes to it any more.
+    for (const manager of managers.get(dir) ?? []) await manager.abandon()
+    managers.delete(dir)
+    await rm(dir, { recursive: true, force: true })
+  })
   return dir
 }
 
@@ -71,7 +80,7 @@ export async function compactionBench(t: TestContext, options: CompactionOptions
     configOf: () => resolved,
     cleaner: () => settings,
   })
-  t.after(() => manager.abandon())
+  managers.get(dir)?.push(manager)
   const log = await manager.createLog('t', 0, ZERO_UUID)
   log.updateHighWatermark(log.logEndOffset)
   return { dir, partitionDir: join(dir, 't-0'), clock, manager, log }
