@@ -51,7 +51,7 @@ export async function listenForFrames(options: FrameServerOptions): Promise<Fram
   let closing: Promise<void> | undefined
 
   const delayed = new Set<{ socket: Socket; timer: Timer }>()
-  const server = createServer({ allowHalfOpen: true, pauseOnConnect: true, noDelay: true, keepAlive: true }, (socket) => {
+  const server = createServer({ allowHalfOpen: true, pauseOnConnect: true, keepAlive: true }, (socket) => {
     const delayMs = options.admissionDelayMs?.() ?? 0
     if (delayMs <= 0) {
       accept(socket)
