@@ -161,3 +161,13 @@ test('L18: after an unclean stop, what lies behind the recovery point is written
     await again.abandon()
   }
 })
+
+test('a truncation into a batch takes the recovery point back to where that began, for it goes as a whole', async (t) => {
+  const { log } = await temporaryLog(t)
+  await append(log, 'a')
+  const two = ['b', 'c'].map((value) => ({ value: Buffer.from(value), timestamp: 1_700_000_000_000 }))
+  await log.append(buildBatch(two), { leaderEpoch: 0, origin: 'client' })
+  await log.flush()
+  await log.truncateTo(2)
+  assert.deepEqual([log.logEndOffset, log.recoveryPoint], [1, 1])
+})

@@ -23,7 +23,7 @@ export async function truncateLog(state: LogState, offset: number, actions: Trun
   // The batch at the cut holds the log's start too: with it nothing is left, and the start stays where it is.
   if (place !== undefined && place.baseOffset < state.logStartOffset) return truncateFully(state, state.logStartOffset, actions)
   logger.info('Truncating a log', { partition: state.name, from: state.logEndOffset, to: offset })
-  await lowerRecoveryPoint(state, offset, actions)
+  await lowerRecoveryPoint(state, place?.baseOffset ?? offset, actions)
   await removeFrom(state, last + 1, actions)
   const { active } = segments
   if (place !== undefined) {

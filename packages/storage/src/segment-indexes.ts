@@ -68,6 +68,7 @@ export class SegmentIndexes {
    * of the last entry.
    */
   note({ position, sizeBytes, lastOffset, maxTimestamp }: NotedBatch, indexIntervalBytes: number): void {
+    this.isUnsynced = true
     if (maxTimestamp > this.maxTimestamp.timestamp) this.#maxTimestamp = { timestamp: maxTimestamp, offset: lastOffset }
     if (this.firstTimestamp === undefined) this.firstTimestamp = maxTimestamp
     if (this.#bytesSinceEntry > indexIntervalBytes) {
