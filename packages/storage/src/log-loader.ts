@@ -12,6 +12,7 @@ import { writePartitionMetadata } from './partition-metadata.ts'
 import { recallBatches } from './producer-recall.ts'
 import { ProducerSnapshots } from './producer-snapshots.ts'
 import { type ProducerBatch, ProducerState } from './producer-state.ts'
+import type { RetentionClock } from './retention-clock.ts'
 import { Segment, type SegmentContext } from './segment.ts'
 import { SegmentList } from './segment-list.ts'
 import { recoverSegment, writeAgain } from './segment-recovery.ts'
@@ -32,6 +33,7 @@ export interface NewLogOptions {
   readonly offload: Offload
   readonly logger: Logger
   readonly tailCache: TailCache
+  readonly retentionClock: RetentionClock
   readonly producerIdExpirationMs: number
   readonly onStorageError: (error: unknown) => void
 }
@@ -110,6 +112,7 @@ function newState(options: LoadOptions, names: readonly string[]): LogState {
     clock,
     random,
     offload: options.offload,
+    retentionClock: options.retentionClock,
     logger,
     segments: new SegmentList(),
     producers: new ProducerState(partitionFolder(topic, partition)),

@@ -19,6 +19,7 @@ import type { LogManagerOptions, LogOptions, LogResources } from './log-options.
 import { LogDirRefusedError } from './meta-properties.ts'
 import { PartitionMetadataDamagedError, readPartitionMetadata, removePartitionMetadata } from './partition-metadata.ts'
 import { RateLimit } from './rate-limit.ts'
+import { RetentionClock } from './retention-clock.ts'
 import { startingFileSystem } from './starting-file-system.ts'
 import { TailCache } from './tail-cache.ts'
 
@@ -83,6 +84,7 @@ export class LogManager {
       indexMemory: options.indexMemory ?? new IndexMemory(),
       tailCache: options.tailCache ?? new TailCache(),
       readMemory: options.readMemory ?? new BufferPool(),
+      retentionClock: options.retentionClock ?? new RetentionClock(clock, logger),
     }
     this.#directories = new LogDirectories(options.dirs, { fs, logger, offline: options.offlineDirs ?? new Set() })
     this.#moves = new LogMoves({

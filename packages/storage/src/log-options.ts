@@ -6,6 +6,7 @@ import { IndexMemory } from './index-memory.ts'
 import type { LogConfig } from './log-config.ts'
 import type { NewLogOptions } from './log-loader.ts'
 import type { LogManagerSettings } from './log-manager-settings.ts'
+import { RetentionClock } from './retention-clock.ts'
 import { TailCache } from './tail-cache.ts'
 
 /** What the logs of a broker share. */
@@ -19,6 +20,7 @@ export interface LogResources {
   readonly indexMemory?: IndexMemory
   readonly tailCache?: TailCache
   readonly readMemory?: BufferPool
+  readonly retentionClock?: RetentionClock
 }
 
 export interface LogOptions extends LogResources {
@@ -74,7 +76,8 @@ const DAY_MS = 86_400_000
 export function partsOf(options: LogOptions): NewLogOptions {
   const { fs = nodeFileSystem, offload = libuvOffload(), dir, topic, partition, topicId, config, clock, random, logger } = options
   const { pool = new FilePool(fs), indexMemory = new IndexMemory(), tailCache = new TailCache(), readMemory = new BufferPool() } = options
-  const { producerIdExpirationMs = DAY_MS, onStorageError = () => {} } = options
+  const { producerIdExpirationMs = DAY_MS, onStorageError = () => {}, retentionClock = new RetentionClock(clock, logger) } = options
   const context = { fs, pool, indexMemory, readMemory, logger, dir }
-  return { context, topic, partition, topicId, config, clock, random, offload, logger, tailCache, producerIdExpirationMs, onStorageError }
+  const shared = { clock, random, offload, logger, tailCache, retentionClock }
+  return { ...shared, context, topic, partition, topicId, config, producerIdExpirationMs, onStorageError }
 }

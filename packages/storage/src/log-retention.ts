@@ -50,7 +50,7 @@ async function beyondSize(state: LogState): Promise<number> {
 async function beyondAge(state: LogState): Promise<number> {
   const retentionMs = state.config['retention.ms']
   if (retentionMs < 0) return 0
-  const nowMs = state.clock.now()
+  const nowMs = state.retentionClock.now()
   return leading(state, async (segment) => {
     await segment.load()
     return nowMs - segment.largestTimestampMs > retentionMs

@@ -5,6 +5,7 @@ import type { LeaderEpochs } from './leader-epochs.ts'
 import type { LogConfig } from './log-config.ts'
 import type { ProducerSnapshots } from './producer-snapshots.ts'
 import type { ProducerState } from './producer-state.ts'
+import type { RetentionClock } from './retention-clock.ts'
 import type { SegmentContext } from './segment.ts'
 import type { SegmentList } from './segment-list.ts'
 import type { LogTail } from './tail-cache.ts'
@@ -18,6 +19,8 @@ export interface LogState extends TopicPartition {
   readonly random: Random
   readonly offload: Offload
   readonly logger: Logger
+  /** What the age of records is told by. */
+  readonly retentionClock: RetentionClock
   /** The topic's id, for partition.metadata; undefined when nobody knows it. */
   topicId: string | undefined
   /** Whether folder and files are there. Those of a new log are made ahead of the first thing that is written, or when the disk has time. */
