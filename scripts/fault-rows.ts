@@ -55,6 +55,7 @@ const rows: Readonly<Record<string, string>> = {
   L25: 'names that a power cut loses, renames that outlive the bytes they named: recovered',
   X1: 'the wall clock jumps: what retention would delete for it waits an hour, with a warning',
   X2: 'records of the year 9999, or without a time: the time index is right, retention by age as in Kafka',
+  X3: 'thousands of partitions of a thousand topics: start, memory and open files stay bounded',
   X4: 'a million partitions, a fetch of 100,000, a thousand sessions: bounded, others are served',
   X5: 'a handler fails: -1; a log fails or contradicts itself: the broker stops itself, the process lives',
   X6: 'V8 out of heap, killed for its memory: as after kill -9',

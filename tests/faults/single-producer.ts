@@ -16,7 +16,11 @@ export async function codeOf(connection: Connection, value: string, topic = 'dis
 }
 
 /** What a fetch from an offset of partition 0 says. */
-export async function fetchFrom(connection: Connection, fetchOffset: number, topic = 'disk'): Promise<{ errorCode: number; values: string[] }> {
+export async function fetchFrom(
+  connection: Connection,
+  fetchOffset: number,
+  topic = 'disk',
+): Promise<{ errorCode: number; values: string[] }> {
   const { responses } = await connection.send(Fetch, 11, {
     maxWaitMs: 0,
     minBytes: 0,
