@@ -16,7 +16,7 @@ test('kcat 1.7: metadata, keyed and headered records with every codec, tombstone
 
   const described = JSON.parse((await call(['-L', '-J'])).stdout) as { topics: { topic: string; partitions: { leader: number }[] }[] }
   const topic = described.topics.find(({ topic: name }) => name === 'kcat-zstd')
-  assert.ok(topic && topic.partitions.every(({ leader }) => leader === 1))
+  assert.ok(topic?.partitions.every(({ leader }) => leader === 1))
 
   assert.match((await call(['-Q', '-t', 'kcat-none:0:-1'])).stdout, /offset 3/)
   assert.match((await call(['-Q', '-t', 'kcat-none:0:1000'])).stdout, /offset 0/)

@@ -22,7 +22,8 @@ interface Waiting {
 
 /** Starts a worker thread of Node's. It keeps the process alive only while it works. */
 export function startNodeThread(entry: URL): OffloadThread {
-  const worker = new Worker(entry)
+  // Flags of the program around us (--input-type, --import …) are none of the thread's.
+  const worker = new Worker(entry, { execArgv: [] })
   worker.unref()
   const waiting = new Map<number, Waiting>()
   let nextId = 0

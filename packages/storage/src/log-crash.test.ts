@@ -18,7 +18,15 @@ interface Opened {
 async function openManager(fs: FileSystem, config: Record<string, string> = {}): Promise<Opened> {
   const clock = new ManualClock(nowMs)
   const resolved = resolveLogConfig(new Map(Object.entries({ 'segment.index.bytes': '400', 'index.interval.bytes': '200', ...config })))
-  const options = { dirs: ['/data'], clock, random: seededRandom(3), logger: silentLogger, fs, finishDeletions: true, tailCache: new TailCache(0) }
+  const options = {
+    dirs: ['/data'],
+    clock,
+    random: seededRandom(3),
+    logger: silentLogger,
+    fs,
+    finishDeletions: true,
+    tailCache: new TailCache(0),
+  }
   return { manager: await LogManager.open({ ...options, configOf: () => resolved }), clock }
 }
 
@@ -28,10 +36,10 @@ async function formatted(disk: SimDisk): Promise<void> {
   await disk.fs.syncDirectory('/')
 }
 
-const valueOf = (number: number): string => `value-${number}-${'x'.repeat(100)}`
+const valueFor = (number: number): string => `value-${number}-${'x'.repeat(100)}`
 
 function append(log: Log, number: number): Promise<unknown> {
-  const record = { value: Buffer.from(valueOf(number)), timestamp: nowMs }
+  const record = { value: Buffer.from(valueFor(number)), timestamp: nowMs }
   return log.append(buildBatch([record], { producerId: 1, producerEpoch: 0, baseSequence: number }), { leaderEpoch: 0, origin: 'client' })
 }
 
@@ -59,7 +67,7 @@ async function assertSound(
   assert.ok(logEndOffset >= atLeast && logEndOffset <= atMost, `ends at ${logEndOffset}, not within ${atLeast} and ${atMost}`)
   assert.deepEqual(
     await valuesIn(log),
-    Array.from({ length: logEndOffset - logStartOffset }, (_, index) => valueOf(logStartOffset + index)),
+    Array.from({ length: logEndOffset - logStartOffset }, (_, index) => valueFor(logStartOffset + index)),
   )
   await append(log, logEndOffset) // the next in the producer's order: it is known how far that producer came
   await manager.close()

@@ -96,7 +96,10 @@ test('L10: a bit that flipped in the unflushed tail, or a part of it that is gon
     const sizeBytes = (await fs.stat(segmentPath(6)))!.sizeBytes
     await overwrite(fs, segmentPath(6), damage)
     const lines: Record<string, unknown>[] = []
-    const logger: Logger = { ...silentLogger, warn: (message, fields = {}) => void (/Cut the damaged end/.test(message) && lines.push(fields)) }
+    const logger: Logger = {
+      ...silentLogger,
+      warn: (message, fields = {}) => void (/Cut the damaged end/.test(message) && lines.push(fields)),
+    }
     const manager = await openManager(fs, { logger })
     const log = manager.getLog('t', 0)!
     assert.deepEqual(await valuesIn(log), values(0, kept))
@@ -120,13 +123,20 @@ test('L11: a bit that flipped in an old segment: in a header its reader gets COR
     const log = manager.getLog('t', 0)!
     const read = (startOffset: number) => log.read({ startOffset, maxBytes: 10_000, endOffset: 9, atLeastOneBatch: true })
     if (isHeader) await assert.rejects(read(3), { code: 2 })
-    else assert.deepEqual([...iterateBatches((await read(3)).records)].map(({ isCrcValid }) => isCrcValid), [true, true, false])
+    else
+      assert.deepEqual(
+        [...iterateBatches((await read(3)).records)].map(({ isCrcValid }) => isCrcValid),
+        [true, true, false],
+      )
     assert.deepEqual(await valuesIn(log, 0, 3), values(0, 3))
     assert.deepEqual(await valuesIn(log, 6, 9), values(6, 9))
     await append(log, 'value 9')
     await manager.close()
     assert.deepEqual(await fs.readFile(segmentPath(3)), damaged)
     const { problems } = await verifyPartition('/data/t-0', fs)
-    assert.ok(problems.some((problem) => problem.startsWith(segmentPath(3))), problems.join(', '))
+    assert.ok(
+      problems.some((problem) => problem.startsWith(segmentPath(3))),
+      problems.join(', '),
+    )
   }
 })

@@ -1,6 +1,6 @@
 import { resolve } from 'node:path'
 import { type Clock, type Logger, type Random, randomUuid } from '@tidelog/core'
-import { type FileSystem, nodeFileSystem, makeDirectoryDurably } from './file-system.ts'
+import { type FileSystem, makeDirectoryDurably, nodeFileSystem } from './file-system.ts'
 import { type LogDirLock, lockLogDir } from './log-dir-lock.ts'
 import { LogDirRefusedError, type MetaProperties, readMetaProperties, writeMetaProperties } from './meta-properties.ts'
 

@@ -30,10 +30,10 @@ async function openManager(fs: FileSystem, config: Record<string, string> = {}, 
   return { manager, failures }
 }
 
-const valueOf = (number: number): string => `value-${number}-${'x'.repeat(100)}`
+const valueFor = (number: number): string => `value-${number}-${'x'.repeat(100)}`
 
 function append(log: Log, number: number): Promise<unknown> {
-  const record = { value: Buffer.from(valueOf(number)), timestamp: nowMs }
+  const record = { value: Buffer.from(valueFor(number)), timestamp: nowMs }
   return log.append(buildBatch([record], { producerId: 1, producerEpoch: 0, baseSequence: number }), { leaderEpoch: 0, origin: 'client' })
 }
 
@@ -72,7 +72,7 @@ async function assertAcked(disk: SimDisk, acked: ReadonlyMap<string, number>): P
   for (const [name, count] of acked) {
     const log = manager.getLog(name, 0)!
     const values = await valuesIn(log)
-    const expected = Array.from({ length: log.logEndOffset - log.logStartOffset }, (_, index) => valueOf(log.logStartOffset + index))
+    const expected = Array.from({ length: log.logEndOffset - log.logStartOffset }, (_, index) => valueFor(log.logStartOffset + index))
     assert.deepEqual(values, expected)
     assert.ok(log.logEndOffset >= count, `${name} ends at ${log.logEndOffset}, ${count} were acked`)
   }
@@ -249,8 +249,8 @@ test('L19: a segment that cannot be read is 56 for who reads there; its other se
     const [a, b] = names.map((name) => manager.getLog(name, 0)!)
     for (const log of [a!, b!]) log.updateHighWatermark(6)
     await assert.rejects(a!.read({ startOffset: 2, maxBytes: 1000, endOffset: 6, atLeastOneBatch: true }), { code: 56 })
-    assert.deepEqual(await valuesIn(a!, 4), [4, 5].map(valueOf), code)
-    assert.deepEqual(await valuesIn(a!, 0, 2), [0, 1].map(valueOf), code)
+    assert.deepEqual(await valuesIn(a!, 4), [4, 5].map(valueFor), code)
+    assert.deepEqual(await valuesIn(a!, 0, 2), [0, 1].map(valueFor), code)
     assert.equal((await valuesIn(b!)).length, 6)
     await append(a!, 6)
     await append(b!, 6)

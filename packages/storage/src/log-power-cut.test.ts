@@ -66,7 +66,16 @@ class Round {
   #open(fs: FileSystem): Promise<LogManager> {
     const settings = () => ({ retentionCheckIntervalMs: Number.POSITIVE_INFINITY }) // it is one of the steps here
     const memory = { tailCache: new TailCache(0) }
-    const options = { settings, dirs: ['/data'], clock: this.#clock, random: this.#random, logger: silentLogger, fs, finishDeletions: true, ...memory }
+    const options = {
+      settings,
+      dirs: ['/data'],
+      clock: this.#clock,
+      random: this.#random,
+      logger: silentLogger,
+      fs,
+      finishDeletions: true,
+      ...memory,
+    }
     return LogManager.open({ ...options, configOf: () => this.#config })
   }
 

@@ -1,5 +1,12 @@
 import { join } from 'node:path'
-import { type LogDirLock, lockLogDir, nodeFileSystem, parsePartitionFolder, type VerifiedPartition, verifyPartition } from '@tidelog/storage'
+import {
+  type LogDirLock,
+  lockLogDir,
+  nodeFileSystem,
+  parsePartitionFolder,
+  type VerifiedPartition,
+  verifyPartition,
+} from '@tidelog/storage'
 import { CommandFailure, defineCommand } from '../command.ts'
 import { text } from '../option-table.ts'
 import { outputFormat, outputOption, renderRows } from '../rows.ts'

@@ -35,7 +35,7 @@ class ZstdThread {
   }
 
   #start(): Worker {
-    const worker = new Worker(new URL('./zstd-worker.js', import.meta.url))
+    const worker = new Worker(new URL('./zstd-worker.js', import.meta.url), { execArgv: [] })
     worker.on('message', (result: ZstdJobResult) => this.#settle(result))
     worker.on('error', (error) => this.#failAll(worker, error))
     worker.on('exit', (code) => this.#failAll(worker, new Error(`zstd thread ended with code ${code}`)))
