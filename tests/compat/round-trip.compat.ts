@@ -113,15 +113,15 @@ for (const [kind, end] of moves) {
 
     const ourEpoch = Math.max(...(await lastLeaderEpochs(dir)))
     const again = await start(kind, kafkas)
-    const seenAgain = await steps(again, 'read', 'latest', 'keys:3')
+    const seenAgain = await steps(again, 'read', 'latest')
     assert.deepEqual(seenAgain.get('read'), recovered.get('read'))
     assert.deepEqual(seenAgain.get('latest'), recovered.get('latest'))
-    // A consumer that has seen our leader epochs takes no older leader, and Kafka's go on where they were: see docs/guides/moving-from-kafka.md.
+    // What is written now would go back in leader epochs, and a consumer that has seen ours takes no older leader, and Kafka's go on where they were: see docs/guides/moving-from-kafka.md.
     for (let restarts = 0; Math.min(...(await lastLeaderEpochs(dir))) < ourEpoch && restarts < 3; restarts++) {
       await again.restart()
       await steps(again, 'offsets:travellers') // Kafka 3.9 takes half a minute to stop when it has just begun to start
     }
-    const back = await steps(again, 'offsets:travellers', 'show-users', 'write:3', 'resume:travellers', 'latest', 'read')
+    const back = await steps(again, 'offsets:travellers', 'show-users', 'write:3', 'keys:3', 'resume:travellers', 'latest', 'read')
     const all = back.get('read')!
     assert.deepEqual(back.get('offsets'), recovered.get('offsets'))
     assert.deepEqual(back.get('resume'), recovered.get('offsets'))
