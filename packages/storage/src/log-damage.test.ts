@@ -3,6 +3,7 @@ import { test } from 'node:test'
 import { type Logger, randomUuid, seededRandom, silentLogger } from '@tidelog/core'
 import { buildBatch, iterateBatches } from '@tidelog/protocol'
 import { ManualClock, SimDisk, valuesIn } from '@tidelog/testkit'
+import { writeFileAtomically } from './file-system.ts'
 import { type FileSystem, type Log, LogManager, resolveLogConfig, verifyPartition } from './index.ts'
 import { TailCache } from './tail-cache.ts'
 
@@ -63,6 +64,22 @@ test('L9: the mark of a clean stop is gone before anything is written, so that a
   assert.deepEqual(await valuesIn(again.getLog('t', 0)!), values(0, 9))
   await again.close()
   assert.deepEqual((await verifyPartition('/data/t-0', fs)).problems, [])
+})
+
+test('L10: behind missing offsets everything goes, unless compaction left them out, under whichever policy the topic is now', async () => {
+  for (const [cleaned, expected] of [
+    [undefined, values(0, 3)],
+    [6, [...values(0, 3), ...values(6, 9)]],
+    [3, values(0, 3)],
+  ] as const) {
+    const { fs } = (await written({ close: false })).kill()
+    await overwrite(fs, segmentPath(3), () => Buffer.alloc(0))
+    await writeFileAtomically(fs, '/data/recovery-point-offset-checkpoint', '0\n1\nt 0 0\n')
+    if (cleaned !== undefined) await writeFileAtomically(fs, '/data/cleaner-offset-checkpoint', `0\n1\nt 0 ${cleaned}\n`)
+    const manager = await openManager(fs)
+    assert.deepEqual(await valuesIn(manager.getLog('t', 0)!), expected, `compacted up to ${cleaned}`)
+    await manager.close()
+  }
 })
 
 test('L9: a directory whose disk failed, or with a log that could not be closed, is not marked as cleanly stopped; the others are', async () => {

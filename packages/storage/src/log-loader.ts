@@ -42,6 +42,8 @@ export interface LoadOptions extends NewLogOptions {
   /** Everything before it was flushed; undefined when nobody knows. */
   readonly recoveryPoint: number | undefined
   readonly logStartOffset: number
+  /** Offsets before it may be missing: compaction left them out. */
+  readonly compactedUpTo: number
   /** The directory was closed in order: what is on disk is whole. */
   readonly cleanShutdown: boolean
 }
@@ -62,7 +64,7 @@ export async function loadLog(options: LoadOptions): Promise<LogState> {
   const names = await finishInterruptedChanges(context, files)
   const state = newState(options, names)
   const isNew = await openSegments(state, names)
-  if (!isNew) await (options.cleanShutdown ? checkActive(state) : recover(state, options.recoveryPoint))
+  if (!isNew) await (options.cleanShutdown ? checkActive(state) : recover(state, options))
   await settleLogStart(state)
   if (!isNew) await restoreEpochsAndProducers(state)
   else if (LeaderEpochs.isAmong(names)) await forgetEpochs(state)
@@ -73,7 +75,7 @@ export async function loadLog(options: LoadOptions): Promise<LogState> {
 
 /** The log of a new partition, in memory: `makeLog` has yet to make its folder and files. */
 export function newLog(options: NewLogOptions): LogState {
-  const state = newState({ ...options, recoveryPoint: 0, logStartOffset: 0, cleanShutdown: false }, [])
+  const state = newState({ ...options, recoveryPoint: 0, logStartOffset: 0, compactedUpTo: 0, cleanShutdown: false }, [])
   state.isMade = false
   state.segments.add(Segment.unmade(options.context, 0, options.clock.now()))
   return state
@@ -141,7 +143,15 @@ export async function reloadLog(state: LogState, dir: string): Promise<void> {
   const { logStartOffset, logEndOffset, producers, tail, highWatermark, epochs } = state
   const left = [...state.segments.all]
   const context = { ...state.context, dir }
-  const options = { ...state, context, tailCache: new TailCache(0), recoveryPoint: logEndOffset, logStartOffset, cleanShutdown: true }
+  const options = {
+    ...state,
+    context,
+    tailCache: new TailCache(0),
+    recoveryPoint: logEndOffset,
+    logStartOffset,
+    compactedUpTo: 0,
+    cleanShutdown: true,
+  }
   try {
     const next = await loadLog(options)
     invariant(next.logEndOffset === logEndOffset, `${state.name} ends at ${next.logEndOffset} in ${dir}, not at ${logEndOffset}`)
@@ -238,7 +248,7 @@ async function checkIndexSizes(segment: Segment): Promise<void> {
  * After an unclean stop: every segment that may hold unflushed batches is checked; the log ends before the first bad one, or where records are missing
  * between two segments.
  */
-async function recover(state: LogState, recoveryPoint: number | undefined): Promise<void> {
+async function recover(state: LogState, { recoveryPoint, compactedUpTo }: LoadOptions): Promise<void> {
   const { segments, config, context, logStartOffset } = state
   // Compaction leaves holes that are none; and where the recovery point is not known, whatever lies behind one may have been flushed long ago.
   const isHoleLoss = recoveryPoint !== undefined && !config['cleanup.policy'].includes('compact')
@@ -248,7 +258,7 @@ async function recover(state: LogState, recoveryPoint: number | undefined): Prom
   let nextOffset = 0
   for (let index = first; index < segments.all.length; index++) {
     const segment = segments.all[index]!
-    if (index > first && isHoleLoss && segment.baseOffset > Math.max(nextOffset, logStartOffset)) {
+    if (index > first && isHoleLoss && segment.baseOffset > Math.max(nextOffset, logStartOffset, compactedUpTo)) {
       isCut = true
       await dropFrom(state, index, `the offsets from ${nextOffset} on are missing before it`)
       break

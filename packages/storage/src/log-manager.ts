@@ -367,6 +367,7 @@ export class LogManager {
       config: this.#options.configOf(topic),
       recoveryPoint: directory.recoveryPointOf(name),
       logStartOffset: directory.logStartOf(name),
+      compactedUpTo: directory.cleanedUpTo(name) ?? 0,
       cleanShutdown: directory.cleanShutdown,
       producerIdExpirationMs: this.#settings.producerIdExpirationMs,
       onStorageError: (error) => this.#onStorageError(home(), error),

@@ -35,6 +35,8 @@ export interface LogOptions extends LogResources {
   readonly recoveryPoint?: number | undefined
   /** From log-start-offset-checkpoint; 0 when DeleteRecords has not moved it. */
   readonly logStartOffset?: number
+  /** From cleaner-offset-checkpoint: offsets before it may be missing since compaction left them out, whatever the configuration says now. */
+  readonly compactedUpTo?: number
   readonly cleanShutdown?: boolean
   /** producer.id.expiration.ms */
   readonly producerIdExpirationMs?: number

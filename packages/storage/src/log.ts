@@ -43,8 +43,8 @@ export class Log {
 
   /** @throws Node's error when the folder cannot be read, KafkaError CORRUPT_MESSAGE when flushed batches are damaged where they have to be read. */
   static async open(options: LogOptions): Promise<Log> {
-    const { recoveryPoint, logStartOffset = 0, cleanShutdown = false } = options
-    return new Log(options, await loadLog({ ...partsOf(options), recoveryPoint, logStartOffset, cleanShutdown }))
+    const { recoveryPoint, logStartOffset = 0, compactedUpTo = 0, cleanShutdown = false } = options
+    return new Log(options, await loadLog({ ...partsOf(options), recoveryPoint, logStartOffset, compactedUpTo, cleanShutdown }))
   }
 
   /** The log of a new partition. It can be used at once; its files are made by `make`, or ahead of the first thing that is written. */
