@@ -1,7 +1,7 @@
 import { batchHeader } from '@tidelog/protocol'
 import { lastOffsetOf, wholeBatches } from './stored-batch.ts'
 
-const MIN_CHUNK_BYTES = 16 * 1024
+const MIN_CHUNK_BYTES = 4 * 1024
 const MAX_CHUNK_BYTES = 512 * 1024
 /** Chunks come in powers of two and this fraction more, so that one of 1 MiB holds a batch of max.message.bytes. */
 const CHUNK_MARGIN = 64
