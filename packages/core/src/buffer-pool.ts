@@ -24,7 +24,7 @@ export class BufferPool {
   readonly #lent = new WeakSet<ArrayBuffer>()
   #idleBytes = 0
 
-  constructor({ minBytes = 32 * KIB, maxBytes = 16 * MIB, maxIdleBytes = 32 * MIB }: BufferPoolLimits = {}) {
+  constructor({ minBytes = 32 * KIB, maxBytes = 16 * MIB, maxIdleBytes = 16 * MIB }: BufferPoolLimits = {}) {
     this.#minBytes = minBytes
     this.#maxBytes = maxBytes
     this.#maxIdleBytes = maxIdleBytes
