@@ -3,6 +3,8 @@ import { lastOffsetOf, wholeBatches } from './stored-batch.ts'
 
 const MIN_CHUNK_BYTES = 4 * 1024
 const MAX_CHUNK_BYTES = 512 * 1024
+/** So much is copied together from chunks that follow each other, so that a reader of many small appends need not ask for each chunk. */
+const GATHERED_BYTES = 64 * 1024
 /** Chunks come in powers of two and this fraction more, so that one of 1 MiB holds a batch of max.message.bytes. */
 const CHUNK_MARGIN = 64
 /** Memory of evicted chunks that is kept for new ones: fresh memory costs a page fault every 4 KiB. */
@@ -114,7 +116,7 @@ export class LogTail {
     this.#cache.add(chunk)
   }
 
-  /** As Segment.read; undefined when the tail does not reach back to `startOffset`. */
+  /** As Segment.read; undefined when the tail does not reach back to `startOffset`. What lies in several small chunks is put together. */
   read(startOffset: number, maxBytes: number, limitOffset: number, atLeastOneBatch: boolean): Buffer | undefined {
     const chunks = this.#chunks
     let index = chunks.length - 1
@@ -133,8 +135,28 @@ export class LogTail {
     if (at === undefined) return undefined
     const allowed = atLeastOneBatch ? Math.max(maxBytes, batchHeader.sizeBytes(buffer, at)) : maxBytes
     const { batchesEnd } = wholeBatches(buffer, used, allowed, limitOffset, at)
+    const records = buffer.subarray(at, batchesEnd)
+    const more =
+      batchesEnd === used ? this.#smallChunksFrom(index + 1, Math.min(maxBytes, GATHERED_BYTES) - records.length, limitOffset) : []
+    if (more.length > 0) return Buffer.concat([records, ...more])
     if (batchesEnd > at) chunk.isShared = true
-    return buffer.subarray(at, batchesEnd)
+    return records
+  }
+
+  /** The batches of the chunks from number `index` on that fit into `maxBytes`. */
+  #smallChunksFrom(index: number, maxBytes: number, limitOffset: number): Buffer[] {
+    const found: Buffer[] = []
+    let left = maxBytes
+    for (let next = index; next < this.#chunks.length; next++) {
+      const { buffer, used, batches } = this.#chunks[next]!
+      const at = batches[0]!
+      const { batchesEnd } = wholeBatches(buffer, used, left, limitOffset, at)
+      if (batchesEnd === at) break
+      found.push(buffer.subarray(at, batchesEnd))
+      left -= batchesEnd - at
+      if (batchesEnd < used) break
+    }
+    return found
   }
 
   evict(chunk: Chunk): void {
