@@ -1,21 +1,25 @@
 import assert from 'node:assert/strict'
-import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { readdir, readFile, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { type TestContext, test } from 'node:test'
+import { test } from 'node:test'
 import { InvariantError, silentLogger } from '@tidelog/core'
 import { connect } from '@tidelog/net'
 import { CreateTopics, Fetch, JoinGroup, ListOffsets, Metadata, Produce } from '@tidelog/protocol'
 import { nodeFileSystem } from '@tidelog/storage'
-import { BLOCKED_MS, batchOf, connectTo, createTopic, framed, leastDisturbed, RawPeer, recordsIn, startTestBroker } from '@tidelog/testkit'
+import {
+  BLOCKED_MS,
+  batchOf,
+  connectTo,
+  createTopic,
+  framed,
+  leastDisturbed,
+  RawPeer,
+  recordsIn,
+  startTestBroker,
+  temporaryDirectory,
+} from '@tidelog/testkit'
 import { BrokerStartError, startBroker } from './broker.ts'
-
-async function temporaryDir(t: TestContext): Promise<string> {
-  const dir = await mkdtemp(join(tmpdir(), 'tidelog-broker-'))
-  t.after(() => rm(dir, { recursive: true, force: true }))
-  return dir
-}
 
 const start = (config: Record<string, string>) =>
   startBroker({ config: { listeners: 'PLAINTEXT://127.0.0.1:0', ...config }, logger: silentLogger })
@@ -31,7 +35,7 @@ async function refusal(config: Record<string, string>): Promise<string> {
 }
 
 test('X7: what cannot be started says why in one line, and nothing is touched', async (t) => {
-  const dir = await temporaryDir(t)
+  const dir = await temporaryDirectory(t)
   const taken = createServer().listen(0, '127.0.0.1')
   await new Promise((resolve) => taken.once('listening', resolve))
   t.after(() => taken.close())
@@ -45,7 +49,7 @@ test('X7: what cannot be started says why in one line, and nothing is touched', 
 })
 
 test('L15: a log dir of another cluster or broker, damaged or in use is refused and stays as it is', async (t) => {
-  const dir = await temporaryDir(t)
+  const dir = await temporaryDirectory(t)
   const config = { 'log.dirs': dir }
   const broker = await start(config)
   assert.match(await refusal(config), /in use/)
@@ -64,7 +68,7 @@ test('L15: a log dir of another cluster or broker, damaged or in use is refused 
 })
 
 test('a restart finds topics, ids and records again; the node id comes from the directory', async (t) => {
-  const dir = await temporaryDir(t)
+  const dir = await temporaryDirectory(t)
   const first = await start({ 'log.dirs': dir, 'node.id': '42' })
   const before = await connectTo(t, first)
   const topicId = await createTopic(before, 'kept', { partitions: 3, configs: { 'retention.ms': '-1' } })
@@ -133,7 +137,7 @@ test('closing answers who waits, is quick, happens once, and leaves no socket or
 })
 
 test('advertised listeners are what clients are told, with the bound port where they say none', async (t) => {
-  const dir = await temporaryDir(t)
+  const dir = await temporaryDirectory(t)
   const broker = await start({
     'log.dirs': dir,
     listeners: 'INSIDE://127.0.0.1:0,OUTSIDE://127.0.0.1:0',
@@ -232,7 +236,7 @@ test('X4: a request of more elements than any cluster has partitions closes its 
 })
 
 test('X5: a broken invariant of a log stops the broker, though it has another log dir; the process and other brokers live', async (t) => {
-  const dirs = [await temporaryDir(t), await temporaryDir(t)]
+  const dirs = [await temporaryDirectory(t), await temporaryDirectory(t)]
   const bystander = await startTestBroker()
   t.after(() => bystander.close())
   let broken = false
@@ -259,7 +263,7 @@ test('X5: a broken invariant of a log stops the broker, though it has another lo
 })
 
 test('X5: when the last log dir fails the broker stops itself, and the process lives', async (t) => {
-  const dir = await temporaryDir(t)
+  const dir = await temporaryDirectory(t)
   let broken = false
   const fs = {
     ...nodeFileSystem,

@@ -1,6 +1,4 @@
 import assert from 'node:assert/strict'
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import {
@@ -17,13 +15,13 @@ import {
   Produce,
 } from '@tidelog/protocol'
 import { type FileSystem, nodeFileSystem } from '@tidelog/storage'
-import { batchOf, connectTo, createTopic, recordsIn, startTestBroker } from '@tidelog/testkit'
+import { batchOf, connectTo, createTopic, recordsIn, startTestBroker, temporaryDirectory, trackedPaths } from '@tidelog/testkit'
 
 type Connection = Awaited<ReturnType<typeof connectTo>>
 
 /** A disk whose directory `failing` takes no more changes, as one that was mounted anew read-only. */
 function readOnlyIn(failing: () => string | undefined): FileSystem {
-  const paths = new Map<number, string>()
+  const tracked = trackedPaths(nodeFileSystem)
   const check = (path: string) => {
     const dir = failing()
     if (dir !== undefined && (path === dir || path.startsWith(`${dir}/`))) {
@@ -31,19 +29,17 @@ function readOnlyIn(failing: () => string | undefined): FileSystem {
     }
   }
   return {
-    ...nodeFileSystem,
+    ...tracked.fs,
     async open(path, mode) {
       if (mode !== 'read') check(path)
-      const fd = await nodeFileSystem.open(path, mode)
-      paths.set(fd, path)
-      return fd
+      return tracked.fs.open(path, mode)
     },
     async write(fd, bytes, position) {
-      check(paths.get(fd)!)
+      check(tracked.pathOf(fd))
       return nodeFileSystem.write(fd, bytes, position)
     },
     async truncate(fd, sizeBytes) {
-      check(paths.get(fd)!)
+      check(tracked.pathOf(fd))
       return nodeFileSystem.truncate(fd, sizeBytes)
     },
     async rename(from, to) {
@@ -118,8 +114,7 @@ async function codesOf(connection: Connection, partition: number): Promise<Recor
 }
 
 test('L20: a log dir that turns read-only under load goes offline alone: its partitions have no leader and answer 56, the other dir serves', async (t) => {
-  const base = await mkdtemp(join(tmpdir(), 'tidelog-dir-failure-'))
-  t.after(() => rm(base, { recursive: true, force: true, maxRetries: 3 }))
+  const base = await temporaryDirectory(t)
   const dirs = [join(base, 'one'), join(base, 'two')]
   const config = { 'log.dirs': dirs.join(','), 'node.id': '1' }
   let failing: string | undefined
@@ -174,8 +169,7 @@ test('L20: a log dir that turns read-only under load goes offline alone: its par
 })
 
 test('L20: a start without one of several log dirs serves the others and makes nothing anew; a start that finds it repaired serves all of it', async (t) => {
-  const base = await mkdtemp(join(tmpdir(), 'tidelog-dir-missing-'))
-  t.after(() => rm(base, { recursive: true, force: true, maxRetries: 3 }))
+  const base = await temporaryDirectory(t)
   const dirs = [join(base, 'one'), join(base, 'two')]
   const config = { 'log.dirs': dirs.join(','), 'node.id': '1' }
   let failing: string | undefined

@@ -1,26 +1,19 @@
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtemp, readFile, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { type TestContext, test } from 'node:test'
+import { test } from 'node:test'
 import { seededRandom, silentLogger } from '@tidelog/core'
 import { buildBatch, type KafkaError } from '@tidelog/protocol'
-import { killedFileSystem, ManualClock, unsyncedFileSystem } from '@tidelog/testkit'
+import { killedFileSystem, ManualClock, temporaryDirectory, trackedPaths, unsyncedFileSystem } from '@tidelog/testkit'
 import { type FileSystem, type Log, LogDirs, LogManager, resolveLogConfig } from './index.ts'
 import { readOffsetCheckpoint, writeOffsetCheckpoint } from './offset-checkpoint.ts'
 
 const random = seededRandom(7)
 
-async function temporaryDir(t: TestContext): Promise<string> {
-  const dir = await mkdtemp(join(tmpdir(), 'tidelog-dirs-'))
-  t.after(() => rm(dir, { recursive: true, force: true }))
-  return dir
-}
-
 test('L22: a directory that another process works in is refused; kill -9 frees it though .lock stays', async (t) => {
-  const dir = await temporaryDir(t)
+  const dir = await temporaryDirectory(t)
   const options = { dirs: [dir], clock: new ManualClock(), random, logger: silentLogger }
   const holder = `
     import { LogDirs } from ${JSON.stringify(new URL('./index.js', import.meta.url).href)}
@@ -39,18 +32,13 @@ test('L22: a directory that another process works in is refused; kill -9 frees i
 })
 
 test('a directory whose disk fails goes offline with all its logs; the other one serves on; without any left the broker is told so', async (t) => {
-  const dirs = [await temporaryDir(t), await temporaryDir(t)]
+  const dirs = [await temporaryDirectory(t), await temporaryDirectory(t)]
   const broken = new Set<string>()
-  const paths = new Map<number, string>()
+  const tracked = trackedPaths(unsyncedFileSystem)
   const fs: FileSystem = {
-    ...unsyncedFileSystem,
-    async open(path, mode) {
-      const fd = await unsyncedFileSystem.open(path, mode)
-      paths.set(fd, path)
-      return fd
-    },
+    ...tracked.fs,
     async write(fd, bytes, position) {
-      const path = paths.get(fd)!
+      const path = tracked.pathOf(fd)
       if ([...broken].some((dir) => path.startsWith(dir))) throw Object.assign(new Error('EIO: i/o error'), { code: 'EIO' })
       return unsyncedFileSystem.write(fd, bytes, position)
     },
@@ -95,7 +83,7 @@ test('a checkpoint that is killed while it is written is the old or the new one'
   const before = [{ topic: 'a', partition: 0, offset: 1 }]
   const after = [...before, { topic: 'b-c', partition: 12, offset: Number.MAX_SAFE_INTEGER }]
   for (let changes = 1; ; changes++) {
-    const dir = await temporaryDir(t)
+    const dir = await temporaryDirectory(t)
     await writeOffsetCheckpoint(unsyncedFileSystem, dir, 'recovery-point', before)
     const { fs, changesDone } = killedFileSystem(changes)
     await writeOffsetCheckpoint(fs, dir, 'recovery-point', after).catch(() => {})
@@ -107,7 +95,7 @@ test('a checkpoint that is killed while it is written is the old or the new one'
 })
 
 test('partitions that are in two directories are refused, for which one is right must not be guessed', async (t) => {
-  const dirs = [await temporaryDir(t), await temporaryDir(t)]
+  const dirs = [await temporaryDirectory(t), await temporaryDirectory(t)]
   const options = { clock: new ManualClock(), random, logger: silentLogger, configOf: () => resolveLogConfig(new Map()) }
   for (const dir of dirs) {
     const manager = await LogManager.open({ ...options, dirs: [dir] })

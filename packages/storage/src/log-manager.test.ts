@@ -1,20 +1,13 @@
 import assert from 'node:assert/strict'
-import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { mkdir, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { type TestContext, test } from 'node:test'
+import { test } from 'node:test'
 import { randomUuid, seededRandom, silentLogger } from '@tidelog/core'
 import { buildBatch, type KafkaError } from '@tidelog/protocol'
-import { killedFileSystem, ManualClock, unsyncedFileSystem } from '@tidelog/testkit'
+import { killedFileSystem, ManualClock, temporaryDirectory, trackedPaths, unsyncedFileSystem } from '@tidelog/testkit'
 import { type FileSystem, LogDirs, LogManager, nodeFileSystem, resolveLogConfig } from './index.ts'
 
 const random = seededRandom(7)
-
-async function temporaryDir(t: TestContext): Promise<string> {
-  const dir = await mkdtemp(join(tmpdir(), 'tidelog-manager-'))
-  t.after(() => rm(dir, { recursive: true, force: true }))
-  return dir
-}
 
 function openManager(dirs: string[], clock = new ManualClock()): Promise<LogManager> {
   return LogManager.open({ dirs, clock, random, logger: silentLogger, configOf: () => resolveLogConfig(new Map()), finishDeletions: true })
@@ -24,7 +17,7 @@ const batchOf = (...values: string[]): Buffer =>
   buildBatch(values.map((value) => ({ value: Buffer.from(value), timestamp: 1_700_000_000_000 })))
 
 test('what was appended is there again after a clean stop, with its topic id and high watermark', async (t) => {
-  const dir = await temporaryDir(t)
+  const dir = await temporaryDirectory(t)
   const manager = await openManager([dir])
   const topicId = randomUuid(random)
   const log = await manager.createLog('orders', 3, topicId)
@@ -45,7 +38,7 @@ test('what was appended is there again after a clean stop, with its topic id and
 })
 
 test('a topic with the longest legal name can be deleted; its folder goes after file.delete.delay.ms', async (t) => {
-  const dir = await temporaryDir(t)
+  const dir = await temporaryDirectory(t)
   const clock = new ManualClock()
   const manager = await openManager([dir], clock)
   const topic = 'x'.repeat(249)
@@ -64,7 +57,7 @@ test('a topic with the longest legal name can be deleted; its folder goes after 
 })
 
 test('partitions go to the directory that has fewest', async (t) => {
-  const dirs = [await temporaryDir(t), await temporaryDir(t)]
+  const dirs = [await temporaryDirectory(t), await temporaryDirectory(t)]
   const manager = await openManager(dirs)
   for (let partition = 0; partition < 4; partition++) await manager.createLog('spread', partition, randomUuid(random))
   assert.deepEqual([...manager.logs()].map(({ logDir }) => logDir).sort(), [dirs[0], dirs[0], dirs[1], dirs[1]].sort())
@@ -74,7 +67,7 @@ test('partitions go to the directory that has fewest', async (t) => {
 
 test('L13: missing or garbage checkpoints cost a check of every segment, not a record', async (t) => {
   for (const damage of [undefined, '', 'garbage', '0\n2\nt 0 5\n', '7\n0\n', '0\n1\nt 0 999999\n']) {
-    const dir = await temporaryDir(t)
+    const dir = await temporaryDirectory(t)
     const manager = await openManager([dir])
     const log = await manager.createLog('t', 0, randomUuid(random))
     for (let index = 0; index < 5; index++) await log.append(batchOf(`value-${index}`), { leaderEpoch: 0, origin: 'client' })
@@ -103,7 +96,7 @@ test('L15: a directory of another cluster or broker, or with garbage for meta.pr
     ['version=2\nnode.id=1\ncluster.id=ours\n', /version 2 is not known/],
     ['version=1\nnode.id=minus\ncluster.id=ours\n', /node.id is "minus"/],
   ] as const) {
-    const dir = await temporaryDir(t)
+    const dir = await temporaryDirectory(t)
     await writeFile(join(dir, 'meta.properties'), content)
     const options = { dirs: [dir], clusterId: 'ours', nodeId: 1, clock, random, logger: silentLogger }
     await assert.rejects(LogDirs.open(options), (error: Error) => reason.test(error.message) && !error.message.includes('\n'), content)
@@ -113,7 +106,7 @@ test('L15: a directory of another cluster or broker, or with garbage for meta.pr
 })
 
 test('L15: garbage for partition.metadata is refused, for whose records they are must not be guessed', async (t) => {
-  const dir = await temporaryDir(t)
+  const dir = await temporaryDirectory(t)
   const manager = await openManager([dir])
   const log = await manager.createLog('t', 0, randomUuid(random))
   await log.append(batchOf('x'), { leaderEpoch: 0, origin: 'client' })
@@ -123,7 +116,7 @@ test('L15: garbage for partition.metadata is refused, for whose records they are
 })
 
 test('a directory that cannot be made is refused with one line', async (t) => {
-  const dir = await temporaryDir(t)
+  const dir = await temporaryDirectory(t)
   const file = join(dir, 'file')
   await writeFile(file, '')
   for (const path of ['/proc/nope', '/proc/nope/deeper', file, join(file, 'below')]) {
@@ -141,7 +134,7 @@ test('a directory that cannot be made is refused with one line', async (t) => {
 })
 
 test('L25: the names of log dirs that were made are on disk before anything below them counts as being there', async (t) => {
-  const dir = await temporaryDir(t)
+  const dir = await temporaryDirectory(t)
   const synced: string[] = []
   const fs = { ...nodeFileSystem, syncDirectory: async (path: string) => void synced.push(path) }
   const taken = await LogDirs.open({ dirs: [join(dir, 'a', 'b')], clock: new ManualClock(), random, logger: silentLogger, fs })
@@ -151,7 +144,7 @@ test('L25: the names of log dirs that were made are on disk before anything belo
 
 test('meta.properties is written as version 1 and read again, version 0 is read', async (t) => {
   const clock = new ManualClock()
-  const dir = await temporaryDir(t)
+  const dir = await temporaryDirectory(t)
   const options = { dirs: [dir], clock, random, logger: silentLogger }
   const dirs = await LogDirs.open(options)
   assert.equal(dirs.isNew, true)
@@ -170,7 +163,7 @@ test('meta.properties is written as version 1 and read again, version 0 is read'
 })
 
 test('L16: unknown files and folders are left alone', async (t) => {
-  const dir = await temporaryDir(t)
+  const dir = await temporaryDirectory(t)
   const strange = [
     'lost+found',
     'not a partition',
@@ -202,7 +195,7 @@ test('L16: unknown files and folders are left alone', async (t) => {
 })
 
 test('L22: a second broker in the same process is refused, and may have the directory once the first is gone', async (t) => {
-  const dir = await temporaryDir(t)
+  const dir = await temporaryDirectory(t)
   const options = { dirs: [dir], clock: new ManualClock(), random, logger: silentLogger }
   const first = await LogDirs.open(options)
   await assert.rejects(LogDirs.open(options), /is in use: another broker/)
@@ -212,7 +205,7 @@ test('L22: a second broker in the same process is refused, and may have the dire
 })
 
 test('every append waits in its place: a partition that is closed refuses with KAFKA_STORAGE_ERROR', async (t) => {
-  const dir = await temporaryDir(t)
+  const dir = await temporaryDirectory(t)
   const manager = await openManager([dir])
   const log = await manager.createLog('t', 0, randomUuid(random))
   await manager.close()
@@ -220,7 +213,7 @@ test('every append waits in its place: a partition that is closed refuses with K
 })
 
 test('a topic that is made again under its old name begins anew, at once and after a crash: no checkpoint of the old one counts', async (t) => {
-  const dir = await temporaryDir(t)
+  const dir = await temporaryDirectory(t)
   const manager = await openManager([dir])
   const old = await manager.createLog('t', 0, randomUuid(random))
   await old.append(batchOf('a', 'b', 'c'), { leaderEpoch: 0, origin: 'client' })
@@ -242,7 +235,7 @@ test('a topic that is made again under its old name begins anew, at once and aft
 })
 
 test('retention deletes nothing of a partition that the cluster does not know', async (t) => {
-  const dir = await temporaryDir(t)
+  const dir = await temporaryDirectory(t)
   const overrides = new Map([
     ['retention.bytes', '1'],
     ['segment.bytes', '1048576'],
@@ -264,7 +257,7 @@ test('retention deletes nothing of a partition that the cluster does not know', 
 })
 
 test('a new log takes records at once; its files are made ahead of the first one, or in the background', async (t) => {
-  const dir = await temporaryDir(t)
+  const dir = await temporaryDirectory(t)
   const manager = await openManager([dir])
   const logs = await Promise.all(Array.from({ length: 100 }, (_none, partition) => manager.createLog('t', partition, randomUuid(random))))
   assert.ok((await readdir(dir)).length < 100, 'nobody has waited for all of them')
@@ -286,7 +279,7 @@ test('L1: a log whose making is killed at any step is made again, and keeps what
   const topicId = randomUuid(random)
   let kills = 0
   for (let changes = 1; ; changes++) {
-    const dir = await temporaryDir(t)
+    const dir = await temporaryDirectory(t)
     const { fs, changesDone } = killedFileSystem(changes)
     const options = { dirs: [dir], clock: new ManualClock(), random, logger: silentLogger, configOf: () => resolveLogConfig(new Map()) }
     let killed: LogManager | undefined
@@ -316,7 +309,7 @@ test('L1: a log whose making is killed at any step is made again, and keeps what
 })
 
 test('the files of a new log are not made where somebody else has put some; the other logs live on', async (t) => {
-  const dir = await temporaryDir(t)
+  const dir = await temporaryDirectory(t)
   const failures: string[] = []
   const manager = await LogManager.open({
     dirs: [dir],
@@ -339,7 +332,7 @@ test('the files of a new log are not made where somebody else has put some; the 
 })
 
 test('a damaged partition.metadata of a log of which nothing was forced to disk, as a power cut leaves one, is as good as none', async (t) => {
-  const dir = await temporaryDir(t)
+  const dir = await temporaryDirectory(t)
   const manager = await openManager([dir])
   const topicId = randomUuid(random)
   await (await manager.createLog('t', 0, topicId)).make()
@@ -357,17 +350,12 @@ test('a damaged partition.metadata of a log of which nothing was forced to disk,
 })
 
 test('partition.metadata is synced ahead of the first flush: no log has records that outlive a power cut and an id that does not', async (t) => {
-  const dir = await temporaryDir(t)
-  const paths = new Map<number, string>()
+  const dir = await temporaryDirectory(t)
+  const tracked = trackedPaths(unsyncedFileSystem)
   const synced: string[] = []
   const fs: FileSystem = {
-    ...unsyncedFileSystem,
-    async open(path, mode) {
-      const fd = await unsyncedFileSystem.open(path, mode)
-      paths.set(fd, path)
-      return fd
-    },
-    sync: async (fd) => void synced.push(paths.get(fd)!),
+    ...tracked.fs,
+    sync: async (fd) => void synced.push(tracked.pathOf(fd)),
     syncDirectory: async (path) => void synced.push(path),
   }
   const options = { dirs: [dir], clock: new ManualClock(), random, logger: silentLogger, configOf: () => resolveLogConfig(new Map()) }

@@ -1,11 +1,10 @@
 import assert from 'node:assert/strict'
-import { mkdir, mkdtemp, readdir, rename, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { mkdir, readdir, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { type Logger, seededRandom, silentLogger } from '@tidelog/core'
 import { buildBatch, type KafkaError } from '@tidelog/protocol'
-import { killedFileSystem, ManualClock, unsyncedFileSystem, valuesIn } from '@tidelog/testkit'
+import { killedFileSystem, ManualClock, temporaryDirectory, trackedPaths, unsyncedFileSystem, valuesIn } from '@tidelog/testkit'
 import { type FileSystem, type Log, LogManager, type LogManagerOptions, resolveLogConfig, verifyPartition } from './index.ts'
 
 const topicId = 'IWDGM3MXGj4XlcG1EmWZ4w'
@@ -13,8 +12,7 @@ const nowMs = 1_700_000_000_000
 const config = resolveLogConfig(new Map([['segment.bytes', '1048576']]))
 
 async function twoDirs(t: TestContext): Promise<[string, string]> {
-  const base = await mkdtemp(join(tmpdir(), 'tidelog-moves-'))
-  t.after(() => rm(base, { recursive: true, force: true }))
+  const base = await temporaryDirectory(t)
   const dirs: [string, string] = [join(base, 'one'), join(base, 'two')]
   for (const dir of dirs) await mkdir(dir)
   return dirs
@@ -212,16 +210,11 @@ test('L20: when the directory of the copy fails the partition stays; when its ow
   for (const broken of ['one', 'two'] as const) {
     const dirs = await twoDirs(t)
     let failing = ''
-    const paths = new Map<number, string>()
+    const tracked = trackedPaths(unsyncedFileSystem)
     const fs: FileSystem = {
-      ...unsyncedFileSystem,
-      async open(path, mode) {
-        const fd = await unsyncedFileSystem.open(path, mode)
-        paths.set(fd, path)
-        return fd
-      },
+      ...tracked.fs,
       async write(fd, bytes, position) {
-        if (failing !== '' && paths.get(fd)!.includes(`/${failing}/`)) throw Object.assign(new Error('EROFS'), { code: 'EROFS' })
+        if (failing !== '' && tracked.pathOf(fd).includes(`/${failing}/`)) throw Object.assign(new Error('EROFS'), { code: 'EROFS' })
         return unsyncedFileSystem.write(fd, bytes, position)
       },
     }
