@@ -4,6 +4,7 @@ import {
   encodeGroupRecord,
   GroupCoordinator,
   type GroupCoordinatorConfig,
+  type GroupRecord,
   type Instant,
   type Step,
   type Ticket,
@@ -51,7 +52,7 @@ export class GroupDriver {
   readonly replies = new Map<Ticket, unknown>()
   /** While true, writes wait in `held` instead of being appended at once. */
   isHolding = false
-  held: Write[] = []
+  held: Write<GroupRecord>[] = []
   now: Instant = { wallMs: 1_700_000_000_000, monotonicMs: 0 }
   readonly #config: GroupCoordinatorConfig
   #nextTicket = 1
@@ -78,7 +79,7 @@ export class GroupDriver {
     return driver
   }
 
-  carryOut({ replies, writes }: Step): void {
+  carryOut({ replies, writes }: Step<GroupRecord>): void {
     for (const { ticket, response } of replies) {
       if (this.replies.has(ticket)) throw new Error(`ticket ${ticket} is answered twice`)
       this.replies.set(ticket, response)
@@ -98,7 +99,7 @@ export class GroupDriver {
     }
   }
 
-  ask(take: (groups: GroupCoordinator, ticket: Ticket, now: Instant) => Step): Ticket {
+  ask(take: (groups: GroupCoordinator, ticket: Ticket, now: Instant) => Step<GroupRecord>): Ticket {
     const ticket = this.#nextTicket++
     this.carryOut(take(this.groups, ticket, this.now))
     return ticket
@@ -110,7 +111,7 @@ export class GroupDriver {
     return this.replies.get(ticket) as T
   }
 
-  answer<T>(take: (groups: GroupCoordinator, ticket: Ticket, now: Instant) => Step): T {
+  answer<T>(take: (groups: GroupCoordinator, ticket: Ticket, now: Instant) => Step<GroupRecord>): T {
     return this.reply<T>(this.ask(take))
   }
 

@@ -1,4 +1,4 @@
-import { encodeGroupRecord, type Instant, type Step, type Write } from '@tidelog/coordinator'
+import type { Instant, Step, Write } from '@tidelog/coordinator'
 import type { Logger } from '@tidelog/core'
 import { BatchBuilder, type CodecName, type ErrorName, KafkaError, type NewRecord } from '@tidelog/protocol'
 import type { CoordinatorLog } from './coordinator-log.ts'
@@ -6,20 +6,24 @@ import type { CoordinatorLog } from './coordinator-log.ts'
 /** After these nobody knows whether the records will be committed in the end: they may lie in the log already. */
 const uncertain: ReadonlySet<ErrorName> = new Set(['REQUEST_TIMED_OUT', 'NOT_ENOUGH_REPLICAS_AFTER_APPEND', 'UNKNOWN_SERVER_ERROR'])
 
+/** The key and value bytes under which a coordinator's record is appended; a null value is a tombstone. */
+export type EncodeRecord<R> = (record: R) => { key: Buffer; value: Buffer | null }
+
 /**
  * Appends the writes of one coordinator partition in their order, one batch at a time: what arrives while one is under way goes into the
  * next together. A write's records stay together; every write is settled, in order.
  */
-export class AppendQueue {
+export class AppendQueue<R> {
   readonly #log: CoordinatorLog
+  readonly #encode: EncodeRecord<R>
   readonly #codec: CodecName
   readonly #now: () => Instant
-  readonly #onSettled: (step: Step) => void
+  readonly #onSettled: (step: Step<R>) => void
   readonly #onUncertain: () => void
   readonly #logger: Logger
-  #waiting: Write[] = []
+  #waiting: Write<R>[] = []
   /** In the batch that is being appended. */
-  #underWay: Write[] = []
+  #underWay: Write<R>[] = []
   #failedFor: ErrorName | undefined
   /** What follows from settling a write waits until the writes beside it are settled too. */
   #isSettling = false
@@ -30,13 +34,15 @@ export class AppendQueue {
    */
   constructor(options: {
     log: CoordinatorLog
+    encode: EncodeRecord<R>
     codec: CodecName
     now: () => Instant
-    onSettled: (step: Step) => void
+    onSettled: (step: Step<R>) => void
     onUncertain: () => void
     logger: Logger
   }) {
     this.#log = options.log
+    this.#encode = options.encode
     this.#codec = options.codec
     this.#now = options.now
     this.#onSettled = options.onSettled
@@ -44,7 +50,7 @@ export class AppendQueue {
     this.#logger = options.logger
   }
 
-  add(writes: readonly Write[]): void {
+  add(writes: readonly Write<R>[]): void {
     if (writes.length === 0) return
     this.#waiting.push(...writes)
     this.#appendNext()
@@ -78,12 +84,12 @@ export class AppendQueue {
   }
 
   /** Moves waiting writes into a batch, as many as it holds. */
-  #fill(builder: BatchBuilder): { taken: Write[]; tooLarge: Write | undefined } {
+  #fill(builder: BatchBuilder): { taken: Write<R>[]; tooLarge: Write<R> | undefined } {
     const { maxBatchBytes } = this.#log
     const timestamp = this.#now().wallMs
-    const taken: Write[] = []
+    const taken: Write<R>[] = []
     for (const write of this.#waiting) {
-      const records: NewRecord[] = write.records.map((record) => ({ ...encodeGroupRecord(record), timestamp }))
+      const records: NewRecord[] = write.records.map((record) => ({ ...this.#encode(record), timestamp }))
       let bytes = 0
       for (const record of records) bytes += builder.recordBytes(record)
       if (records.length > 0 && builder.sizeBytes + bytes > maxBatchBytes) {
@@ -122,7 +128,7 @@ export class AppendQueue {
     else this.#appendNext()
   }
 
-  #settle(writes: readonly Write[], failure?: ErrorName): void {
+  #settle(writes: readonly Write<R>[], failure?: ErrorName): void {
     this.#isSettling = true
     try {
       for (const write of writes) this.#onSettled(write.settle(this.#now(), failure))

@@ -1,9 +1,9 @@
-import { GroupCoordinator, type GroupCoordinatorConfig, type Instant, type Step, type Ticket } from '@tidelog/coordinator'
-import type { Clock, Logger, Random, Timer } from '@tidelog/core'
+import type { Coordinator, Instant, Step, Ticket } from '@tidelog/coordinator'
+import type { Clock, Logger, Timer } from '@tidelog/core'
 import { type CodecName, KafkaError } from '@tidelog/protocol'
-import { AppendQueue } from './append-queue.ts'
+import { AppendQueue, type EncodeRecord } from './append-queue.ts'
 import type { CoordinatorLog } from './coordinator-log.ts'
-import { replayGroupLog } from './group-log-replay.ts'
+import { type ReplaySink, replayLog } from './log-replay.ts'
 
 /** More requests than this wait at one partition only when something is wrong: new ones are told to come back. */
 const maxWaitingRequests = 100_000
@@ -11,26 +11,29 @@ const maxWaitingRequests = 100_000
 /** A run of batches that is replayed without letting others have the event loop. */
 const maxReplayBytes = 1 << 20
 
-export interface CoordinatorPartitionOptions {
+export interface CoordinatorPartitionOptions<C extends Coordinator<R>, R> {
+  /** New: it has seen nothing of the log yet. */
+  readonly coordinator: C
+  /** Hands a record of the log, or the end of a transaction, to the coordinator. */
+  readonly replay: ReplaySink
+  readonly encode: EncodeRecord<R>
   readonly log: CoordinatorLog
-  readonly config: GroupCoordinatorConfig
   readonly codec: CodecName
   readonly loadBufferBytes: number
   readonly clock: Clock
-  readonly random: Random
   readonly logger: Logger
   /** The log may hold more than this term knows of: it has ended, and a new one is to begin with what the log holds. */
   readonly onLost: () => void
 }
 
 /**
- * Runs the group coordinator of one partition of the offsets topic for one term of leadership: replays the log, appends what steps ask for,
+ * Runs the coordinator of one partition of an internal topic for one term of leadership: replays the log, appends what steps ask for,
  * keeps the time, and answers. When the term ends it is thrown away; results that come later find nothing of it.
  */
-export class CoordinatorPartition {
-  readonly #options: CoordinatorPartitionOptions
-  readonly #coordinator: GroupCoordinator
-  readonly #queue: AppendQueue
+export class CoordinatorPartition<C extends Coordinator<R>, R> {
+  readonly #options: CoordinatorPartitionOptions<C, R>
+  readonly #coordinator: C
+  readonly #queue: AppendQueue<R>
   /** Resolves the promises of requests that wait. */
   readonly #answers = new Map<Ticket, (response: unknown) => void>()
   #nextTicket = 1
@@ -38,9 +41,9 @@ export class CoordinatorPartition {
   #timer: Timer | undefined
   #timerMs = Infinity
 
-  constructor(options: CoordinatorPartitionOptions) {
+  constructor(options: CoordinatorPartitionOptions<C, R>) {
     this.#options = options
-    this.#coordinator = new GroupCoordinator(options)
+    this.#coordinator = options.coordinator
     this.#queue = new AppendQueue({
       ...options,
       now: () => this.now(),
@@ -51,19 +54,19 @@ export class CoordinatorPartition {
 
   /** Replays the log; until it is done, requests are answered COORDINATOR_LOAD_IN_PROGRESS. Does not reject. */
   async load(): Promise<void> {
-    const { log, loadBufferBytes, clock, logger } = this.#options
+    const { log, replay, loadBufferBytes, clock, logger } = this.#options
     const startMs = clock.monotonic()
     try {
       const isWanted = () => this.#state === 'loading'
       const maxBytes = Math.min(loadBufferBytes, maxReplayBytes)
-      const counts = await replayGroupLog(log, this.#coordinator, { maxBytes, isWanted, logger })
+      const counts = await replayLog(log, replay, { maxBytes, isWanted, logger })
       if (this.#state !== 'loading') return
       this.#state = 'active'
-      logger.debug('loaded groups and offsets', { ...counts, durationMs: Math.round(clock.monotonic() - startMs) })
+      logger.debug('loaded a coordinator', { ...counts, durationMs: Math.round(clock.monotonic() - startMs) })
       this.#carryOut(this.#coordinator.loaded(this.now()))
     } catch (error) {
       if (this.#state !== 'unloaded') this.#state = 'failed'
-      logger.error('groups and offsets could not be loaded', { error })
+      logger.error('a coordinator could not be loaded', { error })
     }
   }
 
@@ -77,7 +80,7 @@ export class CoordinatorPartition {
       this.#queue.fail('NOT_COORDINATOR')
     } catch (error) {
       // A defect of ours must not keep the rest from an answer.
-      this.#options.logger.error('a coordinator failed on giving up its groups', { error })
+      this.#options.logger.error('a coordinator failed on giving up its partition', { error })
     }
     // What is left waited for writes that had no answer of their own for a failure.
     for (const [ticket, answer] of this.#answers) {
@@ -87,7 +90,7 @@ export class CoordinatorPartition {
   }
 
   #lose(): void {
-    this.#options.logger.warn('groups and offsets are loaded again: only the log knows what they are')
+    this.#options.logger.warn('a coordinator is loaded again: only the log knows its state')
     this.unload()
     this.#options.onLost()
   }
@@ -101,14 +104,14 @@ export class CoordinatorPartition {
    * The coordinator, for what is answered at once.
    * @throws KafkaError COORDINATOR_LOAD_IN_PROGRESS, NOT_COORDINATOR
    */
-  get active(): GroupCoordinator {
+  get active(): C {
     if (this.#state === 'loading') throw new KafkaError('COORDINATOR_LOAD_IN_PROGRESS')
     if (this.#state !== 'active') throw new KafkaError('NOT_COORDINATOR')
     return this.#coordinator
   }
 
   /** Takes one step and gives the reply to its ticket. @throws KafkaError as `active`, and what the reply itself says */
-  ask<Response>(take: (coordinator: GroupCoordinator, ticket: Ticket, now: Instant) => Step): Promise<Response> {
+  ask<Response>(take: (coordinator: C, ticket: Ticket, now: Instant) => Step<R>): Promise<Response> {
     const coordinator = this.active
     if (this.#answers.size >= maxWaitingRequests)
       throw new KafkaError('COORDINATOR_NOT_AVAILABLE', 'too many requests wait at this coordinator')
@@ -125,11 +128,11 @@ export class CoordinatorPartition {
   }
 
   /** Takes one step that nobody waits for. */
-  tell(take: (coordinator: GroupCoordinator, now: Instant) => Step): void {
+  tell(take: (coordinator: C, now: Instant) => Step<R>): void {
     if (this.#state === 'active') this.#carryOut(take(this.#coordinator, this.now()))
   }
 
-  #carryOut({ replies, writes }: Step): void {
+  #carryOut({ replies, writes }: Step<R>): void {
     for (const { ticket, response } of replies) {
       const answer = this.#answers.get(ticket)
       this.#answers.delete(ticket)

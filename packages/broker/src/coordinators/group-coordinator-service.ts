@@ -1,12 +1,16 @@
-import type {
-  Caller,
-  CommitOffsetsRequest,
-  CommitResultOfTopic,
-  DescribedGroup,
-  GroupCoordinatorConfig,
-  ListedGroup,
-  OffsetsOfTopic,
-  TopicPartitions,
+import {
+  type Caller,
+  type CommitOffsetsRequest,
+  type CommitResultOfTopic,
+  type DescribedGroup,
+  decodeGroupRecord,
+  encodeGroupRecord,
+  GroupCoordinator,
+  type GroupCoordinatorConfig,
+  type GroupRecord,
+  type ListedGroup,
+  type OffsetsOfTopic,
+  type TopicPartitions,
 } from '@tidelog/coordinator'
 import { type Clock, isWellFormedText, type Logger, type Random } from '@tidelog/core'
 import { CONSUMER_OFFSETS_TOPIC } from '@tidelog/metadata'
@@ -41,13 +45,15 @@ export interface GroupCoordinatorServiceOptions {
   readonly logger: Logger
 }
 
+type GroupPartition = CoordinatorPartition<GroupCoordinator, GroupRecord>
+
 /**
  * The group coordinators of one broker: one for each partition of __consumer_offsets that it leads. Every method finds the partition of its
  * group, and throws KafkaError COORDINATOR_LOAD_IN_PROGRESS, NOT_COORDINATOR or, once closed, COORDINATOR_NOT_AVAILABLE.
  */
 export class GroupCoordinatorService {
   readonly #options: GroupCoordinatorServiceOptions
-  readonly #partitions = new Map<number, { readonly leaderEpoch: number; readonly coordinator: CoordinatorPartition }>()
+  readonly #partitions = new Map<number, { readonly leaderEpoch: number; readonly coordinator: GroupPartition }>()
   #closed = false
 
   constructor(options: GroupCoordinatorServiceOptions) {
@@ -66,8 +72,18 @@ export class GroupCoordinatorService {
 
   async #load(index: number, leaderEpoch: number, log: CoordinatorLog): Promise<void> {
     const logger = this.#options.logger.child({ partition: `${CONSUMER_OFFSETS_TOPIC}-${index}`, leaderEpoch })
-    const coordinator: CoordinatorPartition = new CoordinatorPartition({
+    const groups = new GroupCoordinator(this.#options)
+    const coordinator: GroupPartition = new CoordinatorPartition({
       ...this.#options,
+      coordinator: groups,
+      replay: {
+        record: (key, value, producerId) => {
+          const record = decodeGroupRecord(key, value)
+          if (record !== undefined) groups.replay(record, producerId)
+        },
+        endTransaction: (producerId, committed) => groups.endTransaction(producerId, committed),
+      },
+      encode: encodeGroupRecord,
       log,
       logger,
       onLost: () => {
@@ -96,7 +112,7 @@ export class GroupCoordinatorService {
     return groupPartition(groupId, this.#options.partitionCount())
   }
 
-  #coordinatorOf(groupId: string): CoordinatorPartition {
+  #coordinatorOf(groupId: string): GroupPartition {
     if (this.#closed) throw new KafkaError('COORDINATOR_NOT_AVAILABLE')
     const partition = this.#partitions.get(this.partitionOf(groupId))
     if (partition === undefined) throw new KafkaError('NOT_COORDINATOR')

@@ -1,4 +1,4 @@
-import type { CommittedOffset, OffsetRecord } from './group-record.ts'
+import type { CommittedOffset, OffsetRecord } from '../group-record.ts'
 
 interface Slot {
   /** Below the high watermark. */

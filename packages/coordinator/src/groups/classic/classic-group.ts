@@ -1,8 +1,9 @@
 import { ByteReader, invariant, MalformedError } from '@tidelog/core'
 import { CONSUMER_PROTOCOL_TYPE, consumerProtocolSubscription, type GroupMetadataValue } from '@tidelog/protocol'
-import { type Deadline, newDeadline } from './deadline-heap.ts'
-import { type ClassicGroupRecord, ownBytes } from './group-record.ts'
-import type { StepBuilder, Ticket } from './step.ts'
+import { newDeadline } from '../../steps/deadline-heap.ts'
+import type { Ticket } from '../../steps/step.ts'
+import { type ClassicGroupRecord, ownBytes } from '../group-record.ts'
+import type { GroupDeadline, GroupStepBuilder } from '../group-step.ts'
 
 /** Names as clients see them in ListGroups and DescribeGroups. */
 export type GroupState = 'Empty' | 'PreparingRebalance' | 'CompletingRebalance' | 'Stable' | 'Dead'
@@ -38,7 +39,7 @@ export interface GroupMember {
   joinTicket: Ticket | undefined
   syncTicket: Ticket | undefined
   /** Moves with every sign of life; passing it ends the member. */
-  readonly session: Deadline
+  readonly session: GroupDeadline
 }
 
 /**
@@ -64,14 +65,14 @@ export class ClassicGroup {
   isCommitted = false
   readonly members = new Map<string, GroupMember>()
   /** Ids that were given out and not joined with yet, each until its deadline. */
-  readonly pendingJoins = new Map<string, Deadline>()
+  readonly pendingJoins = new Map<string, GroupDeadline>()
   /** Members whose SyncGroup of this generation is still to come. */
   readonly pendingSyncs = new Set<string>()
   readonly #memberIdsByInstance = new Map<string, string>()
   /** How many members name each protocol. */
   readonly #supporters = new Map<string, number>()
-  joinPhase: Deadline = newDeadline(() => {})
-  syncPhase: Deadline = newDeadline(() => {})
+  joinPhase: GroupDeadline = newDeadline(() => {})
+  syncPhase: GroupDeadline = newDeadline(() => {})
 
   constructor(id: string, stateSinceMs: number | undefined) {
     this.id = id
@@ -301,7 +302,7 @@ type LoadedMember = Pick<
 >
 
 /** @param onSessionEnd When the session's deadline passes. */
-export function newMember(fields: LoadedMember, onSessionEnd: (step: StepBuilder, member: GroupMember) => void): GroupMember {
+export function newMember(fields: LoadedMember, onSessionEnd: (step: GroupStepBuilder, member: GroupMember) => void): GroupMember {
   const member: GroupMember = {
     ...fields,
     assignment: noBytes,

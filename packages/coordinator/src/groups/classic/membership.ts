@@ -1,11 +1,12 @@
 import type { Random } from '@tidelog/core'
 import type { ErrorName, JoinGroupRequest, JoinGroupResponse, SyncGroupResponse } from '@tidelog/protocol'
+import { type DeadlineHeap, newDeadline } from '../../steps/deadline-heap.ts'
+import type { Instant, Ticket } from '../../steps/step.ts'
+import type { GroupCoordinatorConfig } from '../group-config.ts'
+import { ownBytes } from '../group-record.ts'
+import { appendErrorToReply, type Caller, joinError, joinReply, syncError, syncReply } from '../group-replies.ts'
+import type { GroupStepBuilder } from '../group-step.ts'
 import { type ClassicGroup, type GroupMember, type MemberProtocol, newMember } from './classic-group.ts'
-import { type DeadlineHeap, newDeadline } from './deadline-heap.ts'
-import type { GroupCoordinatorConfig } from './group-config.ts'
-import { ownBytes } from './group-record.ts'
-import { appendErrorToReply, type Caller, joinError, joinReply, syncError, syncReply } from './group-replies.ts'
-import type { Instant, StepBuilder, Ticket } from './step.ts'
 
 /** How long a new member's JoinGroup may wait: it has no id yet to heartbeat with, and its client may have gone. Kafka's constant. */
 const newMemberJoinTimeoutMs = 5 * 60_000
@@ -25,14 +26,14 @@ const sameProtocols = (a: readonly MemberProtocol[], b: readonly MemberProtocol[
  */
 export class Membership {
   readonly #config: GroupCoordinatorConfig
-  readonly #deadlines: DeadlineHeap
+  readonly #deadlines: DeadlineHeap<GroupStepBuilder>
   readonly #random: Random
   /** False once the group has been deleted or the partition unloaded: a late result then means nothing. */
   readonly #isCurrent: (group: ClassicGroup) => boolean
 
   constructor(options: {
     config: GroupCoordinatorConfig
-    deadlines: DeadlineHeap
+    deadlines: DeadlineHeap<GroupStepBuilder>
     random: Random
     isCurrent: (group: ClassicGroup) => boolean
   }) {
@@ -45,7 +46,7 @@ export class Membership {
   // --- joining ---------------------------------------------------------------------------------------------------------------------
 
   /** Sources: KIP-62, KIP-345, KIP-394, KIP-814 (skipAssignment). */
-  join(step: StepBuilder, group: ClassicGroup, request: JoinGroupRequest, caller: Caller, ticket: Ticket): void {
+  join(step: GroupStepBuilder, group: ClassicGroup, request: JoinGroupRequest, caller: Caller, ticket: Ticket): void {
     const { memberId, protocolType, protocols } = request
     if (!this.#accepts(group, memberId)) {
       this.forgetPending(group, memberId)
@@ -78,7 +79,7 @@ export class Membership {
     }
   }
 
-  #joinNew(step: StepBuilder, group: ClassicGroup, request: JoinGroupRequest, caller: Caller, ticket: Ticket): void {
+  #joinNew(step: GroupStepBuilder, group: ClassicGroup, request: JoinGroupRequest, caller: Caller, ticket: Ticket): void {
     const { groupInstanceId } = request
     const memberId = `${groupInstanceId ?? caller.clientId}-${this.#uuid()}`
     if (Buffer.byteLength(memberId) > maxMemberIdBytes) {
@@ -90,14 +91,14 @@ export class Membership {
       if (knownAs === undefined) this.#admit(step, group, request, caller, ticket, memberId)
       else this.#takeOver(step, group, request, caller, ticket, group.members.get(knownAs)!, memberId)
     } else if (caller.apiVersion >= 4) {
-      const deadline = newDeadline((due) => this.#dropPending(due, group, memberId))
+      const deadline = newDeadline<GroupStepBuilder>((due) => this.#dropPending(due, group, memberId))
       group.pendingJoins.set(memberId, deadline)
       this.#deadlines.set(deadline, step.now.monotonicMs + request.sessionTimeoutMs)
       step.reply(ticket, joinError(memberId, 'MEMBER_ID_REQUIRED'))
     } else this.#admit(step, group, request, caller, ticket, memberId)
   }
 
-  #admit(step: StepBuilder, group: ClassicGroup, request: JoinGroupRequest, caller: Caller, ticket: Ticket, memberId: string): void {
+  #admit(step: GroupStepBuilder, group: ClassicGroup, request: JoinGroupRequest, caller: Caller, ticket: Ticket, memberId: string): void {
     this.forgetPending(group, memberId)
     const { groupInstanceId, sessionTimeoutMs } = request
     const { clientId, clientHost } = caller
@@ -118,7 +119,7 @@ export class Membership {
     this.rebalanceOrCompleteJoin(step, group)
   }
 
-  #rejoin(step: StepBuilder, group: ClassicGroup, request: JoinGroupRequest, ticket: Ticket): void {
+  #rejoin(step: GroupStepBuilder, group: ClassicGroup, request: JoinGroupRequest, ticket: Ticket): void {
     const { memberId, groupInstanceId } = request
     const error = this.memberError(group, memberId, groupInstanceId)
     if (error !== undefined) {
@@ -140,7 +141,7 @@ export class Membership {
     this.rebalanceOrCompleteJoin(step, group)
   }
 
-  #update(step: StepBuilder, group: ClassicGroup, member: GroupMember, request: JoinGroupRequest, ticket: Ticket): void {
+  #update(step: GroupStepBuilder, group: ClassicGroup, member: GroupMember, request: JoinGroupRequest, ticket: Ticket): void {
     group.setProtocols(member, ownProtocols(request))
     member.sessionTimeoutMs = request.sessionTimeoutMs
     member.rebalanceTimeoutMs = rebalanceTimeoutOf(request)
@@ -151,7 +152,7 @@ export class Membership {
 
   /** A static member has come back without its member id: it takes over its own place, fencing whoever still uses the old id. */
   #takeOver(
-    step: StepBuilder,
+    step: GroupStepBuilder,
     group: ClassicGroup,
     request: JoinGroupRequest,
     caller: Caller,
@@ -205,13 +206,13 @@ export class Membership {
 
   // --- phases ----------------------------------------------------------------------------------------------------------------------
 
-  rebalanceOrCompleteJoin(step: StepBuilder, group: ClassicGroup): void {
+  rebalanceOrCompleteJoin(step: GroupStepBuilder, group: ClassicGroup): void {
     if (group.canRebalance) this.prepareRebalance(step, group)
     else this.completeJoinIfAllCame(step, group)
   }
 
   /** Asks every member to join again. A group's first rebalance waits for more members than the first one. */
-  prepareRebalance(step: StepBuilder, group: ClassicGroup): void {
+  prepareRebalance(step: GroupStepBuilder, group: ClassicGroup): void {
     if (group.state === 'CompletingRebalance') this.#failSyncs(step, group, 'REBALANCE_IN_PROGRESS')
     this.#deadlines.cancel(group.syncPhase)
     const isFirst = group.state === 'Empty'
@@ -226,7 +227,7 @@ export class Membership {
   }
 
   /** Waits in turns of group.initial.rebalance.delay.ms while members keep coming, at most the rebalance timeout in all. */
-  #waitForFirstMembers(step: StepBuilder, group: ClassicGroup, delayMs: number, remainingMs: number): void {
+  #waitForFirstMembers(step: GroupStepBuilder, group: ClassicGroup, delayMs: number, remainingMs: number): void {
     this.#setJoinPhase(step, group, delayMs, (due) => {
       if (!group.newMemberAdded || remainingMs === 0) {
         this.#completeJoin(due, group)
@@ -238,24 +239,24 @@ export class Membership {
     })
   }
 
-  completeJoinIfAllCame(step: StepBuilder, group: ClassicGroup): void {
+  completeJoinIfAllCame(step: GroupStepBuilder, group: ClassicGroup): void {
     // The first rebalance runs its delay to the end, whoever has come.
     if (group.state === 'PreparingRebalance' && group.previousState !== 'Empty') this.#completeJoinOrWait(step, group)
   }
 
-  #completeJoinOrWait(step: StepBuilder, group: ClassicGroup): void {
+  #completeJoinOrWait(step: GroupStepBuilder, group: ClassicGroup): void {
     if (group.allHaveJoined) this.#completeJoin(step, group)
     else this.#setJoinPhase(step, group, group.rebalanceTimeoutMs, (due) => this.#completeJoin(due, group))
   }
 
-  #setJoinPhase(step: StepBuilder, group: ClassicGroup, delayMs: number, onDue: (step: StepBuilder) => void): void {
+  #setJoinPhase(step: GroupStepBuilder, group: ClassicGroup, delayMs: number, onDue: (step: GroupStepBuilder) => void): void {
     this.#deadlines.cancel(group.joinPhase)
     group.joinPhase = newDeadline(onDue)
     this.#deadlines.set(group.joinPhase, step.now.monotonicMs + delayMs)
   }
 
   /** Ends the join phase: dynamic members that did not come are out, static ones stay until their session ends. */
-  #completeJoin(step: StepBuilder, group: ClassicGroup): void {
+  #completeJoin(step: GroupStepBuilder, group: ClassicGroup): void {
     this.#deadlines.cancel(group.joinPhase)
     for (const member of [...group.members.values()]) {
       if (member.joinTicket === undefined && member.groupInstanceId === null) this.expel(step, group, member)
@@ -278,7 +279,7 @@ export class Membership {
     this.#waitForSyncs(step, group)
   }
 
-  #waitForSyncs(step: StepBuilder, group: ClassicGroup): void {
+  #waitForSyncs(step: GroupStepBuilder, group: ClassicGroup): void {
     const { generation } = group
     this.#deadlines.cancel(group.syncPhase)
     group.syncPhase = newDeadline((due) => {
@@ -292,7 +293,7 @@ export class Membership {
   // --- syncing ---------------------------------------------------------------------------------------------------------------------
 
   sync(
-    step: StepBuilder,
+    step: GroupStepBuilder,
     group: ClassicGroup,
     member: GroupMember,
     assignments: readonly { memberId: string; assignment: Uint8Array }[],
@@ -314,7 +315,7 @@ export class Membership {
     if (group.isLeader(member.memberId)) this.#assign(step, group, assignments)
   }
 
-  #assign(step: StepBuilder, group: ClassicGroup, assignments: readonly { memberId: string; assignment: Uint8Array }[]): void {
+  #assign(step: GroupStepBuilder, group: ClassicGroup, assignments: readonly { memberId: string; assignment: Uint8Array }[]): void {
     const { generation } = group
     const byMember = new Map<string, Uint8Array>()
     for (const { memberId, assignment } of assignments) {
@@ -337,7 +338,7 @@ export class Membership {
     })
   }
 
-  #failSyncs(step: StepBuilder, group: ClassicGroup, error: ErrorName): void {
+  #failSyncs(step: GroupStepBuilder, group: ClassicGroup, error: ErrorName): void {
     for (const member of group.members.values()) {
       member.assignment = noBytes
       if (this.#answerSync(step, member, syncError(error))) this.keepAlive(step.now, member)
@@ -373,13 +374,13 @@ export class Membership {
   }
 
   /** Members are out, by their own wish or because their session ended: the others rebalance. */
-  afterLeave(step: StepBuilder, group: ClassicGroup): void {
+  afterLeave(step: GroupStepBuilder, group: ClassicGroup): void {
     if (group.isIn('Stable', 'CompletingRebalance')) this.prepareRebalance(step, group)
     else this.completeJoinIfAllCame(step, group)
   }
 
   /** Takes a member out; `afterLeave` is to follow. */
-  expel(step: StepBuilder, group: ClassicGroup, member: GroupMember): void {
+  expel(step: GroupStepBuilder, group: ClassicGroup, member: GroupMember): void {
     this.#deadlines.cancel(member.session)
     this.#answerJoin(step, member, joinError('', 'UNKNOWN_MEMBER_ID'))
     this.#answerSync(step, member, syncError('UNKNOWN_MEMBER_ID'))
@@ -394,12 +395,12 @@ export class Membership {
     return group.pendingJoins.delete(memberId)
   }
 
-  #dropPending(step: StepBuilder, group: ClassicGroup, memberId: string): void {
+  #dropPending(step: GroupStepBuilder, group: ClassicGroup, memberId: string): void {
     if (this.forgetPending(group, memberId)) this.completeJoinIfAllCame(step, group)
   }
 
   /** Answers everyone who waits; the group is no longer kept here. */
-  dissolve(step: StepBuilder, group: ClassicGroup, error: ErrorName): void {
+  dissolve(step: GroupStepBuilder, group: ClassicGroup, error: ErrorName): void {
     for (const memberId of [...group.pendingJoins.keys()]) this.forgetPending(group, memberId)
     for (const member of group.members.values()) {
       this.#deadlines.cancel(member.session)
@@ -411,14 +412,14 @@ export class Membership {
     if (group.state !== 'Dead') group.transitionTo('Dead', step.now.wallMs)
   }
 
-  #answerJoin(step: StepBuilder, member: GroupMember, response: JoinGroupResponse): boolean {
+  #answerJoin(step: GroupStepBuilder, member: GroupMember, response: JoinGroupResponse): boolean {
     if (member.joinTicket === undefined) return false
     step.reply(member.joinTicket, response)
     member.joinTicket = undefined
     return true
   }
 
-  #answerSync(step: StepBuilder, member: GroupMember, response: SyncGroupResponse): boolean {
+  #answerSync(step: GroupStepBuilder, member: GroupMember, response: SyncGroupResponse): boolean {
     if (member.syncTicket === undefined) return false
     step.reply(member.syncTicket, response)
     member.syncTicket = undefined

@@ -1,25 +1,24 @@
-import type { StepBuilder } from './step.ts'
-
 /** A moment at which something happens unless it is put off or cancelled first. Made once, moved as often as needed. */
-export interface Deadline {
+export interface Deadline<S> {
   /** Monotonic ms; Infinity while nothing is due. */
   dueMs: number
   /** Where the heap keeps it: its position, -1 outside, and the time it is sorted by, at most `dueMs`. */
   index: number
   sortMs: number
-  readonly onDue: (step: StepBuilder) => void
+  /** Gets the step that is being made at that moment. */
+  readonly onDue: (step: S) => void
 }
 
-export const newDeadline = (onDue: (step: StepBuilder) => void): Deadline => ({ dueMs: Infinity, index: -1, sortMs: 0, onDue })
+export const newDeadline = <S>(onDue: (step: S) => void): Deadline<S> => ({ dueMs: Infinity, index: -1, sortMs: 0, onDue })
 
 /**
  * The deadlines of one coordinator partition, earliest first. Putting a deadline off, which every heartbeat does, only notes the new time:
  * the entry sinks when it comes to the top.
  */
-export class DeadlineHeap {
-  readonly #heap: Deadline[] = []
+export class DeadlineHeap<S> {
+  readonly #heap: Deadline<S>[] = []
 
-  set(deadline: Deadline, dueMs: number): void {
+  set(deadline: Deadline<S>, dueMs: number): void {
     deadline.dueMs = dueMs
     if (deadline.index < 0) {
       deadline.sortMs = dueMs
@@ -31,7 +30,7 @@ export class DeadlineHeap {
     }
   }
 
-  cancel(deadline: Deadline): void {
+  cancel(deadline: Deadline<S>): void {
     if (deadline.index < 0) return
     deadline.dueMs = Infinity
     const { index } = deadline
@@ -55,19 +54,19 @@ export class DeadlineHeap {
   }
 
   /** Takes out the earliest deadline that is due at `nowMs`, if there is one. */
-  take(nowMs: number): Deadline | undefined {
+  take(nowMs: number): Deadline<S> | undefined {
     if (this.nextMs > nowMs) return undefined
     const top = this.#heap[0]!
     this.cancel(top)
     return top
   }
 
-  #place(deadline: Deadline, index: number): void {
+  #place(deadline: Deadline<S>, index: number): void {
     this.#heap[index] = deadline
     deadline.index = index
   }
 
-  #rise(deadline: Deadline): void {
+  #rise(deadline: Deadline<S>): void {
     while (deadline.index > 0) {
       const at = deadline.index
       const parent = this.#heap[(at - 1) >> 1]!
@@ -77,7 +76,7 @@ export class DeadlineHeap {
     }
   }
 
-  #sink(deadline: Deadline): void {
+  #sink(deadline: Deadline<S>): void {
     for (;;) {
       const at = deadline.index
       const left = this.#heap[2 * at + 1]

@@ -13,14 +13,16 @@ import {
   type OffsetDeleteResponse,
   type SyncGroupRequest,
 } from '@tidelog/protocol'
-import { ClassicGroup, type GroupMember } from './classic-group.ts'
-import { DeadlineHeap, newDeadline } from './deadline-heap.ts'
+import type { Coordinator } from '../steps/coordinator.ts'
+import { DeadlineHeap, newDeadline } from '../steps/deadline-heap.ts'
+import type { Instant, Ticket } from '../steps/step.ts'
+import { ClassicGroup, type GroupMember } from './classic/classic-group.ts'
+import { Membership } from './classic/membership.ts'
 import type { GroupCoordinatorConfig } from './group-config.ts'
-import { type CommitOffsetsRequest, GroupOffsets, type OffsetsOfTopic, type TopicPartitions } from './group-offsets.ts'
 import type { GroupRecord, OffsetRecord } from './group-record.ts'
 import { appendErrorToReply, type Caller, codeOf, joinError, syncError } from './group-replies.ts'
-import { Membership } from './membership.ts'
-import { type Instant, type Step, StepBuilder, type Ticket } from './step.ts'
+import { type GroupStep, GroupStepBuilder } from './group-step.ts'
+import { type CommitOffsetsRequest, GroupOffsets, type OffsetsOfTopic, type TopicPartitions } from './offsets/group-offsets.ts'
 
 export type DescribedGroup = DescribeGroupsResponse['groups'][number]
 export type ListedGroup = ListGroupsResponse['groups'][number]
@@ -35,13 +37,13 @@ const tombstonesPerWrite = 1000
  * - the writes of all steps are appended in the order they were made, and each is settled, in that order;
  * - `advance` is called when `nextDeadlineMs` has come.
  */
-export class GroupCoordinator {
+export class GroupCoordinator implements Coordinator<GroupRecord> {
   readonly #config: GroupCoordinatorConfig
   readonly #groups = new Map<string, ClassicGroup>()
-  readonly #deadlines = new DeadlineHeap()
+  readonly #deadlines = new DeadlineHeap<GroupStepBuilder>()
   readonly #membership: Membership
   readonly #offsets: GroupOffsets
-  readonly #retentionCheck = newDeadline((step) => this.#expire(step))
+  readonly #retentionCheck = newDeadline<GroupStepBuilder>((step) => this.#expire(step))
 
   constructor({ config, random }: { config: GroupCoordinatorConfig; random: Random }) {
     this.#config = config
@@ -79,8 +81,8 @@ export class GroupCoordinator {
   }
 
   /** The log has been replayed: members have one session timeout to show up. */
-  loaded(now: Instant): Step {
-    const step = new StepBuilder(now)
+  loaded(now: Instant): GroupStep {
+    const step = new GroupStepBuilder(now)
     for (const group of this.#groups.values()) {
       for (const member of group.members.values()) this.#membership.keepAlive(now, member)
       // The limit was lowered while this broker was away: a rebalance lets the surplus commit before it goes.
@@ -91,8 +93,8 @@ export class GroupCoordinator {
   }
 
   /** Another broker takes over: everyone who waits is told to look for it. Writes under way are still to be settled, as failed. */
-  unload(now: Instant): Step {
-    const step = new StepBuilder(now)
+  unload(now: Instant): GroupStep {
+    const step = new GroupStepBuilder(now)
     for (const group of this.#groups.values()) this.#membership.dissolve(step, group, 'NOT_COORDINATOR')
     this.#groups.clear()
     this.#deadlines.cancel(this.#retentionCheck)
@@ -107,8 +109,8 @@ export class GroupCoordinator {
   }
 
   /** What falls due up to `now`. */
-  advance(now: Instant): Step {
-    const step = new StepBuilder(now)
+  advance(now: Instant): GroupStep {
+    const step = new GroupStepBuilder(now)
     for (let due = this.#deadlines.take(now.monotonicMs); due !== undefined; due = this.#deadlines.take(now.monotonicMs)) due.onDue(step)
     return step
   }
@@ -116,8 +118,8 @@ export class GroupCoordinator {
   // --- members ---------------------------------------------------------------------------------------------------------------------
 
   /** Reply: JoinGroupResponse, when the join phase ends. */
-  joinGroup(request: JoinGroupRequest, caller: Caller, ticket: Ticket, now: Instant): Step {
-    const step = new StepBuilder(now)
+  joinGroup(request: JoinGroupRequest, caller: Caller, ticket: Ticket, now: Instant): GroupStep {
+    const step = new GroupStepBuilder(now)
     const { groupId, memberId, sessionTimeoutMs } = request
     const refuse = (error: ErrorName) => step.reply(ticket, joinError(memberId, error))
     if (groupId === '') refuse('INVALID_GROUP_ID')
@@ -132,7 +134,7 @@ export class GroupCoordinator {
     return step
   }
 
-  #joinNewGroup(step: StepBuilder, request: JoinGroupRequest, caller: Caller, ticket: Ticket): void {
+  #joinNewGroup(step: GroupStepBuilder, request: JoinGroupRequest, caller: Caller, ticket: Ticket): void {
     const group = this.#create(request.groupId, step.now)
     const record = group.toNewRecord()
     this.#membership.join(step, group, request, caller, ticket)
@@ -146,8 +148,8 @@ export class GroupCoordinator {
   }
 
   /** Reply: SyncGroupResponse, when the leader's assignment lies in the log. */
-  syncGroup(request: SyncGroupRequest, ticket: Ticket, now: Instant): Step {
-    const step = new StepBuilder(now)
+  syncGroup(request: SyncGroupRequest, ticket: Ticket, now: Instant): GroupStep {
+    const step = new GroupStepBuilder(now)
     const { groupId, memberId, groupInstanceId, generationId, protocolType, protocolName, assignments } = request
     const refuse = (error: ErrorName) => step.reply(ticket, syncError(error))
     const group = this.#groups.get(groupId)
@@ -182,8 +184,8 @@ export class GroupCoordinator {
   }
 
   /** Reply: LeaveGroupResponse with a row for every member of the request. */
-  leaveGroup(request: Pick<LeaveGroupRequest, 'groupId' | 'members'>, ticket: Ticket, now: Instant): Step {
-    const step = new StepBuilder(now)
+  leaveGroup(request: Pick<LeaveGroupRequest, 'groupId' | 'members'>, ticket: Ticket, now: Instant): GroupStep {
+    const step = new GroupStepBuilder(now)
     const { groupId } = request
     const group = this.#groups.get(groupId)
     let anyoneLeft = false
@@ -202,7 +204,7 @@ export class GroupCoordinator {
     return step
   }
 
-  #leave(step: StepBuilder, group: ClassicGroup, memberId: string, groupInstanceId: string | null): ErrorName | undefined {
+  #leave(step: GroupStepBuilder, group: ClassicGroup, memberId: string, groupInstanceId: string | null): ErrorName | undefined {
     if (memberId !== '' && this.#membership.forgetPending(group, memberId)) return undefined
     // An administrator removes static members by their instance id alone.
     const named = memberId === '' && groupInstanceId !== null ? (group.memberIdOfInstance(groupInstanceId) ?? '') : memberId
@@ -217,8 +219,8 @@ export class GroupCoordinator {
    * Reply: the topics of the request with an error code for each partition. Only partitions that exist are to be handed in.
    * Source: KIP-211 (retention), KIP-447 (member checks).
    */
-  commitOffsets(request: CommitOffsetsRequest, caller: Pick<Caller, 'apiVersion'>, ticket: Ticket, now: Instant): Step {
-    const step = new StepBuilder(now)
+  commitOffsets(request: CommitOffsetsRequest, caller: Pick<Caller, 'apiVersion'>, ticket: Ticket, now: Instant): GroupStep {
+    const step = new GroupStepBuilder(now)
     const { groupId, memberId, groupInstanceId, generationIdOrMemberEpoch: generationId } = request
     let group = this.#groups.get(groupId)
     const error = this.#commitError(group, { memberId, groupInstanceId, generationId }, caller)
@@ -261,8 +263,8 @@ export class GroupCoordinator {
     request: { groupId: string; topics: readonly TopicPartitions[] | null; requireStable: boolean },
     ticket: Ticket,
     now: Instant,
-  ): Step {
-    const step = new StepBuilder(now)
+  ): GroupStep {
+    const step = new GroupStepBuilder(now)
     const read = (): OffsetsOfTopic[] => this.#offsets.fetch(request)
     if (request.requireStable)
       step.write([], (settled, failure) => settled.reply(ticket, failure === undefined ? read() : new KafkaError(failure)))
@@ -271,8 +273,8 @@ export class GroupCoordinator {
   }
 
   /** Reply: OffsetDeleteResponse. Source: KIP-496. */
-  deleteOffsets(request: OffsetDeleteRequest, ticket: Ticket, now: Instant): Step {
-    const step = new StepBuilder(now)
+  deleteOffsets(request: OffsetDeleteRequest, ticket: Ticket, now: Instant): GroupStep {
+    const step = new GroupStepBuilder(now)
     const { groupId } = request
     const group = this.#groups.get(groupId)
     const answer = (errorCode: number, topics: OffsetDeleteResponse['topics'] = []) => ({ errorCode, throttleTimeMs: 0, topics })
@@ -294,8 +296,8 @@ export class GroupCoordinator {
   }
 
   /** Reply: an error code; NONE when the group and its offsets are gone. Source: KIP-229. */
-  deleteGroup(groupId: string, ticket: Ticket, now: Instant): Step {
-    const step = new StepBuilder(now)
+  deleteGroup(groupId: string, ticket: Ticket, now: Instant): GroupStep {
+    const step = new GroupStepBuilder(now)
     const group = this.#groups.get(groupId)
     if (group === undefined || group.state === 'Dead') step.reply(ticket, codeOf('GROUP_ID_NOT_FOUND'))
     else if (group.state !== 'Empty') step.reply(ticket, codeOf('NON_EMPTY_GROUP'))
@@ -308,8 +310,8 @@ export class GroupCoordinator {
   }
 
   /** Topics are gone: so is what groups had consumed of them. */
-  topicsDeleted(topics: ReadonlySet<string>, now: Instant): Step {
-    const step = new StepBuilder(now)
+  topicsDeleted(topics: ReadonlySet<string>, now: Instant): GroupStep {
+    const step = new GroupStepBuilder(now)
     for (const groupId of this.#groups.keys()) this.#remove(step, this.#offsets.allTombstones(groupId, topics), undefined, () => {})
     return step
   }
@@ -373,10 +375,10 @@ export class GroupCoordinator {
 
   /** Appends tombstones of offsets, in as many writes as they need, and behind them the one of `group`, which is gone at once. */
   #remove(
-    step: StepBuilder,
+    step: GroupStepBuilder,
     tombstones: readonly OffsetRecord[],
     group: ClassicGroup | undefined,
-    done: (settled: StepBuilder, failure: ErrorName | undefined) => void,
+    done: (settled: GroupStepBuilder, failure: ErrorName | undefined) => void,
   ): void {
     let failed: ErrorName | undefined
     for (let start = 0; start < tombstones.length; start += tombstonesPerWrite) {
@@ -397,7 +399,7 @@ export class GroupCoordinator {
   }
 
   /** Drops offsets that nobody has used for the retention time, and empty groups that have none left. Source: KIP-211. */
-  #expire(step: StepBuilder): void {
+  #expire(step: GroupStepBuilder): void {
     for (const group of [...this.#groups.values()]) {
       const { tombstones, all } = this.#offsets.expired(group, step.now.wallMs)
       const goes = all && group.state === 'Empty' && group.isCommitted

@@ -1,5 +1,4 @@
 import type { ErrorName } from '@tidelog/protocol'
-import type { GroupRecord } from './group-record.ts'
 
 /** Both clocks at the moment of a step: records are stamped with the one, waits are measured with the other. */
 export interface Instant {
@@ -17,28 +16,28 @@ export interface Reply {
 }
 
 /** Records to append in one batch, all or none, behind those of every earlier write. */
-export interface Write {
+export interface Write<R> {
   /** None: only waits until every earlier write is settled. */
-  readonly records: readonly GroupRecord[]
+  readonly records: readonly R[]
   /**
    * To be called once, in order of the writes: without `failure` when the records lie below the high watermark, else with the error that
    * kept them from it.
    */
-  settle(now: Instant, failure?: ErrorName): Step
+  settle(now: Instant, failure?: ErrorName): Step<R>
 }
 
-/** What follows from a request, a deadline or a settled write. */
-export interface Step {
+/** What follows from a request, a deadline or a settled write. `R` are the records of the coordinator's topic. */
+export interface Step<R> {
   /** Leave at once. */
   readonly replies: readonly Reply[]
-  readonly writes: readonly Write[]
+  readonly writes: readonly Write<R>[]
 }
 
 /** A step while it is being made. */
-export class StepBuilder implements Step {
+export class StepBuilder<R> implements Step<R> {
   readonly now: Instant
   readonly replies: Reply[] = []
-  readonly writes: Write[] = []
+  readonly writes: Write<R>[] = []
 
   constructor(now: Instant) {
     this.now = now
@@ -48,11 +47,11 @@ export class StepBuilder implements Step {
     this.replies.push({ ticket, response })
   }
 
-  write(records: readonly GroupRecord[], settled: (step: StepBuilder, failure: ErrorName | undefined) => void): void {
+  write(records: readonly R[], settled: (step: StepBuilder<R>, failure: ErrorName | undefined) => void): void {
     this.writes.push({
       records,
       settle: (now, failure) => {
-        const step = new StepBuilder(now)
+        const step = new StepBuilder<R>(now)
         settled(step, failure)
         return step
       },

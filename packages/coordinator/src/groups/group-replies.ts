@@ -1,5 +1,5 @@
 import { type ErrorName, errorTable, type JoinGroupResponse, type SyncGroupResponse } from '@tidelog/protocol'
-import type { ClassicGroup, GroupMember } from './classic-group.ts'
+import type { ClassicGroup, GroupMember } from './classic/classic-group.ts'
 
 const noBytes = Buffer.alloc(0)
 

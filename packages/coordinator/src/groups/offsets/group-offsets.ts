@@ -1,10 +1,11 @@
 import { type ErrorName, KafkaError, type OffsetCommitRequest } from '@tidelog/protocol'
-import type { ClassicGroup } from './classic-group.ts'
-import type { GroupCoordinatorConfig } from './group-config.ts'
-import type { CommittedOffset, OffsetRecord } from './group-record.ts'
-import { appendErrorToReply, codeOf } from './group-replies.ts'
+import type { Ticket } from '../../steps/step.ts'
+import type { ClassicGroup } from '../classic/classic-group.ts'
+import type { GroupCoordinatorConfig } from '../group-config.ts'
+import type { CommittedOffset, OffsetRecord } from '../group-record.ts'
+import { appendErrorToReply, codeOf } from '../group-replies.ts'
+import type { GroupStepBuilder } from '../group-step.ts'
 import { OffsetStore } from './offset-store.ts'
-import type { StepBuilder, Ticket } from './step.ts'
 
 type CommittedPartition = OffsetCommitRequest['topics'][number]['partitions'][number]
 
@@ -96,7 +97,11 @@ export class GroupOffsets {
   }
 
   /** Applies records ahead of their append and takes them back if it fails. */
-  apply(step: StepBuilder, records: readonly OffsetRecord[], settled: (step: StepBuilder, failure: ErrorName | undefined) => void): void {
+  apply(
+    step: GroupStepBuilder,
+    records: readonly OffsetRecord[],
+    settled: (step: GroupStepBuilder, failure: ErrorName | undefined) => void,
+  ): void {
     const pending = records.map((record) => this.#store.applyAhead(record))
     step.write(records, (later, failure) => {
       for (const change of pending) failure === undefined ? this.#store.commit(change) : this.#store.rollBack(change)
@@ -106,7 +111,7 @@ export class GroupOffsets {
 
   // --- committing ------------------------------------------------------------------------------------------------------------------
 
-  commit(step: StepBuilder, request: CommitOffsetsRequest, ticket: Ticket, settled: (failure: ErrorName | undefined) => void): void {
+  commit(step: GroupStepBuilder, request: CommitOffsetsRequest, ticket: Ticket, settled: (failure: ErrorName | undefined) => void): void {
     const records: OffsetRecord[] = []
     const response: CommitResultOfTopic[] = request.topics.map(({ name, partitions }) => ({
       name,

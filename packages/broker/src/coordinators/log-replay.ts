@@ -1,38 +1,44 @@
-import { decodeGroupRecord, type GroupCoordinator } from '@tidelog/coordinator'
 import type { Logger } from '@tidelog/core'
 import { iterateBatches, type RecordBatch, readEndTxnMarker, readRecords } from '@tidelog/protocol'
 import type { CoordinatorLog } from './coordinator-log.ts'
 
-/** A batch of the offsets topic is no larger than max.message.bytes before compression by our writers; others' may be compressed. */
+/** A batch of an internal topic is no larger than max.message.bytes before compression by our writers; others' may be compressed. */
 const maxUncompressedBytes = 64 << 20
 
+/** Takes what a coordinator's log holds, in its order. */
+export interface ReplaySink {
+  /** @param producerId Of the batch when it is transactional. @throws when the bytes cannot be read */
+  record(key: Buffer, value: Buffer | null, producerId: number | undefined): void
+  endTransaction(producerId: number, committed: boolean): void
+}
+
 /**
- * Brings a coordinator to the state that its log describes. Records of types that are not known here are passed over; one that cannot be
- * read is reported and passed over too, for the rest of the groups must not suffer from it.
+ * Brings a coordinator to the state that its log describes. A record that cannot be read is reported and passed over, for the rest must
+ * not suffer from it.
  * @param isWanted Asked between reads: when it turns false, replay ends early.
  * @throws KafkaError when the log cannot be read
  */
-export async function replayGroupLog(
+export async function replayLog(
   log: CoordinatorLog,
-  coordinator: GroupCoordinator,
+  sink: ReplaySink,
   { maxBytes, isWanted, logger }: { maxBytes: number; isWanted: () => boolean; logger: Logger },
 ): Promise<{ records: number; unreadable: number }> {
   const counts = { records: 0, unreadable: 0 }
   for await (const chunks of log.read(maxBytes)) {
     if (!isWanted()) break
-    for (const chunk of chunks) for (const batch of iterateBatches(chunk)) replayBatch(batch, coordinator, { counts, logger })
+    for (const chunk of chunks) for (const batch of iterateBatches(chunk)) replayBatch(batch, sink, { counts, logger })
   }
   return counts
 }
 
 function replayBatch(
   batch: RecordBatch,
-  coordinator: GroupCoordinator,
+  sink: ReplaySink,
   { counts, logger }: { counts: { records: number; unreadable: number }; logger: Logger },
 ): void {
   const unreadable = (offset: number, error: unknown) => {
     counts.unreadable++
-    logger.error('a record of the offsets topic cannot be read and is passed over', { offset, error: String(error) })
+    logger.error('a record of an internal topic cannot be read and is passed over', { offset, error: String(error) })
   }
   const producerId = batch.isTransactional ? batch.producerId : undefined
   try {
@@ -41,11 +47,8 @@ function replayBatch(
       try {
         if (batch.isControl) {
           const marker = readEndTxnMarker({ key, value })
-          if (marker !== undefined) coordinator.endTransaction(batch.producerId, marker.type === 'commit')
-        } else if (key !== null) {
-          const record = decodeGroupRecord(key, value)
-          if (record !== undefined) coordinator.replay(record, producerId)
-        }
+          if (marker !== undefined) sink.endTransaction(batch.producerId, marker.type === 'commit')
+        } else if (key !== null) sink.record(key, value, producerId)
       } catch (error) {
         unreadable(offset, error)
       }
