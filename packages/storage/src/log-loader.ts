@@ -1,7 +1,5 @@
 import { type Clock, invariant, type Logger, type Offload, type Random } from '@tidelog/core'
-import { batchAt, KafkaError } from '@tidelog/protocol'
-import { markerOf } from './append-validation.ts'
-import { scanBatches } from './batch-scan.ts'
+import { KafkaError } from '@tidelog/protocol'
 import { INDEX_SUFFIX, LOG_SUFFIX, parseSegmentFile, partitionFolder, TIME_INDEX_SUFFIX, TRANSACTION_INDEX_SUFFIX } from './file-names.ts'
 import { isMissing } from './file-system.ts'
 import { LeaderEpochs } from './leader-epochs.ts'
@@ -10,17 +8,15 @@ import type { LogConfig } from './log-config.ts'
 import { failLog, type LogState, newRollJitter, storageError } from './log-state.ts'
 import { writePartitionMetadata } from './partition-metadata.ts'
 import { recallBatches } from './producer-recall.ts'
+import { rebuildTransactionIndex, replaySegment } from './producer-replay.ts'
 import { ProducerSnapshots } from './producer-snapshots.ts'
-import { type ProducerBatch, ProducerState } from './producer-state.ts'
+import { ProducerState } from './producer-state.ts'
 import type { RetentionClock } from './retention-clock.ts'
 import { Segment, type SegmentContext } from './segment.ts'
 import { SegmentList } from './segment-list.ts'
 import { recoverSegment, writeAgain } from './segment-recovery.ts'
 import { lastOffsetOf, leaderEpochOf } from './stored-batch.ts'
 import { LogTail, TailCache } from './tail-cache.ts'
-import type { AbortedTransaction } from './transaction-index.ts'
-
-const SCAN_CHUNK_BYTES = 1024 * 1024
 
 export interface NewLogOptions {
   readonly context: SegmentContext
@@ -178,12 +174,13 @@ async function openSegments(state: LogState, names: readonly string[]): Promise<
     .map((name) => parseSegmentFile(name, LOG_SUFFIX))
     .filter((offset) => offset !== undefined)
     .sort((first, second) => first - second)
-  for (const baseOffset of offsets) {
+  for (const [index, baseOffset] of offsets.entries()) {
     const stat = await fs.stat(new Segment(context, baseOffset, 0, 0).file.path)
     const segment = new Segment(context, baseOffset, stat?.sizeBytes ?? 0, stat?.modifiedMs ?? 0)
     if (hasFile(present, segment, TRANSACTION_INDEX_SUFFIX)) {
-      const problem = await segment.transactionIndex.load()
-      if (problem !== undefined) logger.warn('A transaction index is damaged', { path: segment.transactionIndex.path, reason: problem })
+      const { transactionIndex } = segment
+      const problem = await transactionIndex.load({ base: baseOffset, end: offsets[index + 1] ?? Number.POSITIVE_INFINITY })
+      if (problem !== undefined) logger.warn('Rebuilding a damaged transaction index', { path: transactionIndex.path, reason: problem })
     }
     segments.add(segment)
   }
@@ -318,7 +315,10 @@ async function settleLogStart(state: LogState): Promise<void> {
   state.logEndOffset = state.logStartOffset
 }
 
-/** Leader epochs from their file, or from the batches when it is no use; producers from the newest snapshot and the batches behind it. */
+/**
+ * Leader epochs from their file, or from the batches when it is no use; producers from the newest snapshot and the batches behind it; transaction
+ * indexes that are damaged, or whose segments were checked, from the batches.
+ */
 async function restoreEpochsAndProducers(state: LogState): Promise<void> {
   const { epochs, snapshots, logger, logEndOffset, logStartOffset } = state
   const epochProblem = await epochs.load()
@@ -331,6 +331,7 @@ async function restoreEpochsAndProducers(state: LogState): Promise<void> {
   }
   await snapshots.removeAfter(logEndOffset)
   await restoreProducers(state)
+  for (const segment of state.segments.all) if (segment.transactionIndex.isDoubtful) await rebuildTransactionIndex(state, segment)
   const { length } = epochs.entries
   epochs.truncateFromEnd(logEndOffset + 1)
   const isCut = epochs.entries.length < length
@@ -359,51 +360,26 @@ export async function restoreProducers(state: LogState): Promise<void> {
 
 /** Reads the batches that checkpoint and snapshot do not cover. */
 async function replay(state: LogState, producersFrom: number): Promise<void> {
-  const { segments, epochs, producers, logEndOffset, context } = state
+  const { segments, epochs, producers, logEndOffset } = state
   // An epoch may have begun right before the stop, and the file be older; one that knows the epoch of the last batch knows them all.
   const isEpochCurrent = epochs.latest !== undefined && (await lastBatchEpoch(state)) <= epochs.latest.epoch
   const epochsFrom = epochs.latest?.startOffset ?? 0
   const from = Math.min(isEpochCurrent ? logEndOffset : epochsFrom, producersFrom)
   if (from >= logEndOffset) return
   for (const segment of segments.all.slice(Math.max(0, segments.indexOf(from)))) {
-    const place = await segment.findBatch(Math.max(from, segment.baseOffset))
-    if (place === undefined) continue
-    const aborted: AbortedTransaction[] = []
-    const { end, problem } = await context.pool.use(segment.file, (fd) =>
-      scanBatches(
-        context.fs,
-        fd,
-        { from: place.position, to: segment.sizeBytes, chunkBytes: SCAN_CHUNK_BYTES, need: 'whole', memory: context.readMemory },
-        (buffer, at, _position, sizeBytes) => {
-          const epoch = leaderEpochOf(buffer, at)
-          const batch = batchAt(buffer, at, at + sizeBytes)!
-          if (epoch > (epochs.latest?.epoch ?? -1)) epochs.assign(epoch, batch.baseOffset)
-          if (batch.magic !== 2 || !batch.hasProducerId || batch.lastOffset < producersFrom) return true
-          const producerBatch: ProducerBatch = {
-            producerId: batch.producerId,
-            producerEpoch: batch.producerEpoch,
-            baseSequence: batch.baseSequence,
-            firstOffset: batch.baseOffset,
-            lastOffset: batch.lastOffset,
-            maxTimestamp: batch.maxTimestamp,
-            isTransactional: batch.isTransactional,
-            isControl: batch.isControl,
-            marker: markerOf(batch),
-          }
-          for (const completed of producers.append([producerBatch], 'replication')) {
-            if (!completed.isAborted) continue
-            const { producerId, firstOffset, lastOffset, lastStableOffset } = completed
-            aborted.push({ producerId, firstOffset, lastOffset, lastStableOffset })
-          }
-          return true
-        },
-      ),
-    )
-    if (problem !== undefined) {
-      throw new KafkaError('CORRUPT_MESSAGE', `${segment.file.path} cannot be read at ${end}: ${problem}`)
-    }
-    const known = segment.transactionIndex.entries.filter(({ lastOffset }) => lastOffset < producersFrom)
-    await segment.transactionIndex.replace([...known, ...aborted])
+    const { aborted, problem } = await replaySegment(segment, producers, {
+      from,
+      producersFrom,
+      onEpoch(epoch, firstOffset) {
+        if (epoch > (epochs.latest?.epoch ?? -1)) epochs.assign(epoch, firstOffset)
+      },
+    })
+    if (problem !== undefined) throw new KafkaError('CORRUPT_MESSAGE', problem)
+    const { transactionIndex } = segment
+    // One that cannot be relied on is made from all of its segment.
+    if (transactionIndex.isDoubtful && segment.baseOffset < producersFrom) continue
+    const known = transactionIndex.entries.filter(({ lastOffset }) => lastOffset < producersFrom)
+    await transactionIndex.replace([...known, ...aborted])
   }
 }
 

@@ -1,4 +1,5 @@
 import { invariant } from '@tidelog/core'
+import { batchHeader } from '@tidelog/protocol'
 import { scanBatches } from './batch-scan.ts'
 import { readFully, writeFully } from './file-system.ts'
 import { MAX_RELATIVE_OFFSET, type OffsetIndex } from './offset-index.ts'
@@ -19,7 +20,8 @@ export interface RecoveredSegment {
 
 /**
  * Reads a segment that may have been written to when its broker stopped: every batch is checked, the log is cut at the first that is torn or wrong, and
- * the indexes are made to match. Indexes that match already stay as they are, byte for byte.
+ * the indexes are made to match. Indexes that match already stay as they are, byte for byte. The transaction index is left in doubt where there is
+ * something to say in it: that takes the segments before.
  * @param fileBytes Size of the log file.
  */
 export async function recoverSegment(segment: Segment, fileBytes: number, indexIntervalBytes: number): Promise<RecoveredSegment> {
@@ -31,6 +33,7 @@ export async function recoverSegment(segment: Segment, fileBytes: number, indexI
   const rebuilt = segment.newIndexes()
   rebuilt.clear()
   let nextOffset = segment.baseOffset
+  let hasMarkers = false
   const { end, problem } = await pool.use(segment.file, (fd) =>
     scanBatches(
       fs,
@@ -40,6 +43,7 @@ export async function recoverSegment(segment: Segment, fileBytes: number, indexI
         const lastOffset = lastOffsetOf(buffer, at)
         if (lastOffset < nextOffset || lastOffset - segment.baseOffset > MAX_RELATIVE_OFFSET) return false
         rebuilt.note({ position, sizeBytes, lastOffset, maxTimestamp: maxTimestampOf(buffer, at) }, indexIntervalBytes)
+        hasMarkers ||= batchHeader.magic(buffer, at) === 2 && batchHeader.isControl(buffer, at)
         matcher?.note(position, lastOffset, rebuilt.maxTimestamp.timestamp)
         nextOffset = lastOffset + 1
         return true
@@ -47,6 +51,8 @@ export async function recoverSegment(segment: Segment, fileBytes: number, indexI
     ),
   )
   rebuilt.noteMaxTimestamp()
+  // A power cut may have taken any of it.
+  if (hasMarkers || segment.transactionIndex.exists) segment.transactionIndex.doubt()
   const cutBytes = fileBytes - end
   if (cutBytes > 0) {
     // On disk before anything is written there, or a power cut could leave the one beside the other.

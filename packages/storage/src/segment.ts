@@ -309,13 +309,16 @@ export class Segment {
   /** Makes the log file, and for a closed segment its indexes, outlive a power cut. */
   async flush({ indexes }: { indexes: boolean }): Promise<void> {
     await this.#context.pool.use(this.file, (fd) => this.#context.fs.sync(fd))
-    if (indexes) await this.#indexes.write({ sync: true })
+    if (!indexes) return
+    await this.#indexes.write({ sync: true })
+    await this.transactionIndex.sync()
   }
 
   /** As `seal`, and on disk: a start after a clean stop believes the indexes. */
   async sealDurably(): Promise<void> {
     await this.seal()
     if (this.#indexes.isUnsynced) await this.flush({ indexes: true })
+    else await this.transactionIndex.sync()
   }
 
   /** Brings the index files up to date and trims them: the segment is not written any more. */

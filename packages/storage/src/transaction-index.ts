@@ -24,6 +24,8 @@ export class TransactionIndex {
   readonly #fs: FileSystem
   #entries: AbortedTransaction[] = []
   #exists = false
+  #isDoubtful = false
+  #isUnsynced = false
 
   constructor(fs: FileSystem, path: string) {
     this.#fs = fs
@@ -38,8 +40,29 @@ export class TransactionIndex {
     return this.#exists
   }
 
-  /** Reads the file, if there is one. Returns what is wrong with it, or nothing. */
-  async load(): Promise<string | undefined> {
+  /** It may lack transactions, or name some that are none, until `replace` has put it right. */
+  get isDoubtful(): boolean {
+    return this.#isDoubtful
+  }
+
+  /** To be called of a segment whose batches may not be those that the file was written for. */
+  doubt(): void {
+    this.#isDoubtful = true
+  }
+
+  /**
+   * Reads the file, if there is one.
+   * @param offsets Where the segment begins, and what it ends before: its transactions ended there.
+   * @returns What is wrong with the file, which is doubtful then and counts as empty; or nothing.
+   */
+  async load(offsets: { base: number; end: number }): Promise<string | undefined> {
+    const problem = await this.#load(offsets)
+    this.#isDoubtful = problem !== undefined
+    if (this.#isDoubtful) this.#entries = []
+    return problem
+  }
+
+  async #load({ base, end }: { base: number; end: number }): Promise<string | undefined> {
     this.#entries = []
     let content: Buffer
     try {
@@ -50,8 +73,8 @@ export class TransactionIndex {
       return undefined
     }
     this.#exists = true
+    this.#isUnsynced = true // who wrote it may not have come to that
     if (content.length % ENTRY_BYTES !== 0) return `its size ${content.length} is no multiple of ${ENTRY_BYTES}`
-    const entries: AbortedTransaction[] = []
     for (let at = 0; at < content.length; at += ENTRY_BYTES) {
       const entry = {
         producerId: Number(content.readBigInt64BE(at + 2)),
@@ -59,13 +82,13 @@ export class TransactionIndex {
         lastOffset: Number(content.readBigInt64BE(at + 18)),
         lastStableOffset: Number(content.readBigInt64BE(at + 26)),
       }
-      const last = entries.at(-1)
+      const last = this.#entries.at(-1)
       if (content.readInt16BE(at) !== 0) return `entry ${at / ENTRY_BYTES} has an unknown version`
       if (entry.firstOffset < 0 || entry.lastOffset < entry.firstOffset) return `entry ${at / ENTRY_BYTES} ends before it begins`
+      if (entry.lastOffset < base || entry.lastOffset >= end) return `entry ${at / ENTRY_BYTES} ends outside of the segment`
       if (last !== undefined && entry.lastOffset <= last.lastOffset) return `entry ${at / ENTRY_BYTES} goes back`
-      entries.push(entry)
+      this.#entries.push(entry)
     }
-    this.#entries = entries
     return undefined
   }
 
@@ -87,7 +110,9 @@ export class TransactionIndex {
           entry.lastStableOffset === other.lastStableOffset
         )
       })
-    if (same) return
+    if (same && !this.#isDoubtful) return
+    this.#isDoubtful = false
+    if (entries.length === 0 && !this.#exists) return
     this.#entries = [...entries]
     await this.#rewriteFrom(0)
   }
@@ -97,6 +122,18 @@ export class TransactionIndex {
     if (this.#entries.some((entry) => entry.lastOffset >= offset)) {
       this.#entries = this.#entries.filter((entry) => entry.lastOffset < offset)
       await this.#rewriteFrom(this.#entries.length)
+    }
+  }
+
+  /** Makes what was written outlive a power cut. */
+  async sync(): Promise<void> {
+    if (!this.#isUnsynced) return
+    this.#isUnsynced = false
+    const fd = await this.#fs.open(this.path, 'update')
+    try {
+      await this.#fs.sync(fd)
+    } finally {
+      await this.#fs.close(fd)
     }
   }
 
@@ -111,6 +148,7 @@ export class TransactionIndex {
     }
     const fd = await this.#fs.open(this.path, 'create')
     this.#exists = true
+    this.#isUnsynced = true
     try {
       await writeFully(this.#fs, fd, bytes, first * ENTRY_BYTES)
       await this.#fs.truncate(fd, this.#entries.length * ENTRY_BYTES)

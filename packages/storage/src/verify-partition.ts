@@ -1,13 +1,23 @@
 import { join } from 'node:path'
-import { batchHeader } from '@tidelog/protocol'
+import { batchAt, batchHeader, type RecordBatch } from '@tidelog/protocol'
+import { markerOf } from './append-validation.ts'
 import { scanBatches } from './batch-scan.ts'
-import { INDEX_SUFFIX, LOG_SUFFIX, parseSegmentFile, SNAPSHOT_SUFFIX, segmentFile, TIME_INDEX_SUFFIX } from './file-names.ts'
+import {
+  INDEX_SUFFIX,
+  LOG_SUFFIX,
+  parseSegmentFile,
+  SNAPSHOT_SUFFIX,
+  segmentFile,
+  TIME_INDEX_SUFFIX,
+  TRANSACTION_INDEX_SUFFIX,
+} from './file-names.ts'
 import { type FileSystem, nodeFileSystem, readTextIfPresent } from './file-system.ts'
 import { parseLeaderEpochs } from './leader-epochs.ts'
 import { OffsetIndex } from './offset-index.ts'
 import { decodeProducerSnapshot } from './producer-snapshot.ts'
 import { lastOffsetOf, leaderEpochOf, maxTimestampOf } from './stored-batch.ts'
 import { TimeIndex } from './time-index.ts'
+import { TransactionIndex } from './transaction-index.ts'
 
 export interface VerifiedPartition {
   /** What is wrong, one line each; empty when nothing is. */
@@ -27,9 +37,15 @@ interface SeenBatch {
   readonly maxTimestamp: number
 }
 
+/** Ends a transaction that was aborted. */
+interface AbortMarker {
+  readonly producerId: number
+  readonly lastOffset: number
+}
+
 /**
  * Reads the folder of a partition that nobody writes to, as kafka-dump-log does with --index-sanity-check, and compares everything with everything: checksums,
- * order of offsets and epochs, every index entry with the batch that it speaks of, every lookup with a full scan, snapshots and leader epochs with
+ * order of offsets and epochs, every index entry with the batch that it speaks of, every lookup with a full scan, aborted transactions with their index, snapshots and leader epochs with
  * the batches. Changes nothing.
  * @param options `closedOnly`: leaves out the last segment, which a broker may be writing to.
  */
@@ -49,11 +65,14 @@ export async function verifyPartition(
   let records = 0
   let nextOffset = bases[0] ?? 0
   let lastEpoch = -1
+  /** Producers with a transaction that is open. */
+  const writing = new Set<number>()
   for (const [number, base] of bases.entries()) {
     const path = join(dir, segmentFile(base, LOG_SUFFIX))
     if (base < nextOffset) problems.push(`${path}: begins at ${base}, before ${nextOffset}`)
     const sizeBytes = (await fs.stat(path))?.sizeBytes ?? 0
     const seen: SeenBatch[] = []
+    const aborts: AbortMarker[] = []
     const fd = await fs.open(path, 'read')
     try {
       const { end, problem } = await scanBatches(
@@ -67,7 +86,11 @@ export async function verifyPartition(
           if (lastOffset < nextOffset) problems.push(`${path}: offset ${lastOffset} at ${position} goes back behind ${nextOffset}`)
           if (epoch < lastEpoch) problems.push(`${path}: leader epoch ${epoch} at ${position} goes back behind ${lastEpoch}`)
           if (epoch >= 0) lastEpoch = epoch
-          if (batchHeader.magic(buffer, at) === 2) records += batchHeader.recordsCount(buffer, at)
+          if (batchHeader.magic(buffer, at) === 2) {
+            records += batchHeader.recordsCount(buffer, at)
+            const abort = endOfAborted(batchAt(buffer, at, buffer.length)!, writing)
+            if (abort !== undefined) aborts.push(abort)
+          }
           nextOffset = lastOffset + 1
           seen.push({ position, baseOffset, lastOffset, maxTimestamp: maxTimestampOf(buffer, at) })
           return true
@@ -80,6 +103,7 @@ export async function verifyPartition(
     batches += seen.length
     const isActive = !closedOnly && number === bases.length - 1
     problems.push(...(await indexProblems(fs, dir, base, sizeBytes, seen, isActive)))
+    problems.push(...(await transactionIndexProblems(fs, dir, base, nextOffset, aborts)))
   }
   for (const name of names) {
     if (parseSegmentFile(name, SNAPSHOT_SUFFIX) === undefined) continue
@@ -91,6 +115,36 @@ export async function verifyPartition(
   if (typeof epochs === 'string') problems.push(`${join(dir, 'leader-epoch-checkpoint')}: ${epochs}`)
   else if (lastEpoch > (epochs.at(-1)?.epoch ?? -1)) problems.push(`${join(dir, 'leader-epoch-checkpoint')}: epoch ${lastEpoch} is missing`)
   return { problems, segments: bases.length, batches, records, firstOffset: bases[0] ?? 0, nextOffset }
+}
+
+/** Follows the transactions of a log. @returns The marker that `batch` is, when it aborts records that were seen. */
+function endOfAborted(batch: RecordBatch, writing: Set<number>): AbortMarker | undefined {
+  if (batch.magic !== 2 || !batch.isTransactional) return undefined
+  const { producerId, lastOffset } = batch
+  if (!batch.isControl) {
+    writing.add(producerId)
+    return undefined
+  }
+  const hasRecords = writing.delete(producerId)
+  return hasRecords && markerOf(batch)?.isAbort === true ? { producerId, lastOffset } : undefined
+}
+
+async function transactionIndexProblems(
+  fs: FileSystem,
+  dir: string,
+  base: number,
+  end: number,
+  aborts: readonly AbortMarker[],
+): Promise<string[]> {
+  const index = new TransactionIndex(fs, join(dir, segmentFile(base, TRANSACTION_INDEX_SUFFIX)))
+  const problem = await index.load({ base, end })
+  if (problem !== undefined) return [`${index.path}: ${problem}`]
+  return aborts
+    .filter((abort) => !index.entries.some((entry) => entry.producerId === abort.producerId && entry.lastOffset === abort.lastOffset))
+    .map(
+      ({ producerId, lastOffset }) =>
+        `${index.path}: the transaction of producer ${producerId} that was aborted at ${lastOffset} is missing`,
+    )
 }
 
 async function indexProblems(

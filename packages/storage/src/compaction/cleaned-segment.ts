@@ -98,7 +98,7 @@ export class CleanedSegment {
       await this.#indexes.write({ sync: true })
       if (this.#aborted.length > 0) {
         await this.#transactions.replace(this.#aborted)
-        await this.#syncTransactions()
+        await this.#transactions.sync()
       }
       await this.#fs.sync(this.#fd)
       await this.#close()
@@ -131,15 +131,6 @@ export class CleanedSegment {
   async #write(bytes: Buffer): Promise<void> {
     await writing(this.#path, () => writeFully(this.#fs, this.#fd, bytes, this.#written))
     this.#written += bytes.length
-  }
-
-  async #syncTransactions(): Promise<void> {
-    const fd = await this.#fs.open(this.#transactions.path, 'update')
-    try {
-      await this.#fs.sync(fd)
-    } finally {
-      await this.#fs.close(fd)
-    }
   }
 
   async #close(): Promise<void> {

@@ -46,7 +46,7 @@ export class CleanedTransactions {
 
   /**
    * Takes in a control batch. Returns whether its marker has become meaningless: no batch of its transaction was met, or it is empty.
-   * @throws CleaningError `damaged` when records before it were aborted and no transaction index has said so.
+   * @throws CleaningError `unindexed-abort` when records before it were aborted and no transaction index has said so.
    */
   onControlBatch(batch: RecordBatch): boolean {
     this.#beginUpTo(batch.lastOffset)
@@ -59,7 +59,7 @@ export class CleanedTransactions {
     if (aborting === undefined && this.#committing.has(producerId)) {
       // Its records would be taken for the newest of their keys.
       const message = `the transaction of producer ${producerId} that was aborted at offset ${batch.lastOffset} is in no transaction index`
-      throw new CleaningError('damaged', message)
+      throw new CleaningError('unindexed-abort', message)
     }
     this.#aborting.delete(producerId)
     if (aborting === undefined || !aborting.hasBatch) return true

@@ -2,11 +2,12 @@
  * Why a log was not cleaned, or not to the end.
  * gone: its files or the log were changed meanwhile; nothing is wrong.
  * damaged: a batch is not what its checksum says, or cannot be read.
+ * unindexed-abort: a transaction was aborted that is in no transaction index: one is lost or not what was written.
  * too-large: more to decompress than was allowed; a thread can do it.
  * no-space: the disk is full.
  * write: the disk cannot be written to.
  */
-export type CleaningFailure = 'gone' | 'damaged' | 'too-large' | 'no-space' | 'write'
+export type CleaningFailure = 'gone' | 'damaged' | 'unindexed-abort' | 'too-large' | 'no-space' | 'write'
 
 export class CleaningError extends Error {
   readonly failure: CleaningFailure

@@ -255,14 +255,21 @@ test('a compacted segment keeps the time of its last write, which stands in for 
   assert.equal((await batchesIn(log)).length > 0, true)
 })
 
-test('L12: records that a lost transaction index does not tell to be aborted never take the place of others: the log is set aside', async (t) => {
-  const dir = await writtenDir(t)
-  await rm(join(dir, 't-0', '00000000000000000004.txnindex'))
-  const lines: string[] = []
-  const logger = { ...silentLogger, error: (message: string) => lines.push(message) }
-  const { manager, log } = await compactionBench(t, { dir, ...options, logger })
-  const before = await recordsIn(log)
-  assert.equal(await manager.cleanLogs(), 0)
-  assert.equal(lines.length, 1)
-  assert.deepEqual(await recordsIn(log), before)
+test('L12: a transaction index that is lost, or damaged, is made anew from the batches; compaction drops what was aborted and nothing else', async (t) => {
+  for (const damage of [undefined, '', 'garbage']) {
+    const dir = await writtenDir(t)
+    const path = join(dir, 't-0', '00000000000000000004.txnindex')
+    const whole = await readFile(path)
+    if (damage === undefined) await rm(path)
+    else await writeFile(path, damage)
+    const warnings: string[] = []
+    const logger = { ...silentLogger, warn: (message: string) => void warnings.push(message) }
+    const { manager, log, partitionDir } = await compactionBench(t, { dir, ...options, logger })
+    if (damage === 'garbage') assert.deepEqual(await readFile(path), whole)
+    assert.equal(await manager.cleanLogs(), 1, `${damage}`)
+    assert.equal(warnings.filter((message) => /Rebuilding .*transaction index/.test(message)).length, 1)
+    assert.deepEqual(shown(await recordsIn(log)), ['6 filler', '8 deleted=', ...newest.slice(1)])
+    await manager.close()
+    assert.deepEqual((await verifyPartition(partitionDir)).problems, [])
+  }
 })

@@ -1,6 +1,7 @@
 import { maxOutputBytes } from '../append-validation.ts'
 import { INDEX_SUFFIX, TIME_INDEX_SUFFIX } from '../file-names.ts'
 import { failLog, type LogState } from '../log-state.ts'
+import { rebuildTransactionIndex } from '../producer-replay.ts'
 import type { Segment } from '../segment.ts'
 import { abortedBetween } from './aborted-transactions.ts'
 import { type Cleanable, cleanableOf } from './cleanable.ts'
@@ -110,7 +111,30 @@ export class LogCleaning {
     this.#isPaused = false
   }
 
-  async #clean({ firstDirtyOffset, firstUncleanableOffset }: Cleanable, means: Means): Promise<CleanedLog> {
+  async #clean(cleanable: Cleanable, means: Means): Promise<CleanedLog> {
+    try {
+      return await this.#cleanOnce(cleanable, means)
+    } catch (error) {
+      if (!(error instanceof CleaningError && error.failure === 'unindexed-abort')) throw error
+      await this.#rebuildTransactionIndexes(error)
+      this.#goOn(means.signal)
+      return this.#cleanOnce(cleanable, means)
+    }
+  }
+
+  /** The batches know which transactions were aborted. */
+  async #rebuildTransactionIndexes({ message: reason }: CleaningError): Promise<void> {
+    const { segments, logger, name } = this.#state
+    logger.warn('Rebuilding the transaction indexes of a log', { partition: name, reason })
+    await this.#log.change(async () => {
+      for (const segment of segments.all.slice(0, -1)) {
+        segment.transactionIndex.doubt()
+        await rebuildTransactionIndex(this.#state, segment)
+      }
+    })
+  }
+
+  async #cleanOnce({ firstDirtyOffset, firstUncleanableOffset }: Cleanable, means: Means): Promise<CleanedLog> {
     const { segments } = this.#state
     const built = await this.#buildMap(firstDirtyOffset, firstUncleanableOffset, means)
     const endOffset = built.latestOffset + 1

@@ -59,8 +59,9 @@ export async function replaceSegments(
   await fs.syncDirectory(dir)
   for (const suffix of suffixesOf(cleaned)) await fs.rename(finalPath(suffix) + SWAP_SUFFIX, finalPath(suffix))
   const replacement = new Segment(context, baseOffset, cleaned.sizeBytes, cleaned.modifiedMs)
-  if (cleaned.hasTransactionIndex) await replacement.transactionIndex.load()
   const place = segments.all.indexOf(old[0]!)
+  if (cleaned.hasTransactionIndex)
+    await replacement.transactionIndex.load({ base: baseOffset, end: segments.all[place + old.length]!.baseOffset })
   segments.replace(place, old.length, replacement)
   // What is in memory of them is what they were.
   state.tail.dropBefore(segments.all[place + 1]!.baseOffset)
