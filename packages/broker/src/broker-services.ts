@@ -1,5 +1,5 @@
 import type { Clock, Logger, Offload, Random } from '@tidelog/core'
-import type { Controller, MetadataImage, ProducerIdAllocator } from '@tidelog/metadata'
+import type { Controller, MetadataImage, ProducerIdAllocator, SupportedFeatures } from '@tidelog/metadata'
 import type { Api } from '@tidelog/protocol'
 import type { LogManager } from '@tidelog/storage'
 import type { AutoTopicCreation } from './auto-topic-creation.ts'
@@ -27,6 +27,8 @@ export interface BrokerServices {
   readonly configs: ConfigService
   /** In order of key; what ApiVersions announces. */
   readonly servedApis: readonly Api[]
+  /** Feature levels that this broker can run; the image has those that the cluster runs. */
+  readonly supportedFeatures: SupportedFeatures
   /** This broker's view of the cluster. */
   readonly image: MetadataImage
   /** Decides when this broker is the controller, else refuses. */

@@ -1,6 +1,13 @@
 import { hostname } from 'node:os'
 import { type Clock, createLogger, type Logger, libuvOffload, type Random, systemClock, systemRandom } from '@tidelog/core'
-import { Controller, ProducerIdAllocator, registerBroker, reportLogDirFailure } from '@tidelog/metadata'
+import {
+  Controller,
+  ProducerIdAllocator,
+  registerBroker,
+  reportLogDirFailure,
+  type SupportedFeatures,
+  supportedFeatures,
+} from '@tidelog/metadata'
 import type { Api } from '@tidelog/protocol'
 import type { FileSystem } from '@tidelog/storage'
 import { AutoTopicCreation } from './auto-topic-creation.ts'
@@ -30,6 +37,8 @@ export interface BrokerOptions {
   readonly random?: Random
   /** The disk under the log dirs; a test passes one that fails. */
   readonly fs?: FileSystem
+  /** Feature levels that it can run; a test passes those of another version. */
+  readonly features?: SupportedFeatures
 }
 
 /** A running broker. */
@@ -75,7 +84,7 @@ export async function startBroker(options: BrokerOptions = {}): Promise<Broker> 
 }
 
 async function assemble(options: BrokerOptions & { logger: Logger }, closers: Closers): Promise<Broker> {
-  const { clock = systemClock, random = systemRandom, logger } = options
+  const { clock = systemClock, random = systemRandom, features = supportedFeatures, logger } = options
   const given = options.config ?? {}
   const parsed = parseBrokerConfig(given)
   // Live from here on: dynamic changes are written into it.
@@ -97,6 +106,7 @@ async function assemble(options: BrokerOptions & { logger: Logger }, closers: Cl
   const { nodeId, clusterId, store, image, configs, logs } = await openNodeState({
     parsed,
     isNodeIdGiven: 'node.id' in given || 'broker.id' in given,
+    features,
     clock,
     random,
     logger,
@@ -118,6 +128,7 @@ async function assemble(options: BrokerOptions & { logger: Logger }, closers: Cl
     brokerId: nodeId,
     store,
     channel,
+    features,
     config: () => ({
       topicDefaults: { partitions: config['num.partitions'], replicationFactor: config['default.replication.factor'] },
       uncleanLeaderElection: (topic) => configs.logConfigOf(topic)['unclean.leader.election.enable'],
@@ -136,7 +147,7 @@ async function assemble(options: BrokerOptions & { logger: Logger }, closers: Cl
       id: nodeId,
       endpoints: advertised.map(({ listenerName, ...rest }) => ({ listener: listenerName, ...rest })),
       rack: config['broker.rack'],
-      features: new Map(),
+      features,
     },
     { clock },
   )
@@ -151,6 +162,7 @@ async function assemble(options: BrokerOptions & { logger: Logger }, closers: Cl
     logger,
     offload,
     config,
+    supportedFeatures: features,
     servedApis: Object.values(handlers).map(({ api }) => api as unknown as Api),
     image,
     controller,

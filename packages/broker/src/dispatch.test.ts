@@ -15,7 +15,12 @@ const errors: string[] = []
 async function serve(t: TestContext, handlers: DefinedHandler[]) {
   const logger = { ...silentLogger, error: (message: string) => void errors.push(message) }
   const all = [apiVersions as unknown as DefinedHandler, ...handlers]
-  const services = { logger, servedApis: all.map(({ api }) => api) } as unknown as BrokerServices
+  const services = {
+    logger,
+    servedApis: all.map(({ api }) => api),
+    supportedFeatures: new Map(),
+    image: { finalizedFeatures: { epoch: 0, levels: new Map() } },
+  } as unknown as BrokerServices
   const dispatcher = new Dispatcher({ handlers: all, services, listenerName: 'PLAINTEXT', logger })
   const server = await listenForFrames({
     host: '127.0.0.1',

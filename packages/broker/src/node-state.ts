@@ -1,6 +1,14 @@
 import { join, resolve } from 'node:path'
 import { type Clock, InvariantError, type Logger, type Random, type ThreadOffload } from '@tidelog/core'
-import { EmbeddedStore, MetadataImage, type MetadataStore, openCluster, raiseLeaderEpochs, STORE_FILE_NAMES } from '@tidelog/metadata'
+import {
+  EmbeddedStore,
+  MetadataImage,
+  type MetadataStore,
+  openCluster,
+  raiseLeaderEpochs,
+  STORE_FILE_NAMES,
+  type SupportedFeatures,
+} from '@tidelog/metadata'
 import { type CleanerSettings, type FileSystem, type LogConfig, LogDirs, LogManager, resolveLogConfig, unusable } from '@tidelog/storage'
 import { adopt, foundIn, readKraftState } from './adoption.ts'
 import type { Closers } from './closers.ts'
@@ -22,6 +30,7 @@ export interface NodeStateOptions {
   readonly parsed: ParsedBrokerConfig
   /** Whether the configuration names this broker; else it is who the log dirs say. */
   readonly isNodeIdGiven: boolean
+  readonly features: SupportedFeatures
   readonly clock: Clock
   readonly random: Random
   readonly logger: Logger
@@ -40,7 +49,7 @@ export interface NodeStateOptions {
  * @throws LogDirRefusedError, ConfigError, or an Error of one line, before anything is changed where somebody else's data is.
  */
 export async function openNodeState(options: NodeStateOptions): Promise<NodeState> {
-  const { closers, clock, random, logger, offload, onFatal } = options
+  const { closers, clock, random, logger, offload, features, onFatal } = options
   const dirs = await openLogDirs(options, logDirsOf(options.parsed.config))
   const parsed = dirs.nodeId === undefined ? options.parsed : withNodeId(options.parsed, dirs.nodeId)
   const { config } = parsed
@@ -74,6 +83,7 @@ export async function openNodeState(options: NodeStateOptions): Promise<NodeStat
   const clusterId = await openCluster(store, {
     clusterId: dirs.clusterId,
     random,
+    features,
     adopt: async () => {
       // What lies in a directory that cannot be looked into would be missing for ever.
       for (const [path, error] of dirs.offline) throw unusable(path, error)
@@ -83,7 +93,7 @@ export async function openNodeState(options: NodeStateOptions): Promise<NodeStat
   })
   await dirs.format({ clusterId, nodeId })
 
-  const image = await MetadataImage.open({ clusterId, store, clock, logger })
+  const image = await MetadataImage.open({ clusterId, store, features, clock, logger })
   closers.add('metadata image', () => image.close())
   const configs = new ConfigService({ parsed, nodeId, image, logger })
   closers.add('configurations', () => configs.close())

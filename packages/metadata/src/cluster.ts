@@ -1,4 +1,5 @@
 import { type Clock, type Random, randomUuid } from '@tidelog/core'
+import { defaultFeatureLevels, type SupportedFeatures, supportedFeatures } from './features.ts'
 import { createMissing } from './store/bulk-write.ts'
 import { isStoreError, type MetadataStore } from './store/metadata-store.ts'
 import {
@@ -19,6 +20,8 @@ export interface OpenClusterOptions {
   /** The id that meta.properties has, if it has one. */
   readonly clusterId?: string | undefined
   readonly random: Random
+  /** Whose defaults a cluster finalizes that has no levels yet; those of this software when absent. */
+  readonly features?: SupportedFeatures
   /** Takes over what lies in the log dirs; called while the store knows no cluster, again after a stop in the middle of it. */
   readonly adopt?: () => Promise<void>
 }
@@ -28,18 +31,19 @@ export interface OpenClusterOptions {
  * @returns The cluster's id: the store's, else that of meta.properties, else a random one.
  * @throws Error in one line when the log dirs belong to another cluster than the store
  */
-export async function openCluster(store: MetadataStore, { clusterId: wanted, random, adopt }: OpenClusterOptions): Promise<string> {
+export async function openCluster(
+  store: MetadataStore,
+  { clusterId: wanted, random, features = supportedFeatures, adopt }: OpenClusterOptions,
+): Promise<string> {
   await createMissing(
     store,
     PERSISTENT_PATHS.map((path) => [path, Buffer.alloc(0)]),
   )
-  if ((await store.exists(CLUSTER_ID)) === undefined) {
-    await adopt?.()
-    await createMissing(store, [
-      [FEATURE, encodeFeatures(new Map())],
-      [CLUSTER_ID, encodeClusterId(wanted ?? randomUuid(random))],
-    ])
-  }
+  if ((await store.exists(CLUSTER_ID)) === undefined) await adopt?.()
+  await createMissing(store, [
+    [FEATURE, encodeFeatures(defaultFeatureLevels(features))],
+    [CLUSTER_ID, encodeClusterId(wanted ?? randomUuid(random))],
+  ])
   const clusterId = decodeClusterId((await store.get(CLUSTER_ID)).data)
   if (wanted !== undefined && wanted !== clusterId) {
     throw new Error(

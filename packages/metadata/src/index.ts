@@ -16,6 +16,8 @@ export {
 } from './controller/create-topics.ts'
 export type { ElectionType } from './controller/leader-election.ts'
 export * from './controller/topic-name.ts'
+export * from './features.ts'
+export type { FinalizedLevels } from './finalized-features.ts'
 export { KraftState } from './kraft/kraft-state.ts'
 export { raiseLeaderEpochs } from './leader-epochs.ts'
 export * from './metadata-image.ts'

@@ -3,6 +3,8 @@ import { KafkaError, type LeaderAndIsrRequest, type UpdateMetadataRequest, type 
 import { ClusterConfigs } from './configs.ts'
 import { LEADER_DURING_DELETE } from './controller/control-requests.ts'
 import { isInternalTopic } from './controller/topic-name.ts'
+import { type SupportedFeatures, supportedFeatures } from './features.ts'
+import { FinalizedFeatures, type FinalizedLevels } from './finalized-features.ts'
 import { isStoreError, type MetadataStore } from './store/metadata-store.ts'
 import { type Endpoint, SECURITY_PROTOCOL_CODES, type SecurityProtocol } from './znodes.ts'
 
@@ -49,13 +51,14 @@ interface MutableTopic extends TopicImage {
 }
 
 /**
- * One broker's read-only view of the cluster: what the controller last told it by UpdateMetadata, and the dynamic configurations in the
- * store. Topics, partitions and brokers that a caller holds on to do not change; a later change puts new ones in their place.
+ * One broker's read-only view of the cluster: what the controller last told it by UpdateMetadata, and the dynamic configurations and
+ * feature levels in the store. Topics, partitions and brokers that a caller holds on to do not change; a later change puts new ones in their place.
  */
 export class MetadataImage {
   readonly clusterId: string
   /** Dynamic configurations of topics and brokers. */
   readonly configs: ClusterConfigs
+  readonly #features: FinalizedFeatures
   readonly #topics = new Map<string, MutableTopic>()
   readonly #namesById = new Map<string, string>()
   #brokers: ReadonlyMap<number, BrokerImage> = new Map()
@@ -64,14 +67,40 @@ export class MetadataImage {
   readonly #listeners = new Set<ImageListener>()
   readonly #logger: Logger
 
-  private constructor(clusterId: string, configs: ClusterConfigs, logger: Logger) {
+  private constructor(clusterId: string, configs: ClusterConfigs, features: FinalizedFeatures, logger: Logger) {
     this.clusterId = clusterId
     this.configs = configs
+    this.#features = features
     this.#logger = logger
   }
 
-  static async open(options: { clusterId: string; store: MetadataStore; clock: Clock; logger: Logger }): Promise<MetadataImage> {
-    return new MetadataImage(options.clusterId, await ClusterConfigs.open(options), options.logger)
+  /**
+   * @param options.features What this broker can run; what this software can when absent.
+   * @throws Error in one line when the cluster runs a level of a feature that this broker cannot
+   */
+  static async open(options: {
+    clusterId: string
+    store: MetadataStore
+    features?: SupportedFeatures
+    clock: Clock
+    logger: Logger
+  }): Promise<MetadataImage> {
+    const features = await FinalizedFeatures.open({ ...options, supported: options.features ?? supportedFeatures })
+    return new MetadataImage(options.clusterId, await ClusterConfigs.open(options), features, options.logger)
+  }
+
+  /** The level of a feature that the cluster runs; 0 when it runs without. */
+  featureLevel(name: string): number {
+    return this.#features.current.levels.get(name) ?? 0
+  }
+
+  get finalizedFeatures(): FinalizedLevels {
+    return this.#features.current
+  }
+
+  /** Makes the finalized levels at least as new as what was written before the call. */
+  refreshFeatures(): Promise<void> {
+    return this.#features.refresh()
   }
 
   /** Undefined until a controller has made itself known. */
@@ -184,6 +213,7 @@ export class MetadataImage {
   close(): void {
     this.#listeners.clear()
     this.configs.close()
+    this.#features.close()
   }
 
   /** For topics that this broker hosts nothing of; of the others they have been read before their logs were made. */

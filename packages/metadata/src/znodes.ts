@@ -317,3 +317,18 @@ export function encodeFeatures(features: ReadonlyMap<string, number>): Buffer {
     features: Object.fromEntries([...features].map(([name, level]) => [name, { max_version_level: level }])),
   })
 }
+
+/** Finalized level by feature, of version 1 (which has a minimum too) or 2. Empty when feature versioning is disabled. */
+export function decodeFeatures(data: Buffer): Map<string, number> {
+  const node = object(FEATURE, data)
+  if (node.version !== 1 && node.version !== 2) throw new BadNodeError(`${FEATURE}: version ${String(node.version)} is not known`)
+  if (integer(FEATURE, 'status', node.status) === 0) return new Map()
+  return new Map(
+    entries(FEATURE, 'features', node.features).map(([name, level]) => {
+      const levels = new Map(entries(FEATURE, name, level))
+      const finalized = integer(FEATURE, `${name}'s max_version_level`, levels.get('max_version_level'))
+      if (finalized < 1) throw new BadNodeError(`${FEATURE}: ${name}'s max_version_level is below 1`)
+      return [name, finalized]
+    }),
+  )
+}

@@ -4,7 +4,7 @@ import { defineHandler } from '../define-handler.ts'
 /** What KIP-511 allows in a client's name and version; anything else is refused, so that metrics and logs stay readable. */
 const SOFTWARE_NAME = /^[a-zA-Z0-9](?:[a-zA-Z0-9\-.]*[a-zA-Z0-9])?$/
 
-/** Tells which APIs and versions this broker serves: those in the registry, no others. Source: KIP-35, KIP-511, KIP-584. */
+/** Tells which APIs and versions this broker serves: those in the registry, no others. Source: KIP-35, KIP-511, KIP-584, KIP-1022. */
 export const apiVersions = defineHandler(
   ApiVersions,
   ({ clientSoftwareName, clientSoftwareVersion }, { apiVersion, connection, broker }) => {
@@ -18,7 +18,16 @@ export const apiVersions = defineHandler(
     const apiKeys = broker.servedApis.flatMap(({ key, announced }) =>
       announced === undefined ? [] : [{ apiKey: key, minVersion: announced[0], maxVersion: announced[1] }],
     )
-    // An epoch of 0: Java clients ignore features whose epoch is negative. No feature is finalized until the issue that serves it.
-    return { errorCode: 0, apiKeys, supportedFeatures: [], finalizedFeaturesEpoch: 0, finalizedFeatures: [] }
+    const { epoch, levels } = broker.image.finalizedFeatures
+    return {
+      errorCode: 0,
+      apiKeys,
+      supportedFeatures: [...broker.supportedFeatures]
+        // Clients of before version 4 fail on a range that begins with 0. KAFKA-17492.
+        .filter(([, { minVersion }]) => apiVersion >= 4 || minVersion > 0)
+        .map(([name, { minVersion, maxVersion }]) => ({ name, minVersion, maxVersion })),
+      finalizedFeaturesEpoch: epoch,
+      finalizedFeatures: [...levels].map(([name, level]) => ({ name, maxVersionLevel: level, minVersionLevel: level })),
+    }
   },
 )

@@ -29,6 +29,7 @@ import { electLeaders } from './43-elect-leaders.ts'
 import { incrementalAlterConfigs } from './44-incremental-alter-configs.ts'
 import { listPartitionReassignments } from './46-list-partition-reassignments.ts'
 import { offsetDelete } from './47-offset-delete.ts'
+import { updateFeatures } from './57-update-features.ts'
 import { describeCluster } from './60-describe-cluster.ts'
 import { describeProducers } from './61-describe-producers.ts'
 import { listConfigResources } from './74-list-config-resources.ts'
@@ -67,7 +68,6 @@ export const notServed = [
   'EndQuorumEpoch',
   'DescribeQuorum',
   'AlterPartition',
-  'UpdateFeatures',
   'Envelope',
   'FetchSnapshot',
   'BrokerRegistration',
@@ -134,6 +134,7 @@ export const handlers = {
   IncrementalAlterConfigs: incrementalAlterConfigs,
   ListPartitionReassignments: listPartitionReassignments,
   OffsetDelete: offsetDelete,
+  UpdateFeatures: updateFeatures,
   DescribeCluster: describeCluster,
   DescribeProducers: describeProducers,
   ListConfigResources: listConfigResources,

@@ -1,7 +1,8 @@
 import type { Timer } from '@tidelog/core'
 import { KafkaError } from '@tidelog/protocol'
+import { type FeatureUpdate, planFeatureUpdates } from '../features.ts'
 import { ifThere, isStoreError } from '../store/metadata-store.ts'
-import { DELETE_TOPICS, decodeLogDirFailure, LOG_DIR_EVENTS, TOPICS } from '../znodes.ts'
+import { DELETE_TOPICS, decodeFeatures, decodeLogDirFailure, FEATURE, LOG_DIR_EVENTS, TOPICS } from '../znodes.ts'
 import { type ClusterState, loadBrokers, loadClusterState, loadTopic } from './cluster-state.ts'
 import {
   type ChangedPartition,
@@ -185,6 +186,20 @@ export class ActiveController {
     })
     if (await this.#within(timeoutMs, told)) return results
     return results.map((result) => ({ ...result, error: result.error ?? timedOut() }))
+  }
+
+  updateFeatures(updates: readonly FeatureUpdate[], { validateOnly }: { validateOnly: boolean }): Promise<void> {
+    return this.#decide(async () => {
+      const { brokerId, features, store, logger } = this.#options
+      const node = await store.get(FEATURE)
+      const levels = planFeatureUpdates(updates, decodeFeatures(node.data), [
+        { label: `Local controller ${brokerId}`, features },
+        ...[...this.#state.brokers.values()].map((broker) => ({ label: `Broker ${broker.id}`, features: broker.features })),
+      ])
+      if (validateOnly || updates.length === 0) return
+      await this.#store.setFeatures(levels, node.stat.version)
+      logger.info('finalized feature levels', { levels: Object.fromEntries(levels) })
+    })
   }
 
   /** Brokers have registered or gone. */

@@ -1,4 +1,5 @@
 import type { Clock, Logger, Random } from '@tidelog/core'
+import type { SupportedFeatures } from '../features.ts'
 import type { MetadataStore } from '../store/metadata-store.ts'
 import type { BrokerChannel } from './broker-channel.ts'
 import type { TopicConfigValidator, TopicDefaults } from './create-topics.ts'
@@ -15,6 +16,8 @@ export interface ControllerOptions {
   /** The broker's own session, in which it has registered itself. */
   readonly store: MetadataStore
   readonly channel: BrokerChannel
+  /** What this broker can run. */
+  readonly features: SupportedFeatures
   /** Read whenever a decision needs it. */
   readonly config: () => ControllerConfig
   readonly validateTopicConfigs: TopicConfigValidator

@@ -6,8 +6,10 @@ import {
   configPath,
   deleteTopicPath,
   encodeConfigs,
+  encodeFeatures,
   encodePartitionState,
   encodeTopic,
+  FEATURE,
   partitionPath,
   partitionStatePath,
   partitionsPath,
@@ -101,6 +103,11 @@ export class ControllerStore {
       const before = topic.partitions.get(index)!
       topic.partitions.set(index, { ...before, leadership: this.#stored(next, results[resultOf[at]!]!) } satisfies PartitionState)
     }
+  }
+
+  /** Writes the finalized feature levels, unless somebody else has since `version`. @throws KafkaError NOT_CONTROLLER; StoreError BadVersion */
+  async setFeatures(levels: ReadonlyMap<string, number>, version: number): Promise<void> {
+    await this.#write([{ type: 'set', path: FEATURE, data: encodeFeatures(levels), version }])
   }
 
   /** Notes that a topic is to be deleted. @throws KafkaError NOT_CONTROLLER */

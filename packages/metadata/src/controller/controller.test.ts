@@ -7,6 +7,7 @@ import { seededRandom, silentLogger, ZERO_UUID } from '@tidelog/core'
 import { type Api, KafkaError, type LeaderAndIsrRequest, type StopReplicaRequest, type UpdateMetadataRequest } from '@tidelog/protocol'
 import { ManualClock } from '@tidelog/testkit'
 import { openCluster, registerBroker } from '../cluster.ts'
+import { supportedFeatures } from '../features.ts'
 import { MetadataImage } from '../metadata-image.ts'
 import { EmbeddedStore } from '../store/embedded-store.ts'
 import type { MetadataStore } from '../store/metadata-store.ts'
@@ -64,6 +65,7 @@ class TestCluster {
       brokerId: id,
       store: session,
       channel: this.#channel,
+      features: supportedFeatures,
       config: () => ({
         topicDefaults: { partitions: 2, replicationFactor: 1 },
         uncleanLeaderElection: (name) => name.startsWith('unclean'),

@@ -1,5 +1,6 @@
 import type { Logger } from '@tidelog/core'
 import { KafkaError } from '@tidelog/protocol'
+import type { FeatureUpdate } from '../features.ts'
 import { ifThere, isStoreError } from '../store/metadata-store.ts'
 import {
   BROKER_IDS,
@@ -82,6 +83,14 @@ export class Controller {
     options: { timeoutMs: number },
   ): Promise<{ topic: string; partition: number; error: KafkaError | undefined }[]> {
     return this.#run(options, (active) => active.electLeaders(type, partitions, options))
+  }
+
+  /**
+   * Changes finalized feature levels, all of them or none; resolves when the store has them.
+   * @throws KafkaError INVALID_UPDATE_VERSION, NOT_CONTROLLER, REQUEST_TIMED_OUT
+   */
+  updateFeatures(updates: readonly FeatureUpdate[], options: { validateOnly: boolean; timeoutMs: number }): Promise<void> {
+    return this.#run(options, (active) => active.updateFeatures(updates, options))
   }
 
   /** Decides nothing more. The node /controller goes with the session, which its owner closes. */
