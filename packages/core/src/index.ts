@@ -1,3 +1,4 @@
+export { Bag, type BagPlace } from './bag.ts'
 export * from './buffer-pool.ts'
 export * from './bytes.ts'
 export * from './clock.ts'

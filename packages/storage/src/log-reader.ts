@@ -37,9 +37,33 @@ const nothing = Buffer.alloc(0)
 
 /** @throws KafkaError OFFSET_OUT_OF_RANGE when `startOffset` is not an offset of the log or its end. */
 export async function readLog(state: LogState, options: ReadOptions): Promise<ReadResult> {
-  const result = await readBatches(state, options)
-  if (options.withAborted !== true) return result
-  return { ...result, abortedTransactions: abortedAmong(result.records, options.startOffset, state) }
+  const recent = readRecent(state, options)
+  if (recent !== undefined) return recent
+  const { name, logStartOffset, logEndOffset } = state
+  const { startOffset } = options
+  if (!(startOffset >= logStartOffset && startOffset <= logEndOffset)) {
+    throw new KafkaError(
+      'OFFSET_OUT_OF_RANGE',
+      `Received request for offset ${startOffset} for partition ${name}, but we only have log segments from offset ${logStartOffset} to ${logEndOffset}.`,
+    )
+  }
+  return resultOf(state, options, await readSegments(state, options))
+}
+
+/** As `readLog` where the answer is in memory, as it is for a live consumer, who costs no promise then; else undefined. */
+export function readRecent(state: LogState, options: ReadOptions): ReadResult | undefined {
+  const { startOffset, maxBytes, endOffset, atLeastOneBatch } = options
+  const { logStartOffset, logEndOffset } = state
+  if (!(startOffset >= logStartOffset && startOffset <= logEndOffset)) return undefined
+  const limit = Math.min(endOffset, logEndOffset)
+  const records = startOffset >= limit ? nothing : state.tail.read(startOffset, maxBytes, limit, atLeastOneBatch)
+  return records && resultOf(state, options, records)
+}
+
+function resultOf(state: LogState, { startOffset, withAborted }: ReadOptions, records: Buffer): ReadResult {
+  const { logStartOffset } = state
+  if (withAborted !== true) return { records, logStartOffset }
+  return { records, logStartOffset, abortedTransactions: abortedAmong(records, startOffset, state) }
 }
 
 /** Source: KIP-98, Kafka's UnifiedLog.collectAbortedTransactions. */
@@ -49,25 +73,16 @@ function abortedAmong(records: Buffer, startOffset: number, { segments }: LogSta
   return abortedBetween(segments.all.slice(Math.max(0, segments.indexOf(startOffset))), startOffset, endOffset)
 }
 
-async function readBatches(state: LogState, { startOffset, maxBytes, endOffset, atLeastOneBatch }: ReadOptions): Promise<ReadResult> {
-  const { logStartOffset, logEndOffset, segments, tail } = state
-  if (!(startOffset >= logStartOffset && startOffset <= logEndOffset)) {
-    throw new KafkaError(
-      'OFFSET_OUT_OF_RANGE',
-      `Received request for offset ${startOffset} for partition ${state.name}, but we only have log segments from offset ${logStartOffset} to ${logEndOffset}.`,
-    )
-  }
+async function readSegments(state: LogState, { startOffset, maxBytes, endOffset, atLeastOneBatch }: ReadOptions): Promise<Buffer> {
+  const { logEndOffset, segments } = state
   const limit = Math.min(endOffset, logEndOffset)
-  if (startOffset >= limit) return { records: nothing, logStartOffset }
-  const recent = tail.read(startOffset, maxBytes, limit, atLeastOneBatch)
-  if (recent !== undefined) return { records: recent, logStartOffset }
   // A compacted segment may end before the next begins: then the next one holds what is asked for.
   for (const segment of segments.all.slice(Math.max(0, segments.indexOf(startOffset)))) {
     const records = await segment.read(startOffset, maxBytes, limit, atLeastOneBatch)
-    if (records !== undefined) return { records, logStartOffset }
+    if (records !== undefined) return records
     if (await holdsAtOrAfter(segment, startOffset)) break
   }
-  return { records: nothing, logStartOffset }
+  return nothing
 }
 
 /** The segment has a batch for the reader, which did not fit: the reader must not be led past it. */

@@ -1,4 +1,5 @@
 import { KafkaError } from '@tidelog/protocol'
+import { type ReadOptions, type ReadResult, readRecent } from './log-reader.ts'
 import type { LogState } from './log-state.ts'
 
 interface LogReadsOwner {
@@ -20,10 +21,27 @@ export class LogReads {
     this.#log = log
   }
 
-  /** @throws KafkaError that of `work`; KAFKA_STORAGE_ERROR for anything else. */
+  /** What is in memory of what is asked for; undefined when the disk has to be asked, or the question is wrong. */
+  recent(options: ReadOptions): ReadResult | undefined {
+    return this.#log.closedError() === undefined ? readRecent(this.#state, options) : undefined
+  }
+
+  /** When each segment's file was last written. */
+  async segmentTimes(): Promise<{ readonly baseOffset: number; readonly modifiedMs: number }[]> {
+    const { segments, context } = this.#state
+    const times = segments.all.map(async ({ baseOffset, file }) => ({
+      baseOffset,
+      modifiedMs: (await context.fs.stat(file.path))?.modifiedMs ?? 0,
+    }))
+    return this.run(() => Promise.all(times))
+  }
+
+  /** @throws KafkaError that of `work`, or of a closed log; KAFKA_STORAGE_ERROR for anything else. */
   async run<T>(work: () => Promise<T>): Promise<T> {
     const moves = this.#moves
     try {
+      const alreadyClosed = this.#log.closedError()
+      if (alreadyClosed !== undefined) throw alreadyClosed
       return await work()
     } catch (error) {
       const hasMoved = moves !== this.#moves || moves % 2 === 1

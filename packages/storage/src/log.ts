@@ -156,13 +156,8 @@ export class Log {
   }
 
   /** Every segment's first offset and when its file was last written, oldest first. */
-  async segmentTimes(): Promise<{ readonly baseOffset: number; readonly modifiedMs: number }[]> {
-    const { segments, context } = this.#state
-    const times = segments.all.map(async ({ baseOffset, file }) => ({
-      baseOffset,
-      modifiedMs: (await context.fs.stat(file.path))?.modifiedMs ?? 0,
-    }))
-    return this.#reads.run(() => Promise.all(times))
+  segmentTimes(): Promise<{ readonly baseOffset: number; readonly modifiedMs: number }[]> {
+    return this.#reads.segmentTimes()
   }
 
   /** The largest producer id that is known here, -1 when none is. */
@@ -192,9 +187,13 @@ export class Log {
   }
 
   /** Reads whole batches. @throws KafkaError OFFSET_OUT_OF_RANGE, CORRUPT_MESSAGE; KAFKA_STORAGE_ERROR when the disk cannot be read. */
-  async read(options: ReadOptions): Promise<ReadResult> {
-    if (this.#isClosed) throw this.#closedError()
+  read(options: ReadOptions): Promise<ReadResult> {
     return this.#reads.run(() => readLog(this.#state, options))
+  }
+
+  /** As `read`, at once, when the answer is in memory; else undefined. */
+  readRecent(options: ReadOptions): ReadResult | undefined {
+    return this.#reads.recent(options)
   }
 
   /** Takes back the memory of what `read` returned: nothing may refer to it any more. Whoever does not call it leaves it to the garbage collector. */

@@ -1,6 +1,6 @@
 import { errorTable, Fetch, type FetchRequest, KafkaError, type ResponseInput } from '@tidelog/protocol'
 import { defineHandler, errorCodeOf } from '../define-handler.ts'
-import type { FetchPartition } from '../replicas/fetch-sessions.ts'
+import type { FetchedPartition, FetchPartition } from '../replicas/fetch-sessions.ts'
 import { messageSetOf } from '../replicas/old-formats.ts'
 import type { Fetched, FetchIsolation, Partition } from '../replicas/partition.ts'
 import type { RequestContext } from '../request-context.ts'
@@ -17,14 +17,16 @@ const FIRST_VERSION_WITH_TOPIC_IDS = 13
 const readUncommitted = 0
 const readCommitted = 1
 
-/** One partition's part of the answer while it is being gathered. */
-interface Read {
+/** One partition's part of the answer while it is being gathered: a fetch that waits reads twice, so rows are made at its end. */
+interface Read extends FetchedPartition {
   readonly wanted: FetchPartition
   readonly partition: Partition | undefined
-  readonly row: PartitionRow
-  /** As it was read; the row has it, or what it was converted to. */
+  /** As it was read; undefined beside an error and where the logs have parted. */
   readonly fetched: Fetched | undefined
-  readonly recordsBytes: number
+  /** What was read, or what it was converted to. */
+  readonly records: readonly Buffer[] | Buffer
+  readonly lastStableOffset: number
+  readonly divergingEpoch: { readonly epoch: number; readonly endOffset: number } | undefined
   /** Where its reader came to the end; what has been appended since is behind it. */
   readonly end: number
   /** The cluster has no such partition, or not for this client: it says so, and the others are waited for all the same. */
@@ -84,15 +86,7 @@ async function fetchAll(request: FetchRequest, context: RequestContext): Promise
   const isolation: FetchIsolation = isolationLevel === readCommitted ? 'last_stable' : 'high_watermark'
   const reads = await readUntilEnough(session.partitions, request, { replicaId, isolation }, context)
   context.afterReply(() => release(reads))
-  const { sessionId, includes } = session.finish(
-    reads.map(({ row, recordsBytes }) => ({
-      errorCode: row.errorCode,
-      highWatermark: row.highWatermark,
-      logStartOffset: row.logStartOffset ?? -1,
-      recordsBytes,
-      diverged: (row.divergingEpoch?.epoch ?? -1) >= 0,
-    })),
-  )
+  const { sessionId, includes } = session.finish(reads)
   return { errorCode: 0, sessionId, responses: byTopic(reads.filter((_read, index) => includes(index))) }
 }
 
@@ -120,13 +114,13 @@ async function readUntilEnough(
     let bytes = 0
     let unknown = 0
     let failed = false
-    for (const { recordsBytes, row, isUnknown } of reads) {
+    for (const { recordsBytes, errorCode, diverged, isUnknown } of reads) {
       if (isUnknown) {
         unknown++
         continue
       }
       bytes += recordsBytes
-      failed ||= row.errorCode !== 0 || (row.divergingEpoch?.epoch ?? -1) >= 0
+      failed ||= errorCode !== 0 || diverged
     }
     unknownAtFirst ??= unknown
     // A topic that goes meanwhile is told at once.
@@ -170,7 +164,10 @@ async function readOnce(
   for (const partition of wanted) {
     const turn = turns.next()
     if (turn !== undefined) await turn
-    const read = await readPartition(partition, { maxBytes: Math.min(partition.maxBytes, left), minOneBatch: nothingYet }, reader, context)
+    const limits = { maxBytes: Math.max(0, Math.min(partition.maxBytes, left)), minOneBatch: nothingYet }
+    const reading = readPartition(partition, limits, reader, context)
+    // Most are answered from memory: a fetch of many partitions should not wait a round of the microtask queue for each.
+    const read = reading instanceof Promise ? await reading : reading
     if (read.recordsBytes > 0) nothingYet = false
     left = Math.max(0, left - read.recordsBytes)
     reads.push(read)
@@ -178,12 +175,12 @@ async function readOnce(
   return reads
 }
 
-async function readPartition(
+function readPartition(
   wanted: FetchPartition,
   limits: { maxBytes: number; minOneBatch: boolean },
   { replicaId, isolation }: Reader,
   context: RequestContext,
-): Promise<Read> {
+): Read | Promise<Read> {
   const { broker, apiVersion } = context
   let isUnknown = true
   try {
@@ -193,40 +190,102 @@ async function readPartition(
     isUnknown = false
     if (replicaId >= 0) throw unknownReplica(replicaId, wanted)
     partition.checkLeaderEpoch(wanted.currentLeaderEpoch)
+    const end = partition.endOf(isolation)
     const diverging = divergingEpoch(wanted, partition)
-    if (diverging !== undefined) {
-      const row = { ...emptyRow(wanted.partition, 0), ...offsetsOf(partition), divergingEpoch: diverging }
-      return { wanted, partition, row, fetched: undefined, recordsBytes: 0, end: partition.endOf(isolation), isUnknown }
-    }
+    if (diverging !== undefined) return divergedRead({ wanted, partition, end }, diverging)
     // Kafka refuses such a topic as a whole; a batch that a producer packed with zstd on its own account travels as it is. Source: KIP-110.
     if (apiVersion < FIRST_VERSION_WITH_ZSTD && partition.log.config['compression.type'] === 'zstd') {
       throw new KafkaError('UNSUPPORTED_COMPRESSION_TYPE', `a Fetch below version ${FIRST_VERSION_WITH_ZSTD} cannot carry zstd`)
     }
-    const end = partition.endOf(isolation)
-    const fetched = await partition.read({ ...limits, maxBytes: Math.max(0, limits.maxBytes), fetchOffset: wanted.fetchOffset, isolation })
-    const records =
-      apiVersion < FIRST_VERSION_WITH_BATCHES
-        ? await messageSetOf(apiVersion, fetched.records, { fetchOffset: wanted.fetchOffset, offload: broker.offload })
-        : fetched.records
-    const row: PartitionRow = {
-      partitionIndex: wanted.partition,
-      errorCode: 0,
-      highWatermark: fetched.highWatermark,
-      lastStableOffset: fetched.lastStableOffset,
-      logStartOffset: fetched.logStartOffset,
-      abortedTransactions: fetched.abortedTransactions,
-      divergingEpoch: {},
-      currentLeader: {},
-      snapshotId: {},
-      preferredReadReplica: -1,
-      records,
-    }
-    return { wanted, partition, row, fetched, recordsBytes: bytesOf(fetched.records), end, isUnknown }
+    const { maxBytes, minOneBatch } = limits
+    const fetched = partition.read({ maxBytes, minOneBatch, fetchOffset: wanted.fetchOffset, isolation })
+    const place = { wanted, partition, end }
+    if (!(fetched instanceof Promise) && apiVersion >= FIRST_VERSION_WITH_BATCHES) return wholeRead(place, fetched, fetched.records)
+    return finishRead(place, fetched, context).catch((error: unknown) => failedRead(wanted, error, false, context))
   } catch (error) {
-    const { errorCode } = errorCodeOf(error, context)
-    isUnknown &&= errorCode !== notLeaderOrFollower && errorCode !== kafkaStorageError
-    const row = { ...emptyRow(wanted.partition, errorCode), ...(isUnknown ? { abortedTransactions: [] } : {}) }
-    return { wanted, partition: undefined, row, fetched: undefined, recordsBytes: 0, end: -1, isUnknown }
+    return failedRead(wanted, error, isUnknown, context)
+  }
+}
+
+type ReadPlace = Pick<Read, 'wanted' | 'partition' | 'end'>
+
+/** For what the disk is asked for, and what an old client wants converted. */
+async function finishRead(place: ReadPlace, fetching: Fetched | Promise<Fetched>, { apiVersion, broker }: RequestContext): Promise<Read> {
+  const fetched = await fetching
+  if (apiVersion >= FIRST_VERSION_WITH_BATCHES) return wholeRead(place, fetched, fetched.records)
+  const { fetchOffset } = place.wanted
+  return wholeRead(place, fetched, await messageSetOf(apiVersion, fetched.records, { fetchOffset, offload: broker.offload }))
+}
+
+function wholeRead({ wanted, partition, end }: ReadPlace, fetched: Fetched, records: readonly Buffer[]): Read {
+  return {
+    wanted,
+    partition,
+    fetched,
+    records,
+    recordsBytes: bytesOf(fetched.records),
+    errorCode: 0,
+    highWatermark: fetched.highWatermark,
+    lastStableOffset: fetched.lastStableOffset,
+    logStartOffset: fetched.logStartOffset,
+    divergingEpoch: undefined,
+    diverged: false,
+    end,
+    isUnknown: false,
+  }
+}
+
+function divergedRead(place: ReadPlace & { partition: Partition }, divergingEpoch: { epoch: number; endOffset: number }): Read {
+  const { wanted, partition, end } = place
+  const { highWatermark, lastStableOffset, logStartOffset } = partition.log
+  return {
+    wanted,
+    partition,
+    fetched: undefined,
+    records: noRecords,
+    recordsBytes: 0,
+    errorCode: 0,
+    highWatermark,
+    lastStableOffset,
+    logStartOffset,
+    divergingEpoch,
+    diverged: true,
+    end,
+    isUnknown: false,
+  }
+}
+
+function failedRead(wanted: FetchPartition, error: unknown, isUnknown: boolean, context: RequestContext): Read {
+  const { errorCode } = errorCodeOf(error, context)
+  return {
+    wanted,
+    partition: undefined,
+    fetched: undefined,
+    records: noRecords,
+    recordsBytes: 0,
+    errorCode,
+    highWatermark: -1,
+    lastStableOffset: -1,
+    logStartOffset: -1,
+    divergingEpoch: undefined,
+    diverged: false,
+    end: -1,
+    isUnknown: isUnknown && errorCode !== notLeaderOrFollower && errorCode !== kafkaStorageError,
+  }
+}
+
+function rowOf({ wanted, fetched, records, isUnknown, ...read }: Read): PartitionRow {
+  const { errorCode, highWatermark, lastStableOffset, logStartOffset, divergingEpoch } = read
+  return {
+    partitionIndex: wanted.partition,
+    errorCode,
+    highWatermark,
+    lastStableOffset,
+    logStartOffset,
+    abortedTransactions: fetched?.abortedTransactions ?? (isUnknown ? [] : null),
+    divergingEpoch,
+    preferredReadReplica: -1,
+    records,
   }
 }
 
@@ -255,12 +314,6 @@ function bytesOf(chunks: readonly Buffer[]): number {
   return bytes
 }
 
-const offsetsOf = ({ log }: Partition) => ({
-  highWatermark: log.highWatermark,
-  lastStableOffset: log.lastStableOffset,
-  logStartOffset: log.logStartOffset,
-})
-
 /** Only this broker is a replica of what it hosts: nobody else may fetch as one, and move its high watermark. */
 function unknownReplica(replicaId: number, { currentLeaderEpoch }: FetchPartition): KafkaError {
   return new KafkaError(currentLeaderEpoch >= 0 ? 'UNKNOWN_LEADER_EPOCH' : 'NOT_LEADER_OR_FOLLOWER', `broker ${replicaId} is not a replica`)
@@ -283,10 +336,11 @@ function divergingEpoch(
 /** Rows of one topic that follow each other share its entry. */
 function byTopic(reads: readonly Read[]): FetchInput['responses'] {
   const responses: { topic: string; topicId: string; partitions: PartitionRow[] }[] = []
-  for (const { wanted, row } of reads) {
+  for (const read of reads) {
+    const { topic, topicId } = read.wanted
     const last = responses.at(-1)
-    if (last !== undefined && last.topic === wanted.topic && last.topicId === wanted.topicId) last.partitions.push(row)
-    else responses.push({ topic: wanted.topic, topicId: wanted.topicId, partitions: [row] })
+    if (last !== undefined && last.topic === topic && last.topicId === topicId) last.partitions.push(rowOf(read))
+    else responses.push({ topic, topicId, partitions: [rowOf(read)] })
   }
   return responses
 }

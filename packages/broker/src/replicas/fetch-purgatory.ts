@@ -1,3 +1,4 @@
+import type { BagPlace } from '@tidelog/core'
 import type { RequestConnection } from '../request-connection.ts'
 import type { FetchWatcher, Partition } from './partition.ts'
 import type { TimerWheel, WheelTimer } from './timer-wheel.ts'
@@ -6,21 +7,20 @@ import type { TimerWheel, WheelTimer } from './timer-wheel.ts'
 export type WakeReason = 'readable' | 'expired' | 'gone'
 
 class Waiting implements FetchWatcher {
-  readonly #partitions: readonly Partition[]
+  readonly #places: BagPlace[] = []
   readonly #done: (reason: WakeReason) => void
   #bytesMissing: number
   #timer: WheelTimer | undefined
   #forgetConnection: (() => void) | undefined
   #ended = false
 
-  constructor(partitions: readonly Partition[], bytesWanted: number, done: (reason: WakeReason) => void) {
-    this.#partitions = partitions
+  constructor(bytesWanted: number, done: (reason: WakeReason) => void) {
     this.#bytesMissing = bytesWanted
     this.#done = done
   }
 
-  start(timers: TimerWheel, maxWaitMs: number, connection: RequestConnection): void {
-    for (const partition of this.#partitions) partition.watch(this)
+  start(partitions: readonly Partition[], timers: TimerWheel, maxWaitMs: number, connection: RequestConnection): void {
+    for (const partition of partitions) this.#places.push(partition.watch(this))
     this.#timer = timers.add(maxWaitMs, () => this.#end('expired'))
     this.#forgetConnection = connection.onClose(() => this.#end('gone'))
   }
@@ -37,7 +37,7 @@ class Waiting implements FetchWatcher {
   #end(reason: WakeReason): void {
     if (this.#ended) return
     this.#ended = true
-    for (const partition of this.#partitions) partition.unwatch(this)
+    for (const place of this.#places) place.leave()
     this.#timer?.cancel()
     this.#forgetConnection?.()
     this.#done(reason)
@@ -62,17 +62,17 @@ export class FetchPurgatory {
    * Resolves when about `bytesWanted` bytes were appended to the partitions together, one of them changed otherwise, or `maxWaitMs` passed.
    * The caller has read the partitions in this same turn or compares their ends again: what was appended before does not count.
    */
-  async wait(
+  wait(
     partitions: readonly Partition[],
     options: { bytesWanted: number; maxWaitMs: number; connection: RequestConnection },
   ): Promise<WakeReason> {
     this.#waiting++
-    try {
-      return await new Promise<WakeReason>((resolve) => {
-        new Waiting(partitions, options.bytesWanted, resolve).start(this.#timers, options.maxWaitMs, options.connection)
+    return new Promise((resolve) => {
+      const waiting = new Waiting(options.bytesWanted, (reason) => {
+        this.#waiting--
+        resolve(reason)
       })
-    } finally {
-      this.#waiting--
-    }
+      waiting.start(partitions, this.#timers, options.maxWaitMs, options.connection)
+    })
   }
 }

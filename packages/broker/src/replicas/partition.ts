@@ -1,5 +1,6 @@
+import { Bag, type BagPlace } from '@tidelog/core'
 import { KafkaError } from '@tidelog/protocol'
-import type { AppendOrigin, Log } from '@tidelog/storage'
+import type { AppendOrigin, Log, ReadResult } from '@tidelog/storage'
 import type { TimerWheel, WheelTimer } from './timer-wheel.ts'
 
 export interface Appended {
@@ -29,6 +30,8 @@ export interface FetchOptions {
   readonly isolation: FetchIsolation
 }
 
+type AbortedTransactions = readonly { readonly producerId: number; readonly firstOffset: number }[] | null
+
 export interface Fetched {
   /** Whole batches, uncopied; the first may begin below the offset asked for. Whoever is done with them may `release` them. */
   readonly records: readonly Buffer[]
@@ -36,7 +39,7 @@ export interface Fetched {
   readonly lastStableOffset: number
   readonly logStartOffset: number
   /** Aborted transactions that overlap `records`; null unless the isolation is `last_stable`. */
-  readonly abortedTransactions: readonly { readonly producerId: number; readonly firstOffset: number }[] | null
+  readonly abortedTransactions: AbortedTransactions
 }
 
 /** Waits for a partition to have more to read. */
@@ -55,6 +58,8 @@ export interface PartitionState {
   readonly isr: readonly number[]
   readonly replicas: readonly number[]
 }
+
+const noChunks: readonly Buffer[] = []
 
 interface HighWatermarkWaiter {
   /** The first offset that must lie at or below the high watermark's end. */
@@ -75,7 +80,7 @@ export class Partition {
   readonly log: Log
   readonly #nodeId: number
   readonly #timers: TimerWheel
-  readonly #watchers = new Set<FetchWatcher>()
+  readonly #watchers = new Bag<FetchWatcher>()
   /** In order of `endOffset`: appends finish in order. */
   readonly #waiters: HighWatermarkWaiter[] = []
   #state: PartitionState
@@ -164,25 +169,29 @@ export class Partition {
     }
   }
 
-  /** @throws KafkaError NOT_LEADER_OR_FOLLOWER, OFFSET_OUT_OF_RANGE, KAFKA_STORAGE_ERROR */
-  async read({ fetchOffset, maxBytes, minOneBatch, isolation }: FetchOptions): Promise<Fetched> {
+  /** Answers at once, unless the disk has to be asked. @throws KafkaError NOT_LEADER_OR_FOLLOWER, OFFSET_OUT_OF_RANGE, KAFKA_STORAGE_ERROR */
+  read({ fetchOffset, maxBytes, minOneBatch, isolation }: FetchOptions): Fetched | Promise<Fetched> {
     this.#requireLeader()
     const { log } = this
-    const highWatermark = log.highWatermark
-    const lastStableOffset = log.lastStableOffset
-    const { records, abortedTransactions = null } = await log.read({
+    const ends = { highWatermark: log.highWatermark, lastStableOffset: log.lastStableOffset }
+    const wanted = {
       startOffset: fetchOffset,
       maxBytes,
       endOffset: this.endOf(isolation),
       atLeastOneBatch: minOneBatch,
       withAborted: isolation === 'last_stable',
-    })
+    }
+    const recent = log.readRecent(wanted)
+    return recent === undefined ? log.read(wanted).then((result) => this.#fetched(result, ends)) : this.#fetched(recent, ends)
+  }
+
+  #fetched({ records, abortedTransactions }: ReadResult, ends: { highWatermark: number; lastStableOffset: number }): Fetched {
     return {
-      records: records.length === 0 ? [] : [records],
-      highWatermark,
-      lastStableOffset,
-      logStartOffset: log.logStartOffset,
-      abortedTransactions,
+      records: records.length === 0 ? noChunks : [records],
+      highWatermark: ends.highWatermark,
+      lastStableOffset: ends.lastStableOffset,
+      logStartOffset: this.log.logStartOffset,
+      abortedTransactions: abortedTransactions ?? null,
     }
   }
 
@@ -228,11 +237,9 @@ export class Partition {
     )
   }
 
-  watch(watcher: FetchWatcher): void {
-    this.#watchers.add(watcher)
-  }
-  unwatch(watcher: FetchWatcher): void {
-    this.#watchers.delete(watcher)
+  /** Tells the watcher until it leaves. */
+  watch(watcher: FetchWatcher): BagPlace {
+    return this.#watchers.add(watcher)
   }
 
   #requireLeader(): void {
@@ -253,7 +260,7 @@ export class Partition {
     if (this.log.highWatermark >= this.log.logEndOffset) return
     this.log.updateHighWatermark(this.log.logEndOffset)
     while (this.#waiters.length > 0 && this.#waiters[0]!.endOffset <= this.log.highWatermark) this.#settle(this.#waiters[0]!).resolve()
-    for (const watcher of this.#watchers) watcher.onReadable(appendedBytes)
+    this.#watchers.visit((watcher) => watcher.onReadable(appendedBytes))
   }
 
   #committed(endOffset: number, timeoutMs: number): Promise<void> {
@@ -277,6 +284,6 @@ export class Partition {
   }
 
   #changed(): void {
-    for (const watcher of [...this.#watchers]) watcher.onChanged()
+    this.#watchers.visit((watcher) => watcher.onChanged())
   }
 }

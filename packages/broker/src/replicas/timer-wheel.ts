@@ -1,4 +1,4 @@
-import type { Clock, Timer } from '@tidelog/core'
+import { Bag, type BagPlace, type Clock, type Timer } from '@tidelog/core'
 
 const SLOTS = 1024
 
@@ -8,16 +8,20 @@ export interface WheelTimer {
 }
 
 class Entry implements WheelTimer {
+  readonly dueMs: number
   readonly dueTick: number
   readonly callback: () => void
-  readonly #slot: Set<Entry>
-  constructor(dueTick: number, callback: () => void, slot: Set<Entry>) {
-    this.dueTick = dueTick
+  readonly #place: BagPlace | undefined
+
+  constructor(due: { ms: number; tick: number }, callback: () => void, slot: Bag<Entry> | undefined) {
+    this.dueMs = due.ms
+    this.dueTick = due.tick
     this.callback = callback
-    this.#slot = slot
+    this.#place = slot?.add(this)
   }
+
   cancel(): void {
-    this.#slot.delete(this)
+    this.#place?.leave()
   }
 }
 
@@ -28,7 +32,7 @@ class Entry implements WheelTimer {
 export class TimerWheel {
   readonly #clock: Clock
   readonly #tickMs: number
-  readonly #slots: Set<Entry>[] = Array.from({ length: SLOTS }, () => new Set())
+  readonly #slots: Bag<Entry>[] = Array.from({ length: SLOTS }, () => new Bag())
   /** Every entry due at or before this tick has run. */
   #tick: number
   #armed: Timer | undefined
@@ -43,12 +47,10 @@ export class TimerWheel {
 
   /** Calls `callback` once, `delayMs` or up to a tick more from now. After `close` nothing is called. */
   add(delayMs: number, callback: () => void): WheelTimer {
-    const dueTick = Math.max(this.#tick + 1, Math.ceil((this.#clock.monotonic() + delayMs) / this.#tickMs))
-    const slot = this.#slots[dueTick % SLOTS]!
-    const entry = new Entry(dueTick, callback, slot)
-    if (this.#closed) return entry
-    slot.add(entry)
-    if (dueTick < this.#armedTick) this.#arm(dueTick)
+    const ms = this.#clock.monotonic() + delayMs
+    const tick = Math.max(this.#tick + 1, Math.ceil(ms / this.#tickMs))
+    const entry = new Entry({ ms, tick }, callback, this.#closed ? undefined : this.#slots[tick % SLOTS])
+    if (!this.#closed && tick < this.#armedTick) this.#arm(tick)
     return entry
   }
 
@@ -74,17 +76,16 @@ export class TimerWheel {
     const due: Entry[] = []
     const last = Math.min(now, this.#tick + SLOTS)
     for (let tick = this.#tick + 1; tick <= last; tick++) {
-      const slot = this.#slots[tick % SLOTS]!
-      for (const entry of slot) {
-        if (entry.dueTick > now) continue
-        slot.delete(entry)
+      this.#slots[tick % SLOTS]!.visit((entry) => {
+        if (entry.dueTick > now) return
+        entry.cancel()
         due.push(entry)
-      }
+      })
     }
     this.#tick = Math.max(this.#tick, now)
     this.#armed = undefined
     this.#armedTick = Number.POSITIVE_INFINITY
-    due.sort((a, b) => a.dueTick - b.dueTick)
+    due.sort((a, b) => a.dueMs - b.dueMs)
     for (const entry of due) entry.callback()
     if (!this.#closed && this.#armedTick === Number.POSITIVE_INFINITY) this.#armNext()
   }
