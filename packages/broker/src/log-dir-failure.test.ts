@@ -203,3 +203,45 @@ test('L20: a start without one of several log dirs serves the others and makes n
   failing = dirs[0]
   await assert.rejects(startTestBroker({ config, fs }), /one cannot be used as a log dir: EROFS/)
 })
+
+test('L20: a log dir whose disk fails while its logs are opened is offline as a whole; a broker without another does not start', async (t) => {
+  const base = await temporaryDirectory(t)
+  const dirs = [join(base, 'one'), join(base, 'two')]
+  const config = { 'log.dirs': dirs.join(','), 'node.id': '1' }
+  const acked = new Map<number, string[]>()
+  let broker = await startTestBroker({ config })
+  t.after(() => broker.close())
+  let connection = await connectTo(t, broker)
+  await createTopic(connection, topic, { partitions: 2 })
+  for (const index of [0, 1]) assert.equal(await produce(connection, index, `${index}`, acked), 0)
+  const lost = (await dirOf(connection, topic, 0)) === dirs[1] ? 0 : 1
+  await broker.close()
+
+  const failingIn = (dir: string): FileSystem => ({
+    ...nodeFileSystem,
+    async unlink(path) {
+      if (path.startsWith(dir)) throw Object.assign(new Error('EIO: i/o error'), { code: 'EIO' })
+      return nodeFileSystem.unlink(path)
+    },
+  })
+  broker = await startTestBroker({ config, fs: failingIn(dirs[1]!) })
+  connection = await connectTo(t, broker)
+  assert.deepEqual((await untilLeaderIs(connection, lost, -1)).offlineReplicas, [1])
+  assert.equal(await produce(connection, lost, 'lost', acked), 56)
+  assert.equal(await produce(connection, 1 - lost, 'kept', acked), 0)
+  const { results } = await connection.send(DescribeLogDirs, 4, { topics: null })
+  assert.deepEqual(
+    results.map(({ errorCode }) => errorCode),
+    [0, 56],
+  )
+  await broker.close()
+
+  const alone = { 'log.dirs': dirs[0]!, 'node.id': '1' }
+  await assert.rejects(startTestBroker({ config: alone, fs: failingIn(dirs[0]!) }), /one cannot be used as a log dir: EIO/)
+  broker = await startTestBroker({ config })
+  connection = await connectTo(t, broker)
+  for (const index of [0, 1]) {
+    await untilLeaderIs(connection, index, 1)
+    assert.deepEqual((await read(connection, index)).values, acked.get(index))
+  }
+})

@@ -144,6 +144,13 @@ export function isOutOfDescriptors(error: unknown): boolean {
   return hasCode(error, 'EMFILE') || hasCode(error, 'ENFILE')
 }
 
+/** Whether the operating system has said no, here or in what the error was caused by: not what is in a file, but the disk that it is on. */
+export function isDiskError(error: unknown): boolean {
+  if (!(error instanceof Error)) return false
+  const { code } = error as NodeJS.ErrnoException
+  return (typeof code === 'string' && /^E[A-Z0-9]+$/.test(code)) || isDiskError(error.cause)
+}
+
 /** Waits for `work`; that a file is not there is no error. */
 export async function ignoringMissing(work: Promise<void>): Promise<void> {
   try {
@@ -158,7 +165,8 @@ export async function writeFully(fs: FileSystem, fd: number, bytes: Buffer, posi
   let written = await fs.write(fd, bytes, position)
   while (written < bytes.length) {
     const more = await fs.write(fd, bytes.subarray(written), position + written)
-    if (more <= 0) throw new Error(`wrote ${written} of ${bytes.length} bytes at ${position}: the disk takes no more`)
+    if (more <= 0)
+      throw Object.assign(new Error(`wrote ${written} of ${bytes.length} bytes at ${position}: the disk takes no more`), { code: 'EIO' })
     written += more
   }
 }

@@ -8,10 +8,8 @@ import { LogDirRefusedError } from './meta-properties.ts'
 /** The log dirs of one LogManager, in the order of log.dirs. */
 export class LogDirectories {
   readonly all: readonly LogDirectory[]
-  readonly #logger: Logger
 
   constructor(paths: readonly string[], { fs, logger, offline }: { fs: FileSystem; logger: Logger; offline: ReadonlySet<string> }) {
-    this.#logger = logger
     this.all = paths.map((path) => {
       const directory = new LogDirectory(fs, path, logger)
       directory.isOffline = offline.has(path)
@@ -71,14 +69,15 @@ export class LogDirectories {
   }
 
   /**
-   * Looks through all of them. One that cannot be read is offline, as long as there is another.
+   * Looks through all of them. One that cannot be read is offline.
    * @returns The partitions of each that can. @throws LogDirRefusedError when a partition is in two of them.
    */
   async scan(): Promise<Map<LogDirectory, TopicPartition[]>> {
     const found = new Map<LogDirectory, TopicPartition[]>()
     const places = new Map<string, LogDirectory>()
     for (const directory of this.all) {
-      const partitions = directory.isOffline ? undefined : await this.#scan(directory)
+      if (directory.isOffline) continue
+      const partitions = await directory.scan().catch((error: unknown) => directory.goOffline(error))
       if (partitions === undefined) continue
       found.set(directory, partitions)
       for (const { topic, partition } of partitions) {
@@ -89,16 +88,5 @@ export class LogDirectories {
       }
     }
     return found
-  }
-
-  async #scan(directory: LogDirectory): Promise<TopicPartition[] | undefined> {
-    try {
-      return await directory.scan()
-    } catch (error) {
-      directory.isOffline = true
-      if (this.areAllOffline) throw error
-      this.#logger.error('A log directory cannot be read and is offline', { path: directory.path, error })
-      return undefined
-    }
   }
 }

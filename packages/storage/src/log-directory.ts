@@ -35,6 +35,8 @@ export class LogDirectory {
   /** Other folders, which are left alone. */
   readonly strange: string[] = []
   isOffline = false
+  /** What has taken it offline, if it was usable before. */
+  failure: unknown
   cleanShutdown = false
   /** The checkpoints as they are on disk; undefined when there is none that can be read. */
   #recoveryPoints: Checkpoint | undefined
@@ -76,6 +78,14 @@ export class LogDirectory {
     if (partitions.length === 0 && this.#recoveryPoints === undefined) await this.checkpointRecoveryPoints()
     await removeCleanShutdownMarker(this.#fs, this.path)
     return partitions
+  }
+
+  /** Its disk has failed: until a restart reads it anew nothing in it is written or believed. */
+  goOffline(error: unknown): void {
+    if (this.isOffline) return
+    this.isOffline = true
+    this.failure = error
+    this.#logger.error('A log directory failed and is offline', { path: this.path, error })
   }
 
   leaveAlone(folder: string, reason: string): void {

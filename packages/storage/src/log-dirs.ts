@@ -130,8 +130,9 @@ async function ifUsable(path: string, offline: Map<string, Error>, work: () => P
 }
 
 /** A line for the operator. */
-export function unusable(path: string, error: Error): LogDirRefusedError {
-  return new LogDirRefusedError(`${path} cannot be used as a log dir: ${error.message}`, { cause: error })
+export function unusable(path: string, error: unknown): LogDirRefusedError {
+  const reason = error instanceof Error ? error.message : String(error)
+  return new LogDirRefusedError(`${path} cannot be used as a log dir: ${reason}`, { cause: error })
 }
 
 /** The one value that all directories and the configuration agree on; undefined when none says. */

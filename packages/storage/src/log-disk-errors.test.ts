@@ -3,7 +3,7 @@ import { test } from 'node:test'
 import { randomUuid, seededRandom, silentLogger } from '@tidelog/core'
 import { buildBatch, type KafkaError } from '@tidelog/protocol'
 import { type DiskChange, ManualClock, SimDisk, valuesIn } from '@tidelog/testkit'
-import { type FileSystem, type Log, LogManager, resolveLogConfig, verifyPartition } from './index.ts'
+import { type FileSystem, type Log, LogManager, type LogManagerOptions, resolveLogConfig, verifyPartition } from './index.ts'
 import { TailCache } from './tail-cache.ts'
 
 const nowMs = 1_700_000_000_000
@@ -14,7 +14,12 @@ interface Opened {
   readonly failures: { dir: string; isLast: boolean }[]
 }
 
-async function openManager(fs: FileSystem, config: Record<string, string> = {}, dirs = ['/data']): Promise<Opened> {
+async function openManager(
+  fs: FileSystem,
+  config: Record<string, string> = {},
+  dirs = ['/data'],
+  options: Partial<LogManagerOptions> = {},
+): Promise<Opened> {
   const resolved = resolveLogConfig(new Map(Object.entries({ 'segment.index.bytes': '400', 'index.interval.bytes': '200', ...config })))
   const failures: Opened['failures'] = []
   const manager = await LogManager.open({
@@ -26,6 +31,7 @@ async function openManager(fs: FileSystem, config: Record<string, string> = {}, 
     configOf: () => resolved,
     tailCache: new TailCache(0), // what is read comes from the disk
     onDirFailure: (dir, _error, isLast) => failures.push({ dir, isLast }),
+    ...options,
   })
   return { manager, failures }
 }
@@ -215,6 +221,109 @@ async function assertWholeBatches(fs: FileSystem, path: string): Promise<void> {
   while (at < bytes.length) at += 12 + bytes.readInt32BE(at + 8)
   assert.equal(at, bytes.length, `${path} ends inside a batch`)
 }
+
+/** `/one` and `/two`, each with two logs of three segments, some of it not forced to disk. */
+async function twoDirsStopped(): Promise<{ disk: SimDisk; inOne: string[] }> {
+  const disk = new SimDisk({ seed: 1 })
+  for (const dir of ['/one', '/two']) await disk.fs.makeDirectory(dir)
+  const { manager } = await openManager(disk.fs, { 'flush.messages': '3' }, ['/one', '/two'])
+  const inOne: string[] = []
+  for (const name of ['a', 'b', 'c', 'd']) {
+    const log = await manager.createLog(name, 0, randomUuid(seededRandom(1)))
+    if (log.logDir === '/one') inOne.push(name)
+    for (let number = 0; number < 8; number++) {
+      await append(log, number)
+      if (number % 3 === 2) await log.roll()
+    }
+  }
+  await settled()
+  return { disk: disk.kill(), inOne }
+}
+
+test('L17, L18: whatever the disk refuses while a log is opened takes its whole directory offline, the other one is served; repaired, it has lost nothing', async () => {
+  let failures = 0
+  for (let failing = 1; ; failing++) {
+    const { disk: before, inOne } = await twoDirsStopped()
+    let changes = 0
+    let isArmed = true
+    const disk = before.kill({
+      onChange({ path }) {
+        if (!isArmed || !path.startsWith('/one') || ++changes < failing) return
+        const code = failing % 2 === 0 ? 'ENOSPC' : 'EIO'
+        throw Object.assign(new Error(code), { code })
+      },
+    })
+    const { manager, failures: reported } = await openManager(disk.fs, { 'flush.messages': '3' }, ['/one', '/two'], {
+      finishDeletions: true,
+    })
+    if (changes < failing) {
+      await manager.abandon()
+      break
+    }
+    failures++
+    assert.deepEqual([manager.offlineDirs, manager.broken, reported], [['/one'], [], []], `change ${failing}`)
+    assert.deepEqual(
+      [...manager.logs()].map(({ name }) => name).sort(),
+      ['a', 'b', 'c', 'd'].filter((name) => !inOne.includes(name)).map((name) => `${name}-0`),
+    )
+    for (const log of manager.logs()) {
+      await append(log, 8)
+      assert.equal((await valuesIn(log)).length, 9)
+    }
+    await assert.rejects(manager.createLog(inOne[0]!, 0, randomUuid(seededRandom(1)), { isNew: false }), { code: 56 })
+    assert.equal((await manager.createLog('e', 0, randomUuid(seededRandom(2)))).logDir, '/two')
+    await manager.close()
+    assert.equal(await disk.fs.stat('/one/.kafka_cleanshutdown'), undefined)
+
+    isArmed = false
+    const { manager: again } = await openManager(disk.kill().fs, {}, ['/one', '/two'])
+    assert.deepEqual([again.offlineDirs, again.broken], [[], []])
+    for (const log of again.logs()) {
+      const expected = log.topic === 'e' ? 0 : inOne.includes(log.topic) ? 8 : 9
+      assert.equal((await valuesIn(log)).length, expected, `${log.name} after change ${failing}`)
+    }
+    await again.close()
+  }
+  assert.ok(failures > 15, `only ${failures} failures`)
+})
+
+test('L17, L18: no start comes of a log whose opening fails in the only directory, nor in one that is being taken over', async () => {
+  for (const [dirs, options] of [
+    [['/one'], { finishDeletions: true }],
+    [['/one', '/two'], { finishDeletions: false }],
+  ] as const) {
+    const { disk: before } = await twoDirsStopped()
+    const disk = before.kill({
+      onChange({ path }) {
+        if (path.startsWith('/one/') && path.endsWith('index')) throw Object.assign(new Error('ENOSPC: no space left'), { code: 'ENOSPC' })
+      },
+    })
+    await assert.rejects(openManager(disk.fs, {}, [...dirs], options), /^LogDirRefusedError: \/one cannot be used as a log dir: ENOSPC/)
+  }
+})
+
+test('L17: a partition whose folder cannot be made goes into the next directory, and the one that took none is offline', async () => {
+  const disk = new SimDisk({
+    seed: 1,
+    onChange({ kind, path }) {
+      if (kind === 'makeDirectory' && path.startsWith('/one/')) throw Object.assign(new Error('EROFS'), { code: 'EROFS' })
+    },
+  })
+  for (const dir of ['/one', '/two']) await disk.fs.makeDirectory(dir)
+  const { manager, failures } = await openManager(disk.fs, {}, ['/one', '/two'])
+  const logs = await Promise.all(names.map((name) => manager.createLog(name, 0, randomUuid(seededRandom(1)), { makesFiles: true })))
+  for (const [index, log] of logs.entries()) {
+    assert.equal(log.logDir, '/two')
+    assert.equal(manager.getLog(names[index]!, 0), log)
+    await append(log, 0)
+  }
+  assert.deepEqual(failures, [{ dir: '/one', isLast: false }])
+  await manager.close()
+  assert.deepEqual(
+    (await disk.fs.list('/one')).filter(({ isDirectory }) => isDirectory),
+    [],
+  )
+})
 
 test('L19: a segment that cannot be read is 56 for who reads there; its other segments, other partitions and appends are served', async () => {
   for (const code of ['EIO', 'EACCES'] as const) {

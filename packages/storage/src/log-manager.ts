@@ -16,8 +16,7 @@ import type { LogDirectory } from './log-directory.ts'
 import { defaultLogManagerSettings, type LogManagerSettings, logsAtATime } from './log-manager-settings.ts'
 import { LogMoves } from './log-moves.ts'
 import type { LogManagerOptions, LogOptions, LogResources } from './log-options.ts'
-import { LogDirRefusedError } from './meta-properties.ts'
-import { PartitionMetadataDamagedError, readPartitionMetadata, removePartitionMetadata } from './partition-metadata.ts'
+import { openLogs } from './log-start.ts'
 import { RateLimit } from './rate-limit.ts'
 import { RetentionClock } from './retention-clock.ts'
 import { startingFileSystem } from './starting-file-system.ts'
@@ -26,8 +25,6 @@ import { TailCache } from './tail-cache.ts'
 /** New logs whose files are made at a time: a disk thread or two are left to producers and consumers. */
 const MAKERS = 2
 const DELETES_AT_A_TIME = 8
-/** Others in this process get their turn while a start has the loop. */
-const MAX_TURN_MS = 10
 
 /** All logs of one broker: opens what the log dirs hold, makes and deletes logs, keeps their checkpoints and retention going. */
 export class LogManager {
@@ -48,13 +45,18 @@ export class LogManager {
   readonly #unmade: Log[] = []
   #makers = 0
   readonly #cleaner: LogCleaner | undefined
+  #isOpen = false
   #isClosed = false
 
-  /** Opens every partition that the directories hold. @throws LogDirRefusedError when one of them cannot be told what it is. */
+  /**
+   * Opens every partition that the directories hold; see `openLogs`.
+   * @throws LogDirRefusedError when one of them cannot be told what it is, or none is left
+   */
   static async open(options: LogManagerOptions): Promise<LogManager> {
     const manager = new LogManager(options)
     try {
       await manager.#openAll()
+      manager.#isOpen = true
       manager.#started()
     } catch (error) {
       await manager.#abandon()
@@ -155,10 +157,11 @@ export class LogManager {
   /**
    * The log of a partition, in the directory that was asked for or has fewest; the one that is there if there is one. It can be used at once: its files
    * are made when the disk comes to them, or ahead of its first record.
-   * @param options.isNew false: it has been somewhere before, so it may lie in a directory that is offline.
+   * @param options.isNew false: it has been somewhere before, so it may lie in a directory that is offline. @param options.makesFiles Resolves once they
+   * are there.
    * @throws KafkaError KAFKA_STORAGE_ERROR when it is there and could not be opened, may lie in an offline directory, or no directory is left.
    */
-  async createLog(topic: string, partition: number, topicId: string, { isNew = true } = {}): Promise<Log> {
+  async createLog(topic: string, partition: number, topicId: string, { isNew = true, makesFiles = false } = {}): Promise<Log> {
     const name = partitionFolder(topic, partition)
     const known = this.#logs.get(name)
     if (known !== undefined) return known
@@ -173,7 +176,25 @@ export class LogManager {
       throw new KafkaError('KAFKA_STORAGE_ERROR', `${name} is not made anew while ${offlineDirs.join(', ')} is offline: it may lie there`)
     const preferred = this.#moves.takePreferred(name)
     if (preferred?.isOffline) throw new KafkaError('KAFKA_STORAGE_ERROR', `${name} was to be made in ${preferred.path}, which is offline`)
-    const directory = preferred ?? this.#directories.leastUsed()
+    for (;;) {
+      const directory = preferred ?? this.#directories.leastUsed()
+      const log = await this.#newLog(directory, { topic, partition }, topicId)
+      if (!makesFiles) return log
+      try {
+        await log.make()
+        return log
+      } catch (error) {
+        if (preferred !== undefined || !directory.isOffline || (await this.#mayExist(log.dir))) throw error
+        // As in Kafka, the next directory gets what could not be begun in this one.
+        this.#logs.delete(name)
+        directory.logs.delete(name)
+        await log.abandon()
+      }
+    }
+  }
+
+  async #newLog(directory: LogDirectory, place: TopicPartition, topicId: string): Promise<Log> {
+    const name = partitionFolder(place.topic, place.partition)
     if (directory.remembers(name)) {
       try {
         await directory.forget(name)
@@ -184,11 +205,15 @@ export class LogManager {
       const made = this.#logs.get(name)
       if (made !== undefined) return made
     }
-    const log = Log.create(this.#logOptions(directory, { topic, partition }, topicId === ZERO_UUID ? undefined : topicId))
+    const log = Log.create(this.#logOptions(directory, place, topicId === ZERO_UUID ? undefined : topicId))
     this.#add(directory, log)
     this.#unmade.push(log)
     if (this.#makers < MAKERS) this.#tasks.run(this.#makeLogs())
     return log
+  }
+
+  async #mayExist(path: string): Promise<boolean> {
+    return (await this.#fs.stat(path).catch(() => null)) !== undefined
   }
 
   /**
@@ -299,59 +324,37 @@ export class LogManager {
   }
 
   async #openAll(): Promise<void> {
-    const { clock } = this.#options
-    let turnBeganMs = clock.monotonic()
-    const found = await this.#directories.scan()
     const isAdopting = this.#options.finishDeletions !== true
-    if (isAdopting) this.#moves.leaveAlone()
-    else await this.#moves.finishExchanges(found)
-    for (const [directory, partitions] of found) {
-      await inParallel(partitions, logsAtATime(this.#settings), async (place) => {
-        await this.#openFound(directory, place)
-        // The disk may answer at once.
-        if (clock.monotonic() - turnBeganMs < MAX_TURN_MS) return
-        await new Promise(setImmediate)
-        turnBeganMs = clock.monotonic()
-      })
-    }
-    if (isAdopting) return
-    await this.#moves.resume()
+    await openLogs({
+      directories: this.#directories,
+      moves: this.#moves,
+      fs: this.#fs,
+      clock: this.#options.clock,
+      logger: this.#logger,
+      logsAtATime: logsAtATime(this.#settings),
+      isAdopting,
+      openLog: async (directory, place, topicId) => {
+        const log = await Log.open(this.#logOptions(directory, place, topicId))
+        this.#add(directory, log)
+        log.updateHighWatermark(directory.highWatermarkOf(log.name))
+      },
+      drop: (directory) => this.#drop(directory),
+    })
     // What waits for its removal may be all that is left of a partition whose copy lies in a directory that is offline.
-    if (this.#directories.isAnyOffline) return
+    if (isAdopting || this.#directories.isAnyOffline) return
     for (const directory of this.#directories.all) {
       for (const { folder } of directory.deleted) this.#removeLater(join(directory.path, folder), 0)
     }
   }
 
-  async #openFound(directory: LogDirectory, place: TopicPartition): Promise<void> {
-    const name = partitionFolder(place.topic, place.partition)
-    let topicId: string | undefined
-    try {
-      topicId = await readPartitionMetadata(this.#fs, join(directory.path, name))
-    } catch (error) {
-      const message = error instanceof Error ? error.message : String(error)
-      // Nothing of the log was ever forced to disk, this file neither: a stop or a power cut may have left anything of it. The cluster's metadata knows.
-      const isExpected = error instanceof PartitionMetadataDamagedError && !directory.recoveryPointOf(name)
-      if (!isExpected) throw new LogDirRefusedError(message)
-      this.#logger.warn('Removing a partition.metadata that was not forced to disk when the broker stopped', {
-        partition: name,
-        reason: message,
-      })
-      await removePartitionMetadata(this.#fs, join(directory.path, name))
+  /** Lets go of the logs in a directory that failed while it was opened. */
+  async #drop(directory: LogDirectory): Promise<void> {
+    await this.#moves.onDirectoryFailed(directory)
+    for (const log of directory.logs.values()) {
+      await log.abandon()
+      this.#logs.delete(log.name)
     }
-    try {
-      const log = await this.#openLog(directory, place, topicId)
-      log.updateHighWatermark(directory.highWatermarkOf(name))
-    } catch (error) {
-      this.#logger.error('A log could not be opened; its files are left as they are', { path: join(directory.path, name), error })
-      directory.broken.set(name, { place, error })
-    }
-  }
-
-  async #openLog(directory: LogDirectory, place: TopicPartition, topicId: string | undefined): Promise<Log> {
-    const log = await Log.open(this.#logOptions(directory, place, topicId))
-    this.#add(directory, log)
-    return log
+    directory.logs.clear()
   }
 
   #logOptions(directory: LogDirectory, { topic, partition }: TopicPartition, topicId: string | undefined): LogOptions {
@@ -437,10 +440,10 @@ export class LogManager {
   /** A disk that failed once is not trusted again: what it holds now is only known after a restart reads it. */
   #onStorageError(directory: LogDirectory, error: unknown): void {
     if (directory.isOffline || this.#isClosed) return
-    directory.isOffline = true
-    this.#logger.error('A log directory failed and is offline', { path: directory.path, error })
+    directory.goOffline(error)
+    if (!this.#isOpen) return // it is left out of the start
     for (const log of [...directory.logs.values(), ...directory.futures.values()]) log.fail(error)
-    this.#moves.onDirectoryFailed(directory)
+    void this.#moves.onDirectoryFailed(directory)
     this.#options.onDirFailure?.(directory.path, error, this.#directories.areAllOffline)
   }
 

@@ -2,7 +2,7 @@ import { join } from 'node:path'
 import type { Logger, Random } from '@tidelog/core'
 import { KafkaError } from '@tidelog/protocol'
 import { deleteFolder, futureFolder, partitionFolder, type TopicPartition } from './file-names.ts'
-import type { FileSystem } from './file-system.ts'
+import { type FileSystem, isDiskError } from './file-system.ts'
 import type { Log } from './log.ts'
 import type { LogDirectories } from './log-directories.ts'
 import type { FoundFolder, LogDirectory } from './log-directory.ts'
@@ -97,17 +97,20 @@ export class LogMoves {
     })
   }
 
-  /** Leaves moves that a failed directory is part of as they are. */
-  onDirectoryFailed(directory: LogDirectory): void {
-    for (const move of [...this.#moves.values()]) {
-      const { current, future } = move
-      if (current.logDir !== directory.path && future.logDir !== directory.path) continue
-      void this.#change(async () => {
-        await move.stop()
-        this.#forget(move)
-        await future.abandon()
-      })
-    }
+  /** Leaves moves that a failed directory is part of as they are. Resolves when nothing of them goes on. */
+  async onDirectoryFailed(directory: LogDirectory): Promise<void> {
+    const over = [...this.#moves.values()].filter(
+      ({ current, future }) => current.logDir === directory.path || future.logDir === directory.path,
+    )
+    await Promise.all(
+      over.map((move) =>
+        this.#change(async () => {
+          await move.stop()
+          this.#forget(move)
+          await move.future.abandon()
+        }),
+      ),
+    )
   }
 
   /** Copies go on no more; they are closed by whoever closes the logs beside them. The next start goes on with them. */
@@ -127,11 +130,19 @@ export class LogMoves {
     for (const [directory, partitions] of found) {
       for (const copy of [...directory.foundFutures]) {
         const { folder, of } = copy
-        if (of === undefined || here.has(partitionFolder(of.topic, of.partition)) || !(await this.#hasMadeWay(directory, copy))) continue
+        if (of === undefined || here.has(partitionFolder(of.topic, of.partition))) continue
         const path = join(directory.path, partitionFolder(of.topic, of.partition))
-        logger.info('Finishing the move of a partition', { path })
-        await fs.rename(join(directory.path, folder), path)
-        await fs.syncDirectory(directory.path)
+        try {
+          if (!(await this.#hasMadeWay(directory, copy))) continue
+          logger.info('Finishing the move of a partition', { path })
+          await this.#on(directory, async () => {
+            await fs.rename(join(directory.path, folder), path)
+            await fs.syncDirectory(directory.path)
+          })
+        } catch (error) {
+          if (!isDiskError(error)) throw error
+          continue // a directory is offline, and the copy waits for it
+        }
         directory.foundFutures.splice(directory.foundFutures.indexOf(copy), 1)
         partitions.push({ topic: of.topic, partition: of.partition })
       }
@@ -151,9 +162,8 @@ export class LogMoves {
       for (const { folder, of } of directory.foundFutures) {
         const name = of && partitionFolder(of.topic, of.partition)
         const log = name === undefined ? undefined : this.#options.getLog(name)
-        const reason = log === undefined ? 'there is no log that it is a copy of' : await this.#whyNoCopy(log, directory, folder)
-        if (reason !== undefined) directory.leaveAlone(folder, reason)
-        else await this.#resumeOne(log!, directory, folder)
+        if (log === undefined) directory.leaveAlone(folder, 'there is no log that it is a copy of')
+        else await this.#resumeOne(log, directory, folder)
       }
       directory.foundFutures.splice(0)
     }
@@ -172,18 +182,28 @@ export class LogMoves {
       return await readPartitionMetadata(this.#options.fs, join(directory.path, folder))
     } catch (error) {
       if (error instanceof PartitionMetadataDamagedError) return undefined
+      this.#options.onStorageError(directory, error)
       throw error
     }
   }
 
   async #resumeOne(log: Log, directory: LogDirectory, folder: string): Promise<void> {
     try {
+      const reason = await this.#whyNoCopy(log, directory, folder)
+      if (reason !== undefined) {
+        directory.leaveAlone(folder, reason)
+        return
+      }
       if (log.topicId !== undefined) await writePartitionMetadata(this.#options.fs, join(directory.path, folder), log.topicId)
       const move = this.#moveOf(log, await this.#options.openFuture(directory, folder, log), directory)
       await move.align()
       this.#options.logger.info('Going on with the move of a partition', { partition: log.name, dir: directory.path })
       await this.#start(move, directory)
     } catch (error) {
+      if (isDiskError(error)) {
+        this.#options.onStorageError(directory, error)
+        return
+      }
       this.#options.logger.error('A copy of a partition could not be opened; it is left alone', { partition: log.name, folder, error })
       directory.strange.push(folder)
     }

@@ -210,9 +210,8 @@ export class ReplicaManager {
     { topicId, isNew, makesFiles }: { topicId: string; isNew: boolean; makesFiles: boolean },
   ): Promise<Log> {
     try {
-      const log = this.#logs.getLog(topic, index) ?? (await this.#logs.createLog(topic, index, topicId, { isNew }))
+      const log = this.#logs.getLog(topic, index) ?? (await this.#logs.createLog(topic, index, topicId, { isNew, makesFiles }))
       if (log.isFailed) throw new KafkaError('KAFKA_STORAGE_ERROR', `${log.name} is in ${log.logDir}, which is offline`)
-      if (makesFiles) await log.make()
       return log
     } catch (error) {
       this.#offline.add(nameOf(topic, index))
