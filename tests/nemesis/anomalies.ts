@@ -1,4 +1,4 @@
-/** What must not be found in a history. Transactions will add dirty, aborted and torn reads; groups, a partition with two owners. */
+/** What must not be found in a history. Reads of records that were sent in transactions are those of readers of committed records. */
 export type AnomalyKind =
   /** Acked, others behind it were read, it never was. */
   | 'lost write'
@@ -26,8 +26,24 @@ export type AnomalyKind =
   | 'loss reported'
   /** A group's committed offset is not one that it can have: it went back, was forgotten or made up. */
   | 'committed offset'
-  /** The end of a partition lies before what was acked, or before where it was. */
+  /** The end of a partition lies before what was acked, or before where it was; that of committed records before where it was, or beyond the other. */
   | 'end offset'
+  /** A record of an aborted transaction was read. */
+  | 'aborted read'
+  /** A record was read before the commit of its transaction was asked for. */
+  | 'dirty read'
+  /** Of a transaction that was committed, as an ack or a reader shows, some records were never read. */
+  | 'torn transaction'
+  /** Of a transaction whose commit was acked, no record was ever read. */
+  | 'lost commit'
+  /** Two copies of a record that was to be copied exactly once were read. */
+  | 'copied twice'
+  /** None was, and copies of later records were. */
+  | 'not copied'
+  /** Two live members of a group own a partition in one generation. */
+  | 'owned twice'
+  /** A commit was taken from a member of an earlier generation after another one had got the partition. */
+  | 'stale commit'
 
 export interface Anomaly {
   readonly kind: AnomalyKind
@@ -38,6 +54,7 @@ export interface Anomaly {
   /** Those it is about. */
   readonly offsets: readonly number[]
   readonly group?: string
+  readonly transaction?: string
   /** The reader it is about. */
   readonly process?: number
 }

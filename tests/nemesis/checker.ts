@@ -1,6 +1,7 @@
 import { type Anomaly, type AnomalyKind, AnomalyList } from './anomalies.ts'
 import { CommittedOffsets } from './committed-offsets.ts'
-import { type HistoryEvent, type ListOffsets, placeName, type Send } from './history.ts'
+import { type HistoryEvent, type ListOffsets, placeName, type Send, type TransactionEnd } from './history.ts'
+import { OwnershipOrder } from './ownership.ts'
 import { ReaderPositions } from './reader-positions.ts'
 import { VersionOrder } from './version-order.ts'
 
@@ -19,10 +20,13 @@ export class HistoryChecker {
   readonly #order = new VersionOrder(this.#anomalies)
   readonly #readers = new ReaderPositions(this.#anomalies)
   readonly #commits = new CommittedOffsets(this.#anomalies)
+  readonly #owners = new OwnershipOrder(this.#anomalies)
   readonly #events = new Map<string, number>()
   /** Place → the least that its end can be by now. */
   readonly #ends = new Map<string, number>()
-  /** Process → that, when it asked. */
+  /** Place → the least that its last stable offset can be. */
+  readonly #stableEnds = new Map<string, number>()
+  /** Process → that which it asks for, when it asked. */
   readonly #endsWhenAsked = new Map<number, ReadonlyMap<string, number>>()
   #line = 0
 
@@ -52,9 +56,17 @@ export class HistoryChecker {
       case 'revoked':
       case 'lost':
         this.#readers.noteOwnership(event)
+        this.#owners.noteOwnership(event)
+        break
+      case 'crash_client':
+        this.#owners.noteCrash(event)
         break
       case 'commit':
         this.#commits.noteCommit(event, this.#line)
+        this.#owners.noteCommit(event)
+        break
+      case 'txn':
+        this.#noteTransactionEnd(event)
         break
       case 'committed':
         this.#commits.noteCommitted(event, this.#line)
@@ -62,7 +74,7 @@ export class HistoryChecker {
       case 'list_offsets':
         this.#noteEnds(event)
         break
-      default: // crashes, faults and the end are there for the reader of an excerpt
+      default: // faults and the end are there for the reader of an excerpt
     }
   }
 
@@ -77,16 +89,23 @@ export class HistoryChecker {
   }
 
   #noteAckedEnd({ type, topic, partition, offset }: Send): void {
-    if (type === 'ok' && offset !== undefined) this.#raiseEnd(placeName(topic, partition), offset + 1)
+    if (type === 'ok' && offset !== undefined) raise(this.#ends, placeName(topic, partition), offset + 1)
   }
 
-  #raiseEnd(place: string, end: number): void {
-    if (end > (this.#ends.get(place) ?? 0)) this.#ends.set(place, end)
+  /** The offsets of a group that it commits are in effect when it is: not before it is asked for, and surely not once it is aborted. */
+  #noteTransactionEnd(event: HistoryEvent & TransactionEnd): void {
+    this.#order.transactions.noteEnd(event)
+    const { process, type, end, group, generation, offsets } = event
+    if (group === undefined || offsets === undefined || end !== 'commit') return
+    const commit = { ...event, op: 'commit', process, type, group, offsets, ...(generation === undefined ? {} : { generation }) } as const
+    this.#commits.noteCommit(commit, this.#line)
+    this.#owners.noteCommit(commit)
   }
 
-  #noteEnds({ process, type, offsets = [] }: HistoryEvent & ListOffsets): void {
+  #noteEnds({ process, type, isCommitted = false, offsets = [] }: HistoryEvent & ListOffsets): void {
+    const ends = isCommitted ? this.#stableEnds : this.#ends
     if (type === 'invoke') {
-      this.#endsWhenAsked.set(process, new Map(this.#ends))
+      this.#endsWhenAsked.set(process, new Map(ends))
       return
     }
     const least = this.#endsWhenAsked.get(process)
@@ -94,10 +113,17 @@ export class HistoryChecker {
       const place = placeName(topic, partition)
       const known = least?.get(place) ?? 0
       if (end < known) {
-        const detail = `it was said to end at ${end}, after ${known} records were acked or its end was said to be there`
+        const what = isCommitted ? 'its last stable offset was said to be' : 'it was said to end at'
+        const detail = `${what} ${end}, after ${known} records were acked or it was said to be there`
         this.#anomalies.add({ kind: 'end offset', place, detail, values: [], offsets: [end, known] })
       }
-      this.#raiseEnd(place, end)
+      raise(ends, place, end)
+      // What is stable is there.
+      if (isCommitted) raise(this.#ends, place, end)
     }
   }
+}
+
+function raise(ends: Map<string, number>, place: string, end: number): void {
+  if (end > (ends.get(place) ?? 0)) ends.set(place, end)
 }

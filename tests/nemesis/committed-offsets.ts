@@ -23,8 +23,11 @@ export class CommittedOffsets {
     this.#anomalies = anomalies
   }
 
-  /** @param at The place of the event in the history, which is its time. */
-  noteCommit(event: HistoryEvent & Commit, at: number): void {
+  /**
+   * A commit, or the end of a transaction that commits offsets: they are in effect once it is.
+   * @param at The place of the event in the history, which is its time.
+   */
+  noteCommit(event: Pick<HistoryEvent & Commit, 'process' | 'type' | 'group' | 'offsets'>, at: number): void {
     const { process, type, group, offsets } = event
     if (type === 'invoke') {
       const begun = offsets.map(([topic, partition, offset]) => {

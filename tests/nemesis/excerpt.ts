@@ -36,7 +36,7 @@ export class Excerpt {
   }
 
   #partOf(event: HistoryEvent): string | undefined {
-    const { place, values, offsets, group, process, kind } = this.#anomaly
+    const { place, values, offsets, group, transaction, process, kind } = this.#anomaly
     const error = 'error' in event && event.error !== undefined ? ` (${event.error})` : ''
     switch (event.op) {
       case 'send': {
@@ -58,10 +58,24 @@ export class Excerpt {
         if (found.length === 0) return event.type === 'fail' ? error : undefined
         return found.map(([offset, value]) => `${value} at ${offset}`).join(', ')
       }
+      case 'txn': {
+        const isOf = event.transaction === transaction
+        if (!isOf && (group === undefined || group !== event.group)) return undefined
+        const committing = (event.offsets ?? []).filter(([topic, partition]) => placeName(topic, partition) === place)
+        if (!isOf && committing.length === 0) return undefined
+        return `${event.end} of ${event.transaction} ${committing.map(([, , offset]) => offset).join(', ')}${error}`
+      }
+      case 'assigned':
+      case 'revoked':
+      case 'lost': {
+        if (group !== event.group || kind === 'unseen by group') return undefined
+        const isAbout = event.offsets.some(([topic, partition]) => placeName(topic, partition) === place)
+        return isAbout ? `in generation ${event.generation}` : undefined
+      }
       case 'commit':
       case 'committed':
       case 'list_offsets': {
-        const isAbout = event.op === 'list_offsets' ? kind === 'end offset' : group === event.group && kind === 'committed offset'
+        const isAbout = event.op === 'list_offsets' ? kind === 'end offset' : group === event.group && kind !== 'unseen by group'
         if (!isAbout) return undefined
         const found = (event.offsets ?? []).filter(([topic, partition]) => placeName(topic, partition) === place)
         if (found.length === 0 && event.type !== 'invoke') return undefined

@@ -3,14 +3,14 @@
  * `fail` (the broker's code proves that it had no effect) or `info` (nobody knows) after the answer has come or can come no more.
  *
  * A process is one life of one client: what starts after a crash has another number. It does one thing at a time, sends aside, which go by their value.
- * Transactions will be an op of their own, a list of sends and polls, with their outcome.
+ * A process is in one transaction at a time: its sends name it, and an op of its own tells what was asked for in the end, and what came of it.
  */
 export type HistoryEvent = {
   /** Monotonic, ms. */
   readonly time: number
   readonly process: number
   readonly client: string
-} & (Send | Poll | Positions | Ownership | Commit | Committed | ListOffsets | ClientCrash | Fault | End)
+} & (Send | Poll | Positions | Ownership | Commit | Committed | TransactionEnd | ListOffsets | ClientCrash | Fault | End)
 
 export type Outcome = 'ok' | 'fail' | 'info'
 
@@ -25,6 +25,10 @@ export interface Send {
   /** PROCESS-COUNTER: unique. */
   readonly value: string
   readonly key?: string
+  /** It was sent in this one. */
+  readonly transaction?: string
+  /** Beside invoke: the record that it is a copy of, which is to be copied exactly once. */
+  readonly from?: PlaceAndOffset
   /** Beside ok. */
   readonly offset?: number
   readonly error?: string
@@ -55,6 +59,8 @@ export interface Ownership {
   readonly op: 'assigned' | 'revoked' | 'lost'
   readonly type: 'ok'
   readonly group: string
+  /** In which it got them; the member's epoch where the broker assigns. */
+  readonly generation?: number
   readonly offsets: readonly PlaceAndOffset[]
 }
 
@@ -62,7 +68,22 @@ export interface Commit {
   readonly op: 'commit'
   readonly type: 'invoke' | Outcome
   readonly group: string
+  /** The member's, where it told. */
+  readonly generation?: number
   readonly offsets: readonly PlaceAndOffset[]
+  readonly error?: string
+}
+
+/** The end of a transaction is asked for (invoke). fail: it is aborted, whatever was asked for. One that nobody ends is aborted in time. */
+export interface TransactionEnd {
+  readonly op: 'txn'
+  readonly type: 'invoke' | Outcome
+  readonly transaction: string
+  readonly end: 'commit' | 'abort'
+  /** Offsets of this group that are committed with it. */
+  readonly group?: string
+  readonly generation?: number
+  readonly offsets?: readonly PlaceAndOffset[]
   readonly error?: string
 }
 
@@ -79,6 +100,8 @@ export interface Committed {
 export interface ListOffsets {
   readonly op: 'list_offsets'
   readonly type: 'invoke' | Outcome
+  /** The end of committed records, which is the last stable offset. */
+  readonly isCommitted?: boolean
   readonly offsets?: readonly PlaceAndOffset[]
   readonly error?: string
 }

@@ -1,5 +1,7 @@
 import type { Anomaly, AnomalyKind, AnomalyList } from './anomalies.ts'
-import { type Outcome, placeName, type ReadRecord, type Send } from './history.ts'
+import { Copies } from './copies.ts'
+import { type Outcome, type PlaceAndOffset, placeName, type ReadRecord, type Send } from './history.ts'
+import { Transactions } from './transactions.ts'
 
 interface Sent {
   readonly place: string
@@ -7,6 +9,8 @@ interface Sent {
   /** Where an ack or a reader says that it lies; -1 while nobody has. */
   offset: number
   isRead: boolean
+  readonly transaction: string | undefined
+  readonly from: PlaceAndOffset | undefined
 }
 
 interface PartitionOrder {
@@ -19,17 +23,19 @@ interface PartitionOrder {
 /** Which value lies at which offset, put together from every ack and every read. A few dozen bytes of memory a record. */
 export class VersionOrder {
   readonly #anomalies: AnomalyList
+  readonly transactions: Transactions
   readonly #sent = new Map<string, Sent>()
   readonly #partitions = new Map<string, PartitionOrder>()
 
   constructor(anomalies: AnomalyList) {
     this.#anomalies = anomalies
+    this.transactions = new Transactions(anomalies)
   }
 
-  noteSend({ type, topic, partition, value, offset, error }: Send): void {
+  noteSend({ type, topic, partition, value, transaction, from, offset, error }: Send): void {
     const place = placeName(topic, partition)
     if (type === 'invoke') {
-      this.#sent.set(value, { place, outcome: 'pending', offset: -1, isRead: false })
+      this.#sent.set(value, { place, outcome: 'pending', offset: -1, isRead: false, transaction, from })
       return
     }
     const sent = this.#sent.get(value)
@@ -54,32 +60,63 @@ export class VersionOrder {
       return
     }
     sent.isRead = true
+    if (sent.transaction !== undefined) this.transactions.noteRead(sent.transaction, place, offset, value)
     this.#noteAt(order, offset, value, sent, 'was read')
   }
 
-  /** Is there a record between these offsets, both exclusive? */
+  /** Is there a record between these offsets, both exclusive, that a reader must get? */
   hasBetween(place: string, after: number, before: number): boolean {
     const values = this.#partitions.get(place)?.values ?? []
-    for (let offset = after + 1; offset < before; offset++) if (values[offset] !== undefined) return true
+    for (let offset = after + 1; offset < before; offset++) {
+      const value = values[offset]
+      // What nobody reads of a transaction is found there, or was aborted.
+      if (value !== undefined && (this.#sent.get(value)?.transaction === undefined || this.#sent.get(value)!.isRead)) return true
+    }
     return false
   }
 
-  /** Acked values of a partition with their offsets. */
+  /** Acked values of a partition with their offsets; those of transactions, where their commit was acked. */
   *acked(): IterableIterator<{ place: string; value: string; offset: number }> {
-    for (const [value, { place, outcome, offset }] of this.#sent) if (outcome === 'ok') yield { place, value, offset }
+    for (const [value, { place, outcome, offset, transaction }] of this.#sent) {
+      if (outcome === 'ok' && (transaction === undefined || this.transactions.fateOf(transaction) === 'committed'))
+        yield { place, value, offset }
+    }
   }
 
   /** What only the whole history shows. */
   finish(): void {
-    for (const [value, { place, outcome, offset, isRead }] of this.#sent) {
+    for (const [value, sent] of this.#sent) {
+      const { place, outcome, offset, isRead, transaction } = sent
       const at = { values: [value], offsets: offset >= 0 ? [offset] : [] }
       if (outcome === 'fail' && isRead) this.#report('failed write read', place, `${value} was refused, and lies at ${offset}`, at)
-      if (outcome !== 'ok' || isRead) continue
-      const highest = this.#partitions.get(place)?.highestRead ?? -1
-      const detail = `${value} was acked at ${offset}; readers got as far as ${highest}`
-      this.#report(offset < highest ? 'lost write' : 'unseen', place, detail, at)
+      if (transaction !== undefined) {
+        this.#finishInTransaction(transaction, value, sent)
+      } else if (outcome === 'ok' && !isRead) {
+        const highest = this.#partitions.get(place)?.highestRead ?? -1
+        const detail = `${value} was acked at ${offset}; readers got as far as ${highest}`
+        this.#report(offset < highest ? 'lost write' : 'unseen', place, detail, at)
+      }
     }
+    this.transactions.finish()
     for (const order of this.#partitions.values()) this.#findReorder(order)
+    const copies = new Copies(this.#anomalies)
+    for (const { place, value, offset } of this.#read()) {
+      const { from } = this.#sent.get(value)!
+      if (from !== undefined) copies.add({ value, place, offset, from })
+    }
+    copies.finish(this.#read())
+  }
+
+  #finishInTransaction(transaction: string, value: string, { place, outcome, offset, isRead }: Sent): void {
+    if (isRead && this.transactions.fateOf(transaction) === 'aborted') {
+      const detail = `${value} at ${offset} was read, and transaction ${transaction} was aborted`
+      this.#report('aborted read', place, detail, { values: [value], offsets: [offset], transaction })
+    }
+    if (isRead || outcome === 'ok') this.transactions.countAcked(transaction, { place, value, offset, isRead })
+  }
+
+  *#read(): IterableIterator<{ place: string; value: string; offset: number }> {
+    for (const [value, { place, offset, isRead }] of this.#sent) if (isRead) yield { place, value, offset }
   }
 
   #findReorder({ place, values }: PartitionOrder): void {
@@ -126,7 +163,7 @@ export class VersionOrder {
     return order
   }
 
-  #report(kind: AnomalyKind, place: string, detail: string, about: Partial<Pick<Anomaly, 'values' | 'offsets'>>): void {
+  #report(kind: AnomalyKind, place: string, detail: string, about: Partial<Pick<Anomaly, 'values' | 'offsets' | 'transaction'>>): void {
     this.#anomalies.add({ kind, place, detail, values: [], offsets: [], ...about })
   }
 }
