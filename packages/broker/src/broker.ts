@@ -1,20 +1,12 @@
-import { hostname } from 'node:os'
 import { type Clock, createLogger, type Logger, libuvOffload, type Random, systemClock, systemRandom } from '@tidelog/core'
-import {
-  Controller,
-  ProducerIdAllocator,
-  registerBroker,
-  reportLogDirFailure,
-  type SupportedFeatures,
-  supportedFeatures,
-} from '@tidelog/metadata'
+import { Controller, ProducerIdAllocator, reportLogDirFailure, type SupportedFeatures, supportedFeatures } from '@tidelog/metadata'
 import type { Api } from '@tidelog/protocol'
 import type { FileSystem } from '@tidelog/storage'
 import { AutoTopicCreation } from './auto-topic-creation.ts'
 import type { BrokerServices } from './broker-services.ts'
 import { Closers } from './closers.ts'
 import type { BrokerConfig } from './config/broker-config.ts'
-import { type Endpoint, listenersOf } from './config/listeners.ts'
+import { listenersOf } from './config/listeners.ts'
 import { parseBrokerConfig } from './config/parse-broker-config.ts'
 import type { DefinedHandler } from './define-handler.ts'
 import { Dispatcher } from './dispatch.ts'
@@ -22,6 +14,7 @@ import { startGroupCoordinators } from './group-coordination.ts'
 import { handlers } from './handlers/index.ts'
 import { BrokerListeners } from './listeners.ts'
 import { openNodeState } from './node-state.ts'
+import { Registration } from './registration.ts'
 import { FetchPurgatory } from './replicas/fetch-purgatory.ts'
 import { FetchSessions } from './replicas/fetch-sessions.ts'
 import { LocalBrokerChannel } from './replicas/local-channel.ts'
@@ -90,7 +83,6 @@ async function assemble(options: BrokerOptions & { logger: Logger }, closers: Cl
   // Live from here on: dynamic changes are written into it.
   const { config } = parsed
   for (const warning of parsed.warnings) logger.warn(warning)
-  const addresses = listenersOf(config)
 
   const lifetime = new Lifetime(closers, logger)
   const offload = libuvOffload()
@@ -98,7 +90,7 @@ async function assemble(options: BrokerOptions & { logger: Logger }, closers: Cl
   closers.add('timers', () => timers.close())
 
   // Bound before a directory is opened: a port in use leaves no trace.
-  const listeners = await BrokerListeners.bind(addresses.listeners, { config, clock, logger })
+  const listeners = await BrokerListeners.bind(listenersOf(config).listeners, { config, ofListeners: parsed.ofListeners, clock, logger })
   closers.add('listeners', () => listeners.close(0))
 
   // What fails before partitions are led shows when they are to be.
@@ -140,17 +132,9 @@ async function assemble(options: BrokerOptions & { logger: Logger }, closers: Cl
   })
   closers.add('controller', () => controller.close())
 
-  const advertised = advertisedEndpoints(addresses.advertised, addresses.listeners, listeners.bound)
-  await registerBroker(
-    store,
-    {
-      id: nodeId,
-      endpoints: advertised.map(({ listenerName, ...rest }) => ({ listener: listenerName, ...rest })),
-      rack: config['broker.rack'],
-      features,
-    },
-    { clock },
-  )
+  const registration = new Registration({ nodeId, store, config, features, listeners, clock, logger })
+  await configs.controlListeners(registration)
+  await registration.register()
   await controller.start()
   await image.until(() => image.brokers.has(nodeId))
 
@@ -185,7 +169,7 @@ async function assemble(options: BrokerOptions & { logger: Logger }, closers: Cl
     groups.close()
     await listeners.close(CLOSE_GRACE_MS)
   })
-  const first = advertised[0]!
+  const first = registration.advertised[0]!
   return lifetime.broker({ nodeId, clusterId, host: first.host, port: first.port, config })
 }
 
@@ -231,13 +215,4 @@ class Lifetime {
       [Symbol.asyncDispose]: () => this.close(),
     }
   }
-}
-
-/** What clients are told: the advertised address, with the port that was bound where it says 0 and this machine's name where it has no host. */
-function advertisedEndpoints(advertised: readonly Endpoint[], listeners: readonly Endpoint[], bound: readonly Endpoint[]): Endpoint[] {
-  return advertised.map((endpoint) => {
-    const index = listeners.findIndex(({ listenerName }) => listenerName === endpoint.listenerName)
-    const host = endpoint.host === '' || endpoint.host === '0.0.0.0' || endpoint.host === '::' ? hostname() : endpoint.host
-    return { ...endpoint, host, port: endpoint.port === 0 ? bound[index]!.port : endpoint.port }
-  })
 }

@@ -1,48 +1,61 @@
 import type { Clock } from '@tidelog/core'
 import type { BrokerConfig } from './config/broker-config.ts'
+import { limitOf } from './config/listener-values.ts'
 
 const MAX_DELAY_MS = 60_000
 
-/** Who may connect: limits over all listeners of a broker, read from its live configuration. Source: KIP-402, KIP-612. */
+/** Who may connect: limits of each listener, and over all of them, read from a broker's live configuration. Source: KIP-402, KIP-612. */
 export class ConnectionLimits {
   readonly #config: BrokerConfig
   readonly #clock: Clock
+  readonly #ofListeners: ReadonlyMap<string, string>
   readonly #byAddress = new Map<string, number>()
+  readonly #byListener = new Map<string, number>()
   #connections = 0
-  /** When the next connection may be taken under `max.connection.creation.rate`. */
-  #nextCreationMs = 0
+  /** When the next connection may be taken under `max.connection.creation.rate`, by listener name; by '' over all of them. */
+  readonly #nextCreationMs = new Map<string, number>()
 
-  constructor(config: BrokerConfig, clock: Clock) {
+  /** @param ofListeners Live: values of single listeners, by their whole names. */
+  constructor({ config, ofListeners, clock }: { config: BrokerConfig; ofListeners: ReadonlyMap<string, string>; clock: Clock }) {
     this.#config = config
+    this.#ofListeners = ofListeners
     this.#clock = clock
   }
 
   /** Why one more connection from `address` is refused; undefined when it is taken. */
-  refusal(address: string): string | undefined {
+  refusal(address: string, listenerName: string): string | undefined {
     const max = this.#config['max.connections']
     if (this.#connections >= max) return `max.connections=${max} are open`
+    const maxOfListener = limitOf(this.#ofListeners, listenerName, 'max.connections') ?? max
+    if ((this.#byListener.get(listenerName) ?? 0) >= maxOfListener) return `max.connections=${maxOfListener} of ${listenerName} are open`
     const maxHere = this.#maxOf(address)
     return (this.#byAddress.get(address) ?? 0) >= maxHere ? `max.connections.per.ip: ${maxHere} from ${address} are open` : undefined
   }
 
-  opened(address: string): void {
+  opened(address: string, listenerName: string): void {
     this.#connections++
     this.#byAddress.set(address, (this.#byAddress.get(address) ?? 0) + 1)
+    this.#byListener.set(listenerName, (this.#byListener.get(listenerName) ?? 0) + 1)
   }
 
-  closed(address: string): void {
+  closed(address: string, listenerName: string): void {
     this.#connections--
-    const left = (this.#byAddress.get(address) ?? 1) - 1
-    if (left === 0) this.#byAddress.delete(address)
-    else this.#byAddress.set(address, left)
+    oneLess(this.#byAddress, address)
+    oneLess(this.#byListener, listenerName)
   }
 
   /** Ms until a connection that comes now may be read. A second's worth may come at once. */
-  creationDelayMs(): number {
-    const rate = this.#config['max.connection.creation.rate']
+  creationDelayMs(listenerName: string): number {
+    const ofBroker = this.#delayMs('', this.#config['max.connection.creation.rate'])
+    const rate = limitOf(this.#ofListeners, listenerName, 'max.connection.creation.rate')
+    return rate === undefined ? ofBroker : Math.max(ofBroker, this.#delayMs(listenerName, rate))
+  }
+
+  #delayMs(key: string, rate: number): number {
     const nowMs = this.#clock.monotonic()
-    this.#nextCreationMs = Math.max(this.#nextCreationMs, nowMs - 1000) + 1000 / Math.max(1, rate)
-    return Math.min(MAX_DELAY_MS, Math.max(0, this.#nextCreationMs - nowMs))
+    const nextMs = Math.max(this.#nextCreationMs.get(key) ?? 0, nowMs - 1000) + 1000 / Math.max(1, rate)
+    this.#nextCreationMs.set(key, nextMs)
+    return Math.min(MAX_DELAY_MS, Math.max(0, nextMs - nowMs))
   }
 
   #maxOf(address: string): number {
@@ -52,4 +65,10 @@ export class ConnectionLimits {
     }
     return this.#config['max.connections.per.ip']
   }
+}
+
+function oneLess(counts: Map<string, number>, key: string): void {
+  const left = (counts.get(key) ?? 1) - 1
+  if (left === 0) counts.delete(key)
+  else counts.set(key, left)
 }

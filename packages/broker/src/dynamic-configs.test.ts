@@ -3,18 +3,18 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { IncrementalAlterConfigs, Produce } from '@tidelog/protocol'
+import { Produce } from '@tidelog/protocol'
 import { logConfig } from '@tidelog/storage'
-import { batchOf, connectTo, createTopic, startTestBroker } from '@tidelog/testkit'
+import { alterConfig, batchOf, connectTo, createTopic, startTestBroker } from '@tidelog/testkit'
 import { type BrokerConfigName, brokerConfig } from './config/broker-config.ts'
 
 type Connection = Awaited<ReturnType<typeof connectTo>>
 
 /**
  * Who reads a configuration that may change while the broker runs. Every one of them reads it when it is needed, from the live configuration.
- * topics: each topic without a value of its own; its logs take it over at once. restart: a change is refused, the value is for the next start.
+ * topics: each topic without a value of its own; its logs take it over at once. sockets: listeners are opened and closed.
  */
-type Reader = 'topics' | 'connections' | 'cleaner' | 'moves' | 'producers' | 'closing' | 'restart'
+type Reader = 'topics' | 'connections' | 'cleaner' | 'moves' | 'producers' | 'closing' | 'directories' | 'sockets'
 
 /** Every such configuration that has an effect here, with a value that differs from its default. */
 const dynamic: Partial<Record<BrokerConfigName, readonly [Reader, string]>> = {
@@ -56,18 +56,14 @@ const dynamic: Partial<Record<BrokerConfigName, readonly [Reader, string]>> = {
   'replica.alter.log.dirs.io.max.bytes.per.second': ['moves', '1000'],
   'producer.id.expiration.ms': ['producers', '1000'],
   'num.recovery.threads.per.data.dir': ['closing', '3'],
-  listeners: ['restart', 'PLAINTEXT://127.0.0.1:1'],
-  'listener.security.protocol.map': ['restart', 'PLAINTEXT:PLAINTEXT,MORE:PLAINTEXT'],
+  'cordoned.log.dirs': ['directories', '*'],
+  // A listener's protocol is known before it, and for as long as it is there.
+  'listener.security.protocol.map': ['sockets', 'PLAINTEXT:PLAINTEXT,MORE:PLAINTEXT'],
+  listeners: ['sockets', 'PLAINTEXT://127.0.0.1:0,MORE://127.0.0.1:0'],
 }
 
-async function alter(connection: Connection, resourceName: string, name: string, value: string | null): Promise<number> {
-  const configs = [{ name, configOperation: value === null ? 1 : 0, value }]
-  const { responses } = await connection.send(IncrementalAlterConfigs, 1, {
-    resources: [{ resourceType: 4, resourceName, configs }],
-    validateOnly: false,
-  })
-  return responses[0]!.errorCode
-}
+const alter = async (connection: Connection, broker: string, name: string, value: string | null): Promise<number> =>
+  (await alterConfig(connection, { broker }, name, value)).errorCode
 
 async function produce(connection: Connection, topic: string, bytes: number): Promise<number> {
   const topicData = [{ name: topic, partitionData: [{ index: 0, records: batchOf([{ value: 'x'.repeat(bytes) }]) }] }]
@@ -90,24 +86,18 @@ test('a change of any of them is in the live configuration when it is answered, 
   t.after(() => broker.close())
   let connection = await connectTo(t, broker)
   const live = (name: string): unknown => (broker.config as Record<string, unknown>)[name]
-  const table = Object.entries(dynamic).map(([name, [reader, text]]) => ({
-    name: name as BrokerConfigName,
-    reader,
-    text,
-    before: live(name),
-  }))
-  for (const { name, reader, text, before } of table) {
+  const table = Object.entries(dynamic).map(([name, [, text]]) => ({ name: name as BrokerConfigName, text, before: live(name) }))
+  for (const { name, text, before } of table) {
     const scope = brokerConfig.row(name)!.update === 'cluster-wide' ? '' : '1'
     const wanted = brokerConfig.parse(name, text)
     assert.notDeepEqual(before, wanted, name)
-    assert.equal(await alter(connection, scope, name, text), reader === 'restart' ? 42 : 0, name)
-    assert.deepEqual(live(name), reader === 'restart' ? before : wanted, name)
+    assert.equal(await alter(connection, scope, name, text), 0, name)
+    assert.deepEqual(live(name), wanted, name)
   }
   await broker.close()
   broker = await startTestBroker(options)
   connection = await connectTo(t, broker)
-  for (const { name, reader, text, before } of table) {
-    if (reader === 'restart') continue
+  for (const { name, text, before } of table.reverse()) {
     assert.deepEqual(live(name), brokerConfig.parse(name, text), `${name} after a restart`)
     assert.equal(await alter(connection, brokerConfig.row(name)!.update === 'cluster-wide' ? '' : '1', name, null), 0, name)
     assert.deepEqual(live(name), before, `${name} taken back`)
@@ -138,5 +128,24 @@ test('a lower limit of connections refuses the next one, a higher one takes it',
     await assert.rejects(async () => createTopic(await connectTo(t, broker), 'refused'), name)
     assert.equal(await alter(first, '', name, null), 0)
   }
+  await createTopic(await connectTo(t, broker), 'taken')
+})
+
+test("a listener's own limit of connections goes before that of the broker, and other listeners are not counted to it", async (t) => {
+  const map = 'PLAINTEXT:PLAINTEXT,MORE:PLAINTEXT'
+  const listeners = 'PLAINTEXT://127.0.0.1:0,MORE://127.0.0.1:0'
+  const broker = await startTestBroker({ config: { 'node.id': '1', listeners, 'listener.security.protocol.map': map } })
+  t.after(() => broker.close())
+  const first = await connectTo(t, broker)
+  const name = 'listener.name.plaintext.max.connections'
+  assert.equal(await alter(first, '1', 'listener.name.more.max.connections', '1'), 0)
+  await createTopic(await connectTo(t, broker), 'of-another-listener')
+  for (const scope of ['', '1']) {
+    assert.equal(await alter(first, scope, name, '2'), 0)
+    await assert.rejects(async () => createTopic(await connectTo(t, broker), 'refused'), scope)
+    assert.equal(await alter(first, scope, name, null), 0)
+  }
+  assert.equal(await alter(first, '', name, '2'), 0)
+  assert.equal(await alter(first, '1', name, '100'), 0, "this broker's own value wins")
   await createTopic(await connectTo(t, broker), 'taken')
 })

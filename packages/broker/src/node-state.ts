@@ -14,7 +14,8 @@ import { adopt, foundIn, readKraftState } from './adoption.ts'
 import type { Closers } from './closers.ts'
 import type { BrokerConfig } from './config/broker-config.ts'
 import { ConfigService } from './config/config-service.ts'
-import { logDirsOf, type ParsedBrokerConfig, parseBrokerConfig } from './config/parse-broker-config.ts'
+import { isCordoned, logDirsOf } from './config/log-dirs-config.ts'
+import { type ParsedBrokerConfig, parseBrokerConfig } from './config/parse-broker-config.ts'
 
 /** What a broker keeps on disk, opened: its directories, the cluster's metadata, its configuration and its logs. */
 export interface NodeState {
@@ -135,11 +136,11 @@ async function openMetadataDir(options: NodeStateOptions, dirs: LogDirs): Promis
   return path
 }
 
-/** The configuration of the broker whose directories these are. The live object stays the same: listeners hold it already. */
+/** The configuration of the broker whose directories these are. What is live stays the same object: listeners hold it already. */
 function withNodeId(parsed: ParsedBrokerConfig, nodeId: number): ParsedBrokerConfig {
   if (parsed.config['node.id'] === nodeId) return parsed
   const { config, ...rest } = parseBrokerConfig(new Map([...parsed.entries, ['node.id', String(nodeId)], ['broker.id', String(nodeId)]]))
-  return { ...rest, config: Object.assign(parsed.config, config) }
+  return { ...rest, config: Object.assign(parsed.config, config), ofListeners: parsed.ofListeners }
 }
 
 async function openLogs({
@@ -169,6 +170,7 @@ async function openLogs({
     dirs,
     offlineDirs,
     configOf,
+    isCordoned: (dir) => isCordoned(config, dir),
     isKnown,
     finishDeletions,
     moveBytesPerSecond: () => config['replica.alter.log.dirs.io.max.bytes.per.second'],

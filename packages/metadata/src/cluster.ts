@@ -69,6 +69,11 @@ export async function registerBroker(store: MetadataStore, broker: BrokerRegistr
   }
 }
 
+/** Changes what is known of a broker that is registered: its addresses, whether it takes partitions. @throws StoreError NoNode when it is not */
+export async function updateRegistration(store: MetadataStore, broker: BrokerRegistration, { clock }: { clock: Clock }): Promise<void> {
+  await store.set(brokerIdPath(broker.id), encodeBroker(broker, clock.now()))
+}
+
 /** Lets the controller know that this broker has partitions in a log dir that has failed; it asks which. KIP-112. */
 export async function reportLogDirFailure(store: MetadataStore, brokerId: number): Promise<void> {
   await store.create(LOG_DIR_EVENT_PREFIX, encodeLogDirFailure(brokerId), { sequential: true })

@@ -26,11 +26,14 @@ test('a broker registration of Kafka 3.9 is read, and ours reads the same', () =
     ],
     rack: 'r1',
     features: new Map(),
+    isCordoned: false,
   }
   assert.deepEqual(decodeBroker(7, Buffer.from(kafka)), expected)
   assert.deepEqual(JSON.parse(encodeBroker(expected, 1732000000000).toString()), JSON.parse(kafka))
   const featured = { ...expected, features: new Map([['group.version', { minVersion: 0, maxVersion: 1 }]]) }
   assert.deepEqual(decodeBroker(7, encodeBroker(featured, 0)), featured)
+  const cordoned = { ...expected, isCordoned: true }
+  assert.deepEqual(decodeBroker(7, encodeBroker(cordoned, 0)), cordoned)
 })
 
 test("a topic's reassignment survives, and a topic of an old Kafka has no id", () => {

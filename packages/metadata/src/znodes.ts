@@ -111,10 +111,12 @@ export interface BrokerRegistration {
   readonly rack: string | null
   /** Ranges of feature levels this broker can serve, by feature. Source: KIP-584. */
   readonly features: ReadonlyMap<string, { readonly minVersion: number; readonly maxVersion: number }>
+  /** Every log dir of the broker is cordoned: it gets no further partitions. KIP-1066; a field of our own, which Kafka passes over. */
+  readonly isCordoned: boolean
 }
 
 /** Version 5. The host and port of the first plaintext listener stand on top, for old clients. */
-export function encodeBroker({ endpoints, rack, features }: BrokerRegistration, nowMs: number): Buffer {
+export function encodeBroker({ endpoints, rack, features, isCordoned }: BrokerRegistration, nowMs: number): Buffer {
   const plaintext = endpoints.find(({ securityProtocol }) => securityProtocol === 'PLAINTEXT')
   return json({
     version: 5,
@@ -128,6 +130,7 @@ export function encodeBroker({ endpoints, rack, features }: BrokerRegistration, 
       [...features].map(([name, { minVersion, maxVersion }]) => [name, { min_version: minVersion, max_version: maxVersion }]),
     ),
     listener_security_protocol_map: Object.fromEntries(endpoints.map(({ listener, securityProtocol }) => [listener, securityProtocol])),
+    ...(isCordoned ? { cordoned: true } : {}),
   })
 }
 
@@ -155,7 +158,8 @@ export function decodeBroker(id: number, data: Buffer): BrokerRegistration {
       },
     ] as const
   })
-  return { id, endpoints, rack: node.rack == null ? null : text(path, 'rack', node.rack), features: new Map(features) }
+  const rack = node.rack == null ? null : text(path, 'rack', node.rack)
+  return { id, endpoints, rack, features: new Map(features), isCordoned: node.cordoned === true }
 }
 
 export interface PartitionAssignment {

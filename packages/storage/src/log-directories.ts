@@ -8,8 +8,20 @@ import { LogDirRefusedError } from './meta-properties.ts'
 /** The log dirs of one LogManager, in the order of log.dirs. */
 export class LogDirectories {
   readonly all: readonly LogDirectory[]
+  readonly #isCordoned: (path: string) => boolean
 
-  constructor(paths: readonly string[], { fs, logger, offline }: { fs: FileSystem; logger: Logger; offline: ReadonlySet<string> }) {
+  /** @param options.isCordoned Whether a directory gets no further partitions, as it is now. KIP-1066. */
+  constructor(
+    paths: readonly string[],
+    options: {
+      fs: FileSystem
+      logger: Logger
+      offline?: ReadonlySet<string> | undefined
+      isCordoned?: ((path: string) => boolean) | undefined
+    },
+  ) {
+    const { fs, logger, offline = new Set(), isCordoned = () => false } = options
+    this.#isCordoned = isCordoned
     this.all = paths.map((path) => {
       const directory = new LogDirectory(fs, path, logger)
       directory.isOffline = offline.has(path)
@@ -49,21 +61,31 @@ export class LogDirectories {
     return this.all.find((directory) => directory.path === path)
   }
 
-  /** @throws KafkaError LOG_DIR_NOT_FOUND for a path that is none of the directories, letter by letter; KAFKA_STORAGE_ERROR when it is offline */
-  online(path: string): LogDirectory {
+  /**
+   * The directory at `path`, for a partition that is to move there.
+   * @throws KafkaError LOG_DIR_NOT_FOUND for a path that is none of the directories, letter by letter; KAFKA_STORAGE_ERROR when it is offline;
+   * INVALID_REPLICA_ASSIGNMENT when it is cordoned
+   */
+  destination(path: string): LogDirectory {
     const directory = this.at(path)
     if (directory === undefined) throw new KafkaError('LOG_DIR_NOT_FOUND', `Log dir '${path}' is not found in the config.`)
     if (directory.isOffline) throw new KafkaError('KAFKA_STORAGE_ERROR', `Log directory ${path} is offline`)
+    if (this.#isCordoned(path)) throw new KafkaError('INVALID_REPLICA_ASSIGNMENT', `Log directory ${path} is cordoned`)
     return directory
   }
 
-  /** The directory that has fewest partitions. @throws KafkaError KAFKA_STORAGE_ERROR when all are offline. */
+  /**
+   * The directory for a new partition: of those that are not cordoned, the one that has fewest. Where all are, the first: a user has chosen this broker
+   * for it by name. @throws KafkaError KAFKA_STORAGE_ERROR when all are offline.
+   */
   leastUsed(): LogDirectory {
+    const online = this.all.filter(({ isOffline }) => !isOffline)
     let best: LogDirectory | undefined
-    for (const directory of this.all) {
-      if (directory.isOffline) continue
+    for (const directory of online) {
+      if (this.#isCordoned(directory.path)) continue
       if (best === undefined || directory.size < best.size) best = directory
     }
+    best ??= online[0]
     if (best === undefined) throw new KafkaError('KAFKA_STORAGE_ERROR', 'every log directory is offline')
     return best
   }

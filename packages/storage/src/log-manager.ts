@@ -88,7 +88,7 @@ export class LogManager {
       readMemory: options.readMemory ?? new BufferPool(),
       retentionClock: options.retentionClock ?? new RetentionClock(clock, logger),
     }
-    this.#directories = new LogDirectories(options.dirs, { fs, logger, offline: options.offlineDirs ?? new Set() })
+    this.#directories = new LogDirectories(options.dirs, { ...options, fs, offline: options.offlineDirs })
     this.#moves = new LogMoves({
       directories: this.#directories,
       fs,
@@ -139,13 +139,13 @@ export class LogManager {
    * will be made in that directory. KIP-113.
    * @param options.isOffline The partition is here, in a directory that is offline.
    * @returns Whether the partition is here.
-   * @throws KafkaError INVALID_TOPIC_EXCEPTION (too long a name for the copy's folder), LOG_DIR_NOT_FOUND, KAFKA_STORAGE_ERROR
+   * @throws KafkaError INVALID_TOPIC_EXCEPTION (too long a name for the copy's folder), and as `LogDirectories.destination`
    */
   async moveLog(topic: string, partition: number, path: string, { isOffline = false } = {}): Promise<boolean> {
     if (futureFolder(topic, partition, this.#random) === undefined) {
       throw new KafkaError('INVALID_TOPIC_EXCEPTION', 'The topic name is too long.')
     }
-    const directory = this.#directories.online(path)
+    const directory = this.#directories.destination(path)
     const name = partitionFolder(topic, partition)
     if (isOffline) throw new KafkaError('KAFKA_STORAGE_ERROR', `Partition ${name} is offline`)
     const log = this.#logs.get(name)
@@ -155,7 +155,7 @@ export class LogManager {
   }
 
   /**
-   * The log of a partition, in the directory that was asked for or has fewest; the one that is there if there is one. It can be used at once: its files
+   * The log of a partition, in the directory that was asked for or that takes new ones; the one that is there if there is one. It can be used at once: its files
    * are made when the disk comes to them, or ahead of its first record.
    * @param options.isNew false: it has been somewhere before, so it may lie in a directory that is offline. @param options.makesFiles Resolves once they
    * are there.

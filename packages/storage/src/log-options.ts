@@ -56,6 +56,8 @@ export interface LogManagerOptions extends LogResources {
   readonly dirs: readonly string[]
   /** Those of `dirs` that could not be used from the start. */
   readonly offlineDirs?: ReadonlySet<string>
+  /** Whether a directory gets no further partitions, as it is now; none when absent. KIP-1066. */
+  readonly isCordoned?: (dir: string) => boolean
   /** A topic's effective configuration. */
   readonly configOf: (topic: string) => LogConfig
   /** Whether a partition is the cluster's. Retention and compaction leave one alone that is not. All are when absent. */

@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import { createConnection, type Socket } from 'node:net'
 import { connect, FRAME_HEADER_BYTES, type FramedConnection, FrameReader } from '@tidelog/net'
-import { CreateTopics } from '@tidelog/protocol'
+import { CreateTopics, IncrementalAlterConfigs } from '@tidelog/protocol'
 
 /** Something with an `after`: node:test's TestContext. */
 interface Cleanup {
@@ -82,6 +82,27 @@ export async function createTopic(
   const { errorCode, errorMessage, topicId } = topics[0]!
   if (errorCode !== 0) throw new Error(`topic ${name} was not created: ${errorCode} ${errorMessage}`)
   return topicId
+}
+
+/**
+ * Sets one dynamic configuration of a broker, or takes it back. @param resource.broker An id; empty: of all brokers.
+ * @param value null takes it back.
+ * @returns The row's error.
+ */
+export async function alterConfig(
+  connection: FramedConnection,
+  resource: { broker: string } | { topic: string },
+  name: string,
+  value: string | null,
+  { validateOnly = false }: { validateOnly?: boolean } = {},
+): Promise<{ errorCode: number; errorMessage: string | null }> {
+  const [resourceType, resourceName] = 'topic' in resource ? [2, resource.topic] : [4, resource.broker]
+  const configs = [{ name, configOperation: value === null ? 1 : 0, value }]
+  const { responses } = await connection.send(IncrementalAlterConfigs, 1, {
+    resources: [{ resourceType, resourceName, configs }],
+    validateOnly,
+  })
+  return { errorCode: responses[0]!.errorCode, errorMessage: responses[0]!.errorMessage }
 }
 
 /** Resolves when `condition` holds; looks again after each turn of the event loop. */

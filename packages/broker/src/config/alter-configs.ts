@@ -1,9 +1,10 @@
 import { type AnyConfigTable, ConfigError, splitList } from '@tidelog/core'
 import { KafkaError } from '@tidelog/protocol'
 import { checkLogConfig, logConfig, resolveLogConfig } from '@tidelog/storage'
-import { brokerConfig, throttles } from './broker-config.ts'
-import { checkCleaner } from './check-cleaner.ts'
+import { type BrokerConfig, brokerConfig, throttles } from './broker-config.ts'
+import { type BrokerText, checkChange } from './check-change.ts'
 import { baseNameOf } from './config-layers.ts'
+import { sharedByBrokers } from './listener-values.ts'
 import { securityConfigs } from './rows/security-configs.ts'
 
 /** What IncrementalAlterConfigs does to one configuration. KIP-339. */
@@ -106,13 +107,13 @@ function refuseSecurity(names: readonly string[]): void {
 /**
  * A broker's (or all brokers') dynamic configurations after `ops`. An unknown name is kept, as in Kafka.
  * @param scope 'one' for a broker's own, 'all' for those of every broker.
- * @param effectiveText What holds now, by name.
+ * @param before What holds now. @param after What would hold with these.
  * @throws KafkaError INVALID_REQUEST as Kafka 4.3; INVALID_CONFIG for security configurations and provider variables
  */
 export function alteredBrokerConfigs(
   current: Texts,
   ops: readonly ConfigOp[],
-  { scope, effectiveText }: { scope: 'one' | 'all'; effectiveText: (name: string) => string | undefined },
+  { scope, before, after }: { scope: 'one' | 'all'; before: BrokerConfig; after: (next: Texts) => BrokerText },
 ): Texts {
   const setting = ops.filter(({ operation }) => operation !== 'delete')
   const names = setting.map(({ name }) => name)
@@ -121,10 +122,7 @@ export function alteredBrokerConfigs(
   const known = (name: string) => brokerConfig.row(baseNameOf(name) ?? name)
   const readOnly = names.filter((name) => known(name)?.update === 'read-only')
   if (readOnly.length > 0) throw invalidRequest(`Cannot update these configs dynamically: [${readOnly.join(', ')}]`)
-  const perBroker =
-    scope === 'all'
-      ? names.filter((name) => !throttles.has(name) && baseNameOf(name) === undefined && known(name)?.update === 'per-broker')
-      : []
+  const perBroker = scope === 'all' ? names.filter(isOfOneBroker) : []
   if (perBroker.length > 0)
     throw invalidRequest(`Cannot update these configs at default cluster level, broker id must be specified: [${perBroker.join(', ')}]`)
   const next = applyOps(brokerConfig, current, ops)
@@ -133,12 +131,19 @@ export function alteredBrokerConfigs(
       const base = baseNameOf(name) ?? name
       if (brokerConfig.has(base)) brokerConfig.parse(base, text)
     }
-    const text = (name: string) => next.get(name) ?? effectiveText(name)
-    checkLogConfig(resolveLogConfig(new Map(), text))
-    checkCleaner(text, brokerConfig.parse('log.cleaner.threads', effectiveText('log.cleaner.threads')))
+    for (const [name, text] of next)
+      if (isConnectionLimit(name) && Number(text) === 0) throw new ConfigError(name, `Invalid ${baseNameOf(name) ?? name} 0`)
+    checkChange(before, after(next))
   })
-  for (const name of ['listeners', 'listener.security.protocol.map'])
-    if (names.includes(name) && next.get(name) !== effectiveText(name))
-      throw invalidRequest(`${name} cannot be changed while the broker runs: restart it with another server.properties`)
   return next
+}
+
+/** A limit that would keep everybody out. */
+const isConnectionLimit = (name: string): boolean => ['max.connections', 'max.connection.creation.rate'].includes(baseNameOf(name) ?? name)
+
+/** Whether a configuration cannot be set for all brokers at once. */
+function isOfOneBroker(name: string): boolean {
+  const base = baseNameOf(name)
+  if (base !== undefined) return !sharedByBrokers.has(base)
+  return !throttles.has(name) && brokerConfig.row(name)?.update === 'per-broker'
 }

@@ -182,11 +182,66 @@ test('a broker takes at run time what its update mode allows', async (t) => {
   )
   await refusedWith(broker, [set('log.retention.ms', 'x')], 'Invalid value x for configuration log.retention.ms: Not a number of type LONG')
   await refusedWith(
-    broker,
-    [set('listeners', 'PLAINTEXT://127.0.0.1:1')],
-    'listeners cannot be changed while the broker runs: restart it with another server.properties',
+    everyBroker,
+    [set('listener.name.plaintext.max.connections.per.ip', '1')],
+    'Cannot update these configs at default cluster level, broker id must be specified: [listener.name.plaintext.max.connections.per.ip]',
   )
+  await service.alter(everyBroker, [set('listener.name.plaintext.max.connections', '10')], durably)
   await service.alter(broker, [remove('broker.id'), set('foo.bar', 'kept as Kafka keeps it')], durably)
+})
+
+test('values that are each valid are refused where they do not go together, also when one is taken back', async (t) => {
+  const { service } = await serviceOf(t, { 'log.retention.hours': '1' })
+  const change = (...ops: ConfigOp[]) => service.alter(everyBroker, ops, durably)
+  const refusedWith = (ops: ConfigOp[], message: string) => refused(change(...ops), 'INVALID_REQUEST', message)
+  await refusedWith([set('log.retention.ms', '0')], 'log.retention.ms must be unlimited (-1) or, greater than or equal to 1')
+  await refusedWith([set('log.roll.ms', '0')], 'log.roll.ms must be greater than or equal to 1')
+  await refusedWith([set('max.connections', '0')], 'Invalid max.connections 0')
+  await refusedWith([set('listener.name.plaintext.max.connection.creation.rate', '0')], 'Invalid max.connection.creation.rate 0')
+  await refusedWith(
+    [set('log.local.retention.ms', '3600001')],
+    'Invalid value 3600001 for configuration log.local.retention.ms: Value must not be more than log.retention.ms property value: 3600000',
+  )
+  await refusedWith(
+    [set('log.local.retention.ms', '-1')],
+    'Invalid value -1 for configuration log.local.retention.ms: Value must not be -1 as log.retention.ms value is set as 3600000.',
+  )
+  await change(set('log.local.retention.bytes', '100'))
+  await refusedWith(
+    [set('log.retention.bytes', '50')],
+    'Invalid value 100 for configuration log.local.retention.bytes: Value must not be more than log.retention.bytes property value: 50',
+  )
+  await change(set('log.cleaner.min.compaction.lag.ms', '50'))
+  await refusedWith(
+    [set('log.cleaner.max.compaction.lag.ms', '40')],
+    'conflict topic config setting min.compaction.lag.ms (50) > max.compaction.lag.ms (40)',
+  )
+  await change(set('log.cleaner.min.compaction.lag.ms', '10'), set('log.cleaner.max.compaction.lag.ms', '40'))
+  await service.alter(broker, [set('log.cleaner.min.compaction.lag.ms', '5')], durably)
+  await change(set('log.cleaner.min.compaction.lag.ms', '50')) // this broker has its own
+  await refused(
+    service.alter(broker, [remove('log.cleaner.min.compaction.lag.ms')], durably),
+    'INVALID_REQUEST',
+    'conflict topic config setting min.compaction.lag.ms (50) > max.compaction.lag.ms (40)',
+  )
+})
+
+test('pools of threads grow and shrink by a factor of two at a time, as in Kafka, though nothing has them here', async (t) => {
+  const { service } = await serviceOf(t)
+  const change = (name: string, value: string) => service.alter(everyBroker, [set(name, value)], durably)
+  const failed = 'Dynamic thread count update validation failed for num.io.threads='
+  await refused(
+    change('num.io.threads', '17'),
+    'INVALID_REQUEST',
+    `${failed}17, value should not be greater than double the current value 8`,
+  )
+  await refused(change('num.io.threads', '3'), 'INVALID_REQUEST', `${failed}3, value should be at least half the current value 8`)
+  for (const value of ['4', '2']) await change('num.io.threads', value)
+  await refused(
+    service.alter(everyBroker, [remove('num.io.threads')], durably),
+    'INVALID_REQUEST',
+    `${failed}8, value should not be greater than double the current value 2`,
+  )
 })
 
 test('a change holds at once: the live configuration is rewritten, and who keeps logs is told', async (t) => {

@@ -5,7 +5,8 @@ import { KafkaError } from '@tidelog/protocol'
 import { type LogConfig, logConfig, resolveLogConfig } from '@tidelog/storage'
 import { alteredBrokerConfigs, alteredTopicConfigs, type ConfigOp, checkTopicConfigs, replacing } from './alter-configs.ts'
 import { type BrokerConfig, type BrokerConfigName, brokerConfig } from './broker-config.ts'
-import { type ConfigLayer, ConfigSource, defaultsOf } from './config-layers.ts'
+import type { BrokerText } from './check-change.ts'
+import { baseNameOf, type ConfigLayer, ConfigSource, defaultsOf } from './config-layers.ts'
 import {
   type DescribedConfig,
   describeBroker,
@@ -15,6 +16,8 @@ import {
   everything,
   type Wanted,
 } from './describe-configs.ts'
+import { listenerValuesIn } from './listener-values.ts'
+import { type Listeners, listenersOf } from './listeners.ts'
 import type { ParsedBrokerConfig } from './parse-broker-config.ts'
 
 /** Kinds of resources by their number on the wire. Source: ConfigResource.Type. */
@@ -29,6 +32,14 @@ export interface ConfigResource {
 /** @param topic Whose effective configuration may have changed; undefined: every topic's. It must not throw. */
 export type LogConfigListener = (topic: string | undefined) => void
 
+/** Who opens and closes a running broker's listeners. */
+export interface ListenerControl {
+  /** Opens those that are missing, ahead of a change that is not written yet. @throws ConfigError when one cannot be bound; all is as before then */
+  prepare(after: Listeners): Promise<void>
+  /** The live configuration has changed, or a change that was prepared has not come: what it says is open shall be, and nothing else. It must not reject. */
+  apply(): Promise<void>
+}
+
 interface ConfigServiceOptions {
   readonly parsed: ParsedBrokerConfig
   readonly nodeId: number
@@ -37,6 +48,17 @@ interface ConfigServiceOptions {
 }
 
 const brokerDefaults = defaultsOf(brokerConfig)
+
+/** An unknown name has no value that is not valid. */
+function isValid(name: string, text: string): boolean {
+  try {
+    if (brokerConfig.has(name)) brokerConfig.parse(name, text)
+    return true
+  } catch (error) {
+    if (error instanceof ConfigError) return false
+    throw error
+  }
+}
 
 const invalidRequest = (message: string) => new KafkaError('INVALID_REQUEST', message)
 
@@ -54,6 +76,11 @@ export class ConfigService {
   /** By a topic's overrides, which are replaced and never changed: all partitions of a topic share one. */
   #logConfigs = new WeakMap<ReadonlyMap<string, string>, LogConfig>()
   readonly #logListeners = new Set<LogConfigListener>()
+  #listenerControl: ListenerControl | undefined
+  /** Until what follows from the last change of this broker's configuration is done. */
+  #applying: Promise<void> = Promise.resolve()
+  /** Changes of this broker's configuration, one after the other. */
+  #altering: Promise<void> = Promise.resolve()
   readonly #unsubscribe: () => void
 
   constructor(options: ConfigServiceOptions) {
@@ -90,6 +117,12 @@ export class ConfigService {
   onLogConfigChange(listener: LogConfigListener): () => void {
     this.#logListeners.add(listener)
     return () => this.#logListeners.delete(listener)
+  }
+
+  /** Brings the broker's listeners in line with what the store says, now and after each change. */
+  async controlListeners(control: ListenerControl): Promise<void> {
+    this.#listenerControl = control
+    await control.apply()
   }
 
   /** @throws KafkaError INVALID_CONFIG when a topic could not be created with these overrides */
@@ -155,7 +188,8 @@ export class ConfigService {
       altered(this.#configs.get(entity))
       return
     }
-    await this.#configs.alter(entity, altered)
+    if (entity.type === 'brokers') await this.#alterBroker(entity, altered)
+    else await this.#configs.alter(entity, altered)
     this.#options.logger.info('dynamic configurations were changed', { ...entity, names: [...this.#configs.get(entity).keys()].join(',') })
   }
 
@@ -180,7 +214,8 @@ export class ConfigService {
         if (scope === 'one') this.#checkNodeId(name, { as: 'Node', orEmpty: '' })
         return {
           entity: { type: 'brokers', name: scope === 'all' ? DEFAULT_ENTITY : name },
-          change: (current, ops) => alteredBrokerConfigs(current, ops, { scope, effectiveText: this.#brokerText }),
+          change: (current, ops) =>
+            alteredBrokerConfigs(current, ops, { scope, before: this.config, after: (next) => this.#textAfter(name, next) }),
         }
       }
       case ConfigResourceType.group:
@@ -190,6 +225,24 @@ export class ConfigService {
       default:
         throw invalidRequest(`Unknown resource type ${type}`)
     }
+  }
+
+  /** In turn: what is opened for one change is settled before the next one is looked at. */
+  #alterBroker(entity: ConfigEntity, altered: (current: ReadonlyMap<string, string>) => ReadonlyMap<string, string>): Promise<void> {
+    const done = this.#altering.then(async () => {
+      const next = altered(this.#configs.get(entity))
+      const text = this.#textAfter(entity.name === DEFAULT_ENTITY ? '' : entity.name, next)
+      try {
+        await this.#listenerControl?.prepare(listenersOf(brokerConfig.resolve(text)))
+        await this.#configs.alter(entity, altered)
+        await this.#applying
+      } catch (error) {
+        await this.#listenerControl?.apply()
+        throw error instanceof ConfigError ? invalidRequest(error.message) : error
+      }
+    })
+    this.#altering = done.catch(() => {})
+    return done
   }
 
   #checkNodeId(name: string, { as, orEmpty }: { as: 'Broker' | 'Node'; orEmpty: string }): void {
@@ -203,6 +256,7 @@ export class ConfigService {
     if (type !== 'brokers' || (name !== DEFAULT_ENTITY && name !== String(this.#options.nodeId))) return
     this.#applyToBroker()
     this.#tellLogs(undefined)
+    this.#applying = this.#listenerControl?.apply() ?? Promise.resolve()
   }
 
   #tellLogs(topic: string | undefined): void {
@@ -219,6 +273,21 @@ export class ConfigService {
       const text = this.#validDynamicText(name)
       if (text !== undefined) this.#dynamic.set(name, text)
       live[name] = brokerConfig.parse(name, this.#brokerText(name))
+    }
+    const { entries, ofListeners } = this.#options.parsed
+    ofListeners.clear()
+    for (const layer of [entries, this.#configs.broker(DEFAULT_ENTITY), this.#configs.broker(this.#options.nodeId)])
+      for (const [name, text] of listenerValuesIn(layer)) if (isValid(baseNameOf(name)!, text)) ofListeners.set(name, text)
+  }
+
+  /** What would hold for this broker with other dynamic values in one place. @param brokerId Whose they are; empty: those of all brokers. */
+  #textAfter(brokerId: string, next: ReadonlyMap<string, string>): BrokerText {
+    const own = brokerId === '' ? this.#configs.broker(this.#options.nodeId) : next
+    const all = brokerId === '' ? next : this.#configs.broker(DEFAULT_ENTITY)
+    return (name) => {
+      if (brokerConfig.row(name)?.update !== 'read-only')
+        for (const text of [own.get(name), all.get(name)]) if (text !== undefined && isValid(name, text)) return text
+      return this.#options.parsed.entries.get(name)
     }
   }
 

@@ -3,7 +3,8 @@ import { readFileSync } from 'node:fs'
 import { test } from 'node:test'
 import { ConfigError, parseProperties } from '@tidelog/core'
 import { listenersOf } from './listeners.ts'
-import { logDirsOf, parseBrokerConfig } from './parse-broker-config.ts'
+import { logDirsOf } from './log-dirs-config.ts'
+import { parseBrokerConfig } from './parse-broker-config.ts'
 
 const sample = (file: string) => parseProperties(readFileSync(new URL(`../../fixtures/configs/${file}`, import.meta.url)))
 
@@ -77,6 +78,13 @@ test('an invalid value is an error that names it', () => {
   refused('log.dirs', { 'log.dirs': '' }, /At least one log directory/)
   refused('log.dirs', { 'log.dirs': 'a,,b' }, /must not be empty/)
   refused('log.retention.hours', { 'log.retention.hours': '0' }, /unlimited \(-1\)/)
+  refused('log.roll.ms', { 'log.roll.ms': '0' }, /greater than or equal to 1/)
+  refused('log.roll.jitter.ms', { 'log.roll.jitter.ms': '-1' }, /greater than or equal to 0/)
+  refused('max.connections.per.ip', { 'max.connections.per.ip': '0' }, /only if max.connections.per.ip.overrides/)
+  refused('max.connections.per.ip.overrides', { 'max.connections.per.ip.overrides': '10.0.0.1' }, /HOST:COUNT/)
+  refused('max.connections', { 'listener.name.plaintext.max.connections': 'x' }, /Not a number/)
+  refused('cordoned.log.dirs', { 'log.dirs': '/a,/b', 'cordoned.log.dirs': '/a,/c' }, /Missing entries : \/c$/)
+  refused('cordoned.log.dirs', { 'log.dirs': '/a', 'cordoned.log.dirs': '/a,*' }, /set to \*, it must not contain other values/)
   refused('queued.max.request.bytes', { 'queued.max.request.bytes': '10' }, /socket.request.max.bytes/)
   refused('group.max.session.timeout.ms', { 'group.max.session.timeout.ms': '10' }, /group.min.session.timeout.ms/)
   refused('offsets.topic.compression.codec', { 'offsets.topic.compression.codec': '9' }, /Unknown compression type id: 9/)
@@ -95,7 +103,9 @@ test('listeners are NAME://HOST:PORT with known names, and everything else is re
     { listeners: 'PLAINTEXT://a:1,INNER://a:1', 'listener.security.protocol.map': 'PLAINTEXT:PLAINTEXT,INNER:PLAINTEXT' },
     /different port/,
   )
-  refused('listener.security.protocol.map', { 'listener.security.protocol.map': 'PLAINTEXT:NOISE' }, /NAME:PROTOCOL/)
+  refused('listener.security.protocol.map', { 'listener.security.protocol.map': 'PLAINTEXT:NOISE' }, /Invalid security protocol `NOISE`/)
+  refused('listener.security.protocol.map', { 'listener.security.protocol.map': 'PLAINTEXT' }, /NAME:PROTOCOL/)
+  refused('advertised.listeners', { 'advertised.listeners': 'SSL://a:1' }, /must be equal to or a subset of the ones defined in listeners/)
   refused('advertised.listeners', { 'advertised.listeners': 'PLAINTEXT://0.0.0.0:9092' }, /nonroutable/)
   refused(
     'inter.broker.listener.name',

@@ -1,13 +1,17 @@
 import { ConfigError } from '@tidelog/core'
 import { checkLogConfig, resolveLogConfig } from '@tidelog/storage'
-import { type BrokerConfig, type BrokerConfigName, brokerConfig } from './broker-config.ts'
+import { type BrokerConfig, brokerConfig } from './broker-config.ts'
 import { checkCleaner } from './check-cleaner.ts'
-import { listenersOf } from './listeners.ts'
+import { contradictions } from './contradictions.ts'
+import { checkListenerValues, listenerValuesIn } from './listener-values.ts'
+import { listenersOf, refuseUnservedListeners } from './listeners.ts'
 
 export interface ParsedBrokerConfig {
   readonly config: BrokerConfig
   /** What is set, by name, as text: server.properties with overrides, plus what follows from it (node.id and broker.id go together). */
   readonly entries: ReadonlyMap<string, string>
+  /** Live, as `config`: values of single listeners, by their whole names. */
+  readonly ofListeners: Map<string, string>
   /** One sentence each, for the log: unknown names, names that change nothing here although a user may expect it. */
   readonly warnings: readonly string[]
 }
@@ -49,28 +53,6 @@ function refuseUnserved(config: BrokerConfig): void {
     throw new ConfigError('remote.log.storage.system.enable', 'remote.log.storage.system.enable: tiered storage is not served')
 }
 
-/** What is wrong with values that are each valid, by the configuration to blame; in Kafka's words. */
-function* contradictions(config: BrokerConfig): Generator<[name: BrokerConfigName, message: string]> {
-  for (const name of ['log.retention.ms', 'log.retention.minutes', 'log.retention.hours'] as const) {
-    if (config[name] === 0) yield [name, `Invalid value 0 for configuration ${name}: it must be unlimited (-1) or, equal or greater than 1`]
-  }
-  if (config['group.max.session.timeout.ms'] < config['group.min.session.timeout.ms']) {
-    const name = 'group.max.session.timeout.ms'
-    yield [name, `${name} must be greater than or equal to group.min.session.timeout.ms`]
-  }
-  const queued = config['queued.max.request.bytes']
-  if (queued > 0 && queued < config['socket.request.max.bytes']) {
-    const name = 'queued.max.request.bytes'
-    yield [name, `${name} must be larger or equal to socket.request.max.bytes (${queued} < ${config['socket.request.max.bytes']})`]
-  }
-  const codec = config['offsets.topic.compression.codec']
-  if (codec < 0 || codec > 4) {
-    const name = 'offsets.topic.compression.codec'
-    yield [name, `Invalid value ${codec} for configuration ${name}: Unknown compression type id: ${codec}`]
-  }
-  if (logDirsOf(config).length === 0) yield ['log.dirs', 'At least one log directory must be defined via log.dirs or log.dir.']
-}
-
 function warningsOf(given: ReadonlyMap<string, string>, config: BrokerConfig): string[] {
   const warnings: string[] = []
   const skipped = config.listeners.filter((text) => config['controller.listener.names'].includes(text.split(':', 1)[0]!))
@@ -107,13 +89,9 @@ export function parseBrokerConfig(properties: Readonly<Record<string, string>> |
   const config = brokerConfig.resolve((name) => entries.get(name))
   refuseUnserved(config)
   for (const [name, message] of contradictions(config)) throw new ConfigError(name, message)
-  listenersOf(config)
+  refuseUnservedListeners(listenersOf(config))
+  checkListenerValues(entries)
   checkLogConfig(resolveLogConfig(new Map(), (name) => entries.get(name)))
   checkCleaner((name) => entries.get(name))
-  return { config, entries, warnings: warningsOf(given, config) }
-}
-
-/** The data directories, the first of which also holds what belongs to no partition unless metadata.log.dir says otherwise. */
-export function logDirsOf(config: BrokerConfig): readonly string[] {
-  return config['log.dirs'] ?? config['log.dir']
+  return { config, entries, ofListeners: listenerValuesIn(entries), warnings: warningsOf(given, config) }
 }

@@ -1,6 +1,7 @@
 import { statfs } from 'node:fs/promises'
 import { DescribeLogDirs, KafkaError, type ResponseInput } from '@tidelog/protocol'
 import type { Log, LogManager } from '@tidelog/storage'
+import { isCordoned } from '../config/log-dirs-config.ts'
 import { defineHandler } from '../define-handler.ts'
 
 const storageError = new KafkaError('KAFKA_STORAGE_ERROR').code
@@ -9,9 +10,9 @@ const unknownSpace = { totalBytes: -1, usableBytes: -1 }
 
 type PartitionRow = ResponseInput<typeof DescribeLogDirs>['results'][number]['topics'][number]['partitions'][number]
 
-/** Each log dir with its partitions' sizes and what its volume holds and has left. Null topics: all of them. Source: KIP-113, KIP-827. */
+/** Each log dir with its partitions' sizes and what its volume holds and has left. Null topics: all of them. Source: KIP-113, KIP-827, KIP-1066. */
 export const describeLogDirs = defineHandler(DescribeLogDirs, async ({ topics }, context) => {
-  const { logs } = context.broker
+  const { logs, config } = context.broker
   context.authorize('Describe', 'Cluster', 'kafka-cluster')
   const wanted = topics === null ? undefined : new Map(topics.map(({ topic, partitions }) => [topic, new Set(partitions)]))
   const offline = new Set(logs.offlineDirs)
@@ -30,7 +31,7 @@ export const describeLogDirs = defineHandler(DescribeLogDirs, async ({ topics },
         })
       }
       const topicsHere = [...topicRows].map(([name, partitions]) => ({ name, partitions }))
-      return { errorCode: 0, logDir, topics: topicsHere, ...(await spaceOf(logDir)) }
+      return { errorCode: 0, logDir, topics: topicsHere, ...(await spaceOf(logDir)), isCordoned: isCordoned(config, logDir) }
     }),
   )
   return { errorCode: 0, results }

@@ -2,7 +2,7 @@ import type { Timer } from '@tidelog/core'
 import { KafkaError } from '@tidelog/protocol'
 import { type FeatureUpdate, planFeatureUpdates } from '../features.ts'
 import { ifThere, isStoreError } from '../store/metadata-store.ts'
-import { DELETE_TOPICS, decodeFeatures, decodeLogDirFailure, FEATURE, LOG_DIR_EVENTS, TOPICS } from '../znodes.ts'
+import { brokerIdPath, DELETE_TOPICS, decodeFeatures, decodeLogDirFailure, FEATURE, LOG_DIR_EVENTS, TOPICS } from '../znodes.ts'
 import { type ClusterState, loadBrokers, loadClusterState, loadTopic } from './cluster-state.ts'
 import {
   type ChangedPartition,
@@ -43,26 +43,34 @@ export class ActiveController {
   #ownDeletionChanges = 0
   /** Deletions under way, by topic. */
   readonly #deletions = new Map<string, Promise<void>>()
+  /** What ends the watch of a broker's registration, by its id. */
+  readonly #brokerWatches = new Map<number, () => void>()
+  readonly #onBrokerEvent: () => void
 
-  private constructor(options: ControllerOptions, term: ControllerTerm, state: ClusterState) {
+  private constructor(options: ControllerOptions, term: ControllerTerm, state: ClusterState, onBrokerEvent: () => void) {
     this.#options = options
+    this.#onBrokerEvent = onBrokerEvent
     this.#state = state
     this.#store = new ControllerStore(options.store, term)
     this.#sender = { controllerId: options.brokerId, controllerEpoch: term.epoch }
     this.#brokers = new ControlSender(options.channel, options.logger)
   }
 
-  /** Reads the cluster's state, gives leaders to partitions that lack one, and tells all brokers. */
-  static async start(options: ControllerOptions, term: ControllerTerm): Promise<ActiveController> {
+  /**
+   * Reads the cluster's state, gives leaders to partitions that lack one, and tells all brokers.
+   * @param onBrokerEvent Called when a registration has changed: it wants `onBrokersChange` to be called.
+   */
+  static async start(options: ControllerOptions, term: ControllerTerm, onBrokerEvent: () => void): Promise<ActiveController> {
     const { store, random } = options
     const before = { topics: await store.exists(TOPICS), deletions: await store.exists(DELETE_TOPICS) }
-    const active = new ActiveController(options, term, await loadClusterState(store, random))
+    const active = new ActiveController(options, term, await loadClusterState(store, random), onBrokerEvent)
     active.#ownTopicChanges = before.topics?.cversion ?? 0
     active.#ownDeletionChanges = before.deletions?.cversion ?? 0
     await active.#decide(async () => {
       const all = active.#partitions(() => true)
       await active.#store.setLeaderships(active.#electionsIn(all))
       active.#tell(all, [...active.#state.brokers.keys()])
+      active.#watchBrokers()
       active.#resumeDeletions()
     })
     return active
@@ -74,6 +82,7 @@ export class ActiveController {
   }
 
   close(): void {
+    for (const unwatch of this.#brokerWatches.values()) unwatch()
     this.#brokers.close()
   }
 
@@ -202,7 +211,7 @@ export class ActiveController {
     })
   }
 
-  /** Brokers have registered or gone. */
+  /** Brokers have registered, or gone, or changed their registration. */
   onBrokersChange(): Promise<void> {
     return this.#decide(async () => {
       const { brokers } = this.#state
@@ -210,9 +219,13 @@ export class ActiveController {
       const changed = new Set<number>()
       for (const [id, broker] of now) if (brokers.get(id)?.brokerEpoch !== broker.brokerEpoch) changed.add(id)
       for (const id of brokers.keys()) if (!now.has(id)) changed.add(id)
-      if (changed.size === 0) return
       brokers.clear()
       for (const [id, broker] of now) brokers.set(id, broker)
+      this.#watchBrokers()
+      if (changed.size === 0) {
+        this.#telling = Promise.all([this.#telling, this.#tellMetadata([], brokers.keys())])
+        return
+      }
       for (const id of changed) this.#state.forgetOfflineReplicas(id)
       this.#options.logger.info('brokers have come or gone', { changed: [...changed], live: [...brokers.keys()] })
       const affected = this.#partitions(({ replicas }) => replicas.some((id) => changed.has(id)))
@@ -330,6 +343,17 @@ export class ActiveController {
       this.#state.deleting.delete(name)
       this.#options.logger.info('deleted a topic', { topic: name, topicId: topic.topicId })
     })
+  }
+
+  #watchBrokers(): void {
+    const { brokers } = this.#state
+    for (const [id, unwatch] of this.#brokerWatches) {
+      if (brokers.has(id)) continue
+      unwatch()
+      this.#brokerWatches.delete(id)
+    }
+    for (const id of brokers.keys())
+      if (!this.#brokerWatches.has(id)) this.#brokerWatches.set(id, this.#options.store.watch(brokerIdPath(id), this.#onBrokerEvent))
   }
 
   #partitions(choose: (partition: { replicas: readonly number[] }) => boolean): ChangedPartition[] {

@@ -62,6 +62,11 @@ export class ClusterState {
     return this.brokers.has(brokerId)
   }
 
+  /** Those that take further partitions: brokers whose log dirs are all cordoned do not. KIP-1066. */
+  get brokersForNewReplicas(): number[] {
+    return [...this.brokers.values()].filter(({ isCordoned }) => !isCordoned).map(({ id }) => id)
+  }
+
   /** Live brokers that can serve their replica of the partition, if they have one. */
   brokersFor(topic: string, index: number): ReadonlyMap<number, LiveBroker> {
     if (this.#offlineReplicas.size === 0) return this.brokers

@@ -60,7 +60,7 @@ class TestCluster {
     const clusterId = await openCluster(session, { random })
     const image = await MetadataImage.open({ clusterId, store: session, clock, logger: silentLogger })
     const endpoint = { listener: 'PLAINTEXT', host: 'localhost', port: 9092 + id, securityProtocol: 'PLAINTEXT' } as const
-    await registerBroker(session, { id, endpoints: [endpoint], rack: null, features: new Map() }, { clock })
+    await registerBroker(session, { id, endpoints: [endpoint], rack: null, features: new Map(), isCordoned: false }, { clock })
     const controller = new Controller({
       brokerId: id,
       store: session,

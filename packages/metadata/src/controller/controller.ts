@@ -165,11 +165,9 @@ export class Controller {
       this.#enqueue(async () => {
         if (active !== undefined && this.#active === active) await react(active)
       })
+    const onBrokersChange = when((controller) => controller.onBrokersChange())
     this.#unwatch.push(
-      store.watch(
-        BROKER_IDS,
-        when((controller) => controller.onBrokersChange()),
-      ),
+      store.watch(BROKER_IDS, onBrokersChange),
       store.watch(
         TOPICS,
         when((controller) => controller.onTopicsChange()),
@@ -183,7 +181,7 @@ export class Controller {
         when((controller) => controller.onLogDirEvents()),
       ),
     )
-    active = await ActiveController.start(this.#options, term)
+    active = await ActiveController.start(this.#options, term, onBrokersChange)
     if (this.#isClosed) active.close()
     else this.#active = active
   }

@@ -64,7 +64,7 @@ function planOne({ name, count, assignments }: NewPartitions, state: ClusterStat
   const replicationFactor = topic.partitions.values().next().value?.replicas.length ?? 1
   if (assignments === null) {
     const spread = assignReplicas({
-      brokerIds: [...state.brokers.keys()],
+      brokerIds: state.brokersForNewReplicas,
       partitions: added,
       replicationFactor,
       firstPartition: existing,

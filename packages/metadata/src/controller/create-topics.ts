@@ -145,7 +145,7 @@ function spreadReplicas(topic: NewTopic, state: ClusterState, defaults: TopicDef
     throw new KafkaError('INVALID_PARTITIONS', 'Number of partitions was set to an invalid non-positive value.')
   }
   const replicas = assignReplicas({
-    brokerIds: [...state.brokers.keys()],
+    brokerIds: state.brokersForNewReplicas,
     partitions: topic.partitions === -1 ? defaults.partitions : topic.partitions,
     replicationFactor: topic.replicationFactor === -1 ? defaults.replicationFactor : topic.replicationFactor,
     random,

@@ -6,7 +6,7 @@ import { electLeader, leadershipAfterBrokerChange } from './leader-election.ts'
 /** Live brokers and when each registered. */
 const live = (...registrations: [id: number, brokerEpoch: number][]) => ({
   brokers: new Map<number, LiveBroker>(
-    registrations.map(([id, brokerEpoch]) => [id, { id, brokerEpoch, endpoints: [], rack: null, features: new Map() }]),
+    registrations.map(([id, brokerEpoch]) => [id, { id, brokerEpoch, endpoints: [], rack: null, features: new Map(), isCordoned: false }]),
   ),
 })
 

@@ -23,7 +23,8 @@ export function assignReplicas({
 }): number[][] {
   const count = brokerIds.length
   if (count === 0) {
-    throw new KafkaError('INVALID_REPLICATION_FACTOR', cannotReplicate(replicationFactor, 'All brokers are currently fenced.'))
+    const reason = 'All brokers are currently fenced, or have all their log directories cordoned.'
+    throw new KafkaError('INVALID_REPLICATION_FACTOR', cannotReplicate(replicationFactor, reason))
   }
   if (replicationFactor > count) {
     const reason =

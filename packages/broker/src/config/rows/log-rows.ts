@@ -44,8 +44,7 @@ export const logRows = {
     default: [],
     importance: 'medium',
     update: 'per-broker',
-    unused: KRAFT,
-    doc: 'Log directories that get no further partitions.',
+    doc: 'Log directories that get no further partitions, as log.dirs names them; * for all of them, so that the broker gets none.',
   }),
   'delete.topic.enable': boolean({ default: true, importance: 'high', doc: 'Whether topics can be deleted.' }),
   'log.cleaner.backoff.ms': long({

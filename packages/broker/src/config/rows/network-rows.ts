@@ -1,4 +1,4 @@
-import { int, list, long, string } from '@tidelog/core'
+import { int, list, long, splitList, string } from '@tidelog/core'
 import { KRAFT, NO_AUTH, NO_QUEUE, ONE_BROKER, SOCKET_BUFFERS, THREADS } from './unused-reasons.ts'
 
 /** Listeners, sockets and connections. */
@@ -58,7 +58,7 @@ export const networkRows = {
     default: ['PLAINTEXT://127.0.0.1:9092'],
     importance: 'high',
     update: 'per-broker',
-    doc: 'Addresses the broker listens on, NAME://HOST:PORT joined by commas. An empty host means every interface, port 0 a free port.',
+    doc: 'Addresses the broker listens on, NAME://HOST:PORT joined by commas. An empty host means every interface, port 0 a free port. At run time listeners are opened and closed, and connections of those that stay live on.',
   }),
   'max.connection.creation.rate': int({
     default: 2_147_483_647,
@@ -85,7 +85,9 @@ export const networkRows = {
     default: '',
     importance: 'medium',
     update: 'cluster-wide',
-    doc: 'Limits for single hosts that replace max.connections.per.ip: HOST:COUNT joined by commas.',
+    check: (text) =>
+      splitList(text).every((entry) => entry === '' || /^[^\s]+:-?\d+$/.test(entry)) ? undefined : 'it is not HOST:COUNT joined by commas',
+    doc: 'Limits for single addresses that replace max.connections.per.ip: HOST:COUNT joined by commas.',
   }),
   'num.io.threads': int({
     default: 8,
