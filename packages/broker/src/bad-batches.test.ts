@@ -254,7 +254,7 @@ test('B11: a batch of an older producer epoch is 47, and nothing of it is append
   assert.equal(await topic.endOffset(), 2)
 })
 
-test('B11: what belongs to a transaction is refused while there are none', async (t) => {
+test('B11: what belongs to a transaction is refused without a transactional id', async (t) => {
   const topic = await topicOn(t)
   const batch = batchOf()
   batchHeader.setProducerState(batch, 0, { producerId: 1, producerEpoch: 0, baseSequence: 0, isTransactional: true })

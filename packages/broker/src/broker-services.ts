@@ -6,9 +6,12 @@ import type { AutoTopicCreation } from './auto-topic-creation.ts'
 import type { BrokerConfig } from './config/broker-config.ts'
 import type { ConfigService } from './config/config-service.ts'
 import type { GroupCoordinatorService } from './coordinators/group-coordinator-service.ts'
+import type { TransactionCoordinatorService } from './coordinators/transaction-coordinator-service.ts'
 import type { FetchPurgatory } from './replicas/fetch-purgatory.ts'
 import type { FetchSessions } from './replicas/fetch-sessions.ts'
 import type { ReplicaManager } from './replicas/replica-manager.ts'
+import type { MarkerWriter } from './transactions/marker-writer.ts'
+import type { PartitionVerifier } from './transactions/partition-verifier.ts'
 
 /**
  * What a broker hands to its handlers: one instance a broker, built by `startBroker` before the first connection is served.
@@ -40,6 +43,11 @@ export interface BrokerServices {
   /** The partitions this broker hosts. */
   readonly replicas: ReplicaManager
   readonly groups: GroupCoordinatorService
+  readonly transactions: TransactionCoordinatorService
+  /** Asks transaction coordinators for the partitions that this broker leads. */
+  readonly verifier: PartitionVerifier
+  /** Ends transactions in the partitions that this broker leads. */
+  readonly markerWriter: MarkerWriter
   readonly fetchSessions: FetchSessions
   readonly fetchPurgatory: FetchPurgatory
 }

@@ -20,6 +20,9 @@ import { FetchSessions } from './replicas/fetch-sessions.ts'
 import { LocalBrokerChannel } from './replicas/local-channel.ts'
 import { ReplicaManager } from './replicas/replica-manager.ts'
 import { TimerWheel } from './replicas/timer-wheel.ts'
+import { startTransactionCoordinators } from './transaction-coordination.ts'
+import { MarkerWriter } from './transactions/marker-writer.ts'
+import { PartitionVerifier } from './transactions/partition-verifier.ts'
 
 export interface BrokerOptions {
   /** Kafka's names and texts, as in server.properties. */
@@ -114,6 +117,17 @@ async function assemble(options: BrokerOptions & { logger: Logger }, closers: Cl
     reportLogDirFailure(store, nodeId).catch((error) => logger.warn('the failure of a log dir could not be reported', { dir, error }))
   }
   const groups = startGroupCoordinators({ config, image, replicas, clock, random, logger })
+  const producerIds = new ProducerIdAllocator({ store, brokerId: nodeId })
+  const markerWriter = new MarkerWriter({ replicas, clock, timeoutMs: () => config['request.timeout.ms'] })
+  const transactions = startTransactionCoordinators({ config, image, replicas, producerIds, markerWriter, clock, logger })
+  const verifier = new PartitionVerifier({
+    transactions,
+    clock,
+    retry: () => ({
+      backoffMs: config['add.partitions.to.txn.retry.backoff.ms'],
+      maxMs: Math.min(config['add.partitions.to.txn.retry.backoff.max.ms'], config['request.timeout.ms']),
+    }),
+  })
 
   const channel = new LocalBrokerChannel({ nodeId, image, replicas })
   const controller = new Controller({
@@ -151,11 +165,14 @@ async function assemble(options: BrokerOptions & { logger: Logger }, closers: Cl
     image,
     controller,
     configs,
-    producerIds: new ProducerIdAllocator({ store, brokerId: nodeId }),
+    producerIds,
     autoTopicCreation: new AutoTopicCreation({ controller, image, config, logger }),
     logs,
     replicas,
     groups,
+    transactions,
+    verifier,
+    markerWriter,
     fetchSessions: new FetchSessions({ clock, random, maxSlots: () => config['max.incremental.fetch.session.cache.slots'] }),
     fetchPurgatory: new FetchPurgatory(timers),
   }
@@ -167,6 +184,7 @@ async function assemble(options: BrokerOptions & { logger: Logger }, closers: Cl
   closers.add('connections', async () => {
     await replicas.close()
     groups.close()
+    transactions.close()
     await listeners.close(CLOSE_GRACE_MS)
   })
   const first = registration.advertised[0]!

@@ -69,7 +69,7 @@ export async function adoptionFacts(manager: LogManager, offload: Offload = libu
     topics.set(log.topic, partitions)
     partitions.push({ partition: log.partition, topicId: log.topicId, latestEpoch: log.latestEpoch })
     highestLeaderEpoch = Math.max(highestLeaderEpoch, log.latestEpoch)
-    highestProducerId = Math.max(highestProducerId, log.highestProducerId, await highestProducerIdIn(log, offload))
+    highestProducerId = Math.max(highestProducerId, log.producers.highestProducerId, await highestProducerIdIn(log, offload))
   }
   for (const partitions of topics.values()) partitions.sort((first, second) => first.partition - second.partition)
   return { topics, highestLeaderEpoch, highestProducerId, leftAlone: manager.leftAlone }

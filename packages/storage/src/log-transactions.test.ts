@@ -53,7 +53,7 @@ test('under LogAppendTime a producer is as old as its last append, whatever time
   await end(log, 2, 'commit')
   log.removeExpiredProducers()
   assert.deepEqual(
-    log.activeProducers().map(({ lastTimestamp }) => lastTimestamp),
+    log.producers.activeProducers().map(({ lastTimestamp }) => lastTimestamp),
     [clock.now(), clock.now()],
   )
   const appendedMs = clock.now()

@@ -8,6 +8,7 @@ import { MAX_RELATIVE_OFFSET } from './offset-index.ts'
 import type { AppendOrigin, CompletedTransaction, ProducerBatch } from './producer-state.ts'
 import type { RollLimits } from './roll-limits.ts'
 import { lastOffsetOf, leaderEpochOf } from './stored-batch.ts'
+import type { VerificationGuard } from './verification-guard.ts'
 
 /** One write takes no more than this, so that the copy into it does not hold up the event loop; a single larger append goes alone. */
 const MAX_GROUP_BYTES = 4 * 1024 * 1024
@@ -18,6 +19,8 @@ export interface AppendOptions {
   /** Stamped on every batch; with origin `replication` the batches keep the leader's. */
   readonly leaderEpoch: number
   readonly origin: AppendOrigin
+  /** Given: a transactional batch that opens a transaction must carry a guard that was verified; null: it carries none. KIP-890. */
+  readonly guard?: VerificationGuard | null | undefined
 }
 
 export interface AppendResult {
@@ -256,7 +259,7 @@ export class LogWriter {
         group.answers.push(() => pending.resolve(answer))
         return nextOffset
       }
-      if (producerBatches.length > 0) group.completed.push(...state.producers.append(producerBatches, origin))
+      if (producerBatches.length > 0) group.completed.push(...state.producers.append(producerBatches, origin, pending.options.guard))
       this.#place(group, pending, batches, nextOffset, logAppendTimeMs)
       return offset
     } catch (error) {

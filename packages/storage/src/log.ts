@@ -16,7 +16,7 @@ import { failLog, type LogState, storageError } from './log-state.ts'
 import { type TruncationActions, truncateFully, truncateLog } from './log-truncation.ts'
 import { type AppendOptions, type AppendResult, LogWriter } from './log-writer.ts'
 import { writePartitionMetadata } from './partition-metadata.ts'
-import type { ActiveProducer } from './producer-state.ts'
+import type { ProducerState } from './producer-state.ts'
 import type { Segment } from './segment.ts'
 import { SegmentRemovals } from './segment-removals.ts'
 
@@ -160,9 +160,9 @@ export class Log {
     return this.#reads.segmentTimes()
   }
 
-  /** The largest producer id that is known here, -1 when none is. */
-  get highestProducerId(): number {
-    return this.#state.producers.highestProducerId
+  /** Producers that the partition knows. */
+  get producers(): Pick<ProducerState, 'highestProducerId' | 'activeProducers' | 'guardFor'> {
+    return this.#state.producers
   }
 
   /** The disk failed: appends are refused, reads may still work. */
@@ -219,10 +219,6 @@ export class Log {
   /** The leader epoch that `offset` was written in; undefined when it is not known. */
   epochForOffset(offset: number): number | undefined {
     return this.#state.epochs.epochForOffset(offset)
-  }
-
-  activeProducers(): ActiveProducer[] {
-    return this.#state.producers.activeProducers()
   }
 
   /** Sets the high watermark, as the partition's owner knows it; never beyond the log end. */

@@ -1,5 +1,6 @@
 import { KafkaError } from '@tidelog/protocol'
 import type { ProducerSnapshotEntry } from './producer-snapshot.ts'
+import { type GuardedBatch, VerificationGuard } from './verification-guard.ts'
 
 /** Batches that are remembered for each producer: as many as a producer may have in flight with idempotence. */
 const REMEMBERED_BATCHES = 5
@@ -79,6 +80,8 @@ function advanceSequence(sequence: number, count: number): number {
 export class ProducerState {
   readonly #name: string
   readonly #entries = new Map<number, ProducerEntry>()
+  /** Of producers whose coordinator is being asked, or was asked and whose transaction has not begun. */
+  readonly #guards = new Map<number, VerificationGuard>()
   /** First offset of every open transaction, in order, and its producer. */
   #ongoing = new Map<number, number>()
   /** Transactions that are over, whose marker is not below the high watermark yet. */
@@ -115,15 +118,30 @@ export class ProducerState {
     return entry.batches.find((known) => known.lastSequence === lastSequence && known.offsetDelta === batch.count - 1)
   }
 
+  /** The guard that a batch needs to open a transaction; undefined when its producer has one open. */
+  guardFor(batch: GuardedBatch): VerificationGuard | undefined {
+    const entry = this.#entries.get(batch.producerId)
+    if (entry !== undefined && entry.currentTransactionFirstOffset >= 0 && entry.epoch === batch.producerEpoch) return undefined
+    const known = this.#guards.get(batch.producerId)
+    if (known !== undefined) {
+      known.cover(batch)
+      return known
+    }
+    const guard = new VerificationGuard(batch)
+    this.#guards.set(batch.producerId, guard)
+    return guard
+  }
+
   /**
    * Checks batches of one append and takes them in, all or none.
+   * @param guard Given: a batch that opens a transaction must carry the guard of its producer; null: it carries none.
    * @returns Transactions that they end.
    * @throws KafkaError OUT_OF_ORDER_SEQUENCE_NUMBER, INVALID_PRODUCER_EPOCH, INVALID_TXN_STATE, TRANSACTION_COORDINATOR_FENCED.
    */
-  append(batches: readonly ProducerBatch[], origin: AppendOrigin): CompletedTransaction[] {
+  append(batches: readonly ProducerBatch[], origin: AppendOrigin, guard?: VerificationGuard | null): CompletedTransaction[] {
     const completed: CompletedTransaction[] = []
     if (batches.length === 1) {
-      this.#check(this.#entries.get(batches[0]!.producerId), batches[0]!, origin)
+      this.#check(this.#entries.get(batches[0]!.producerId), batches[0]!, origin, guard)
       this.#take(batches[0]!, completed)
       return completed
     }
@@ -134,7 +152,7 @@ export class ProducerState {
       for (const batch of batches) {
         const entry = this.#entries.get(batch.producerId)
         if (!before.has(batch.producerId)) before.set(batch.producerId, entry && { ...entry, batches: [...entry.batches] })
-        this.#check(entry, batch, origin)
+        this.#check(entry, batch, origin, guard)
         this.#take(batch, completed)
       }
     } catch (error) {
@@ -158,13 +176,18 @@ export class ProducerState {
     this.#unreplicated = this.#unreplicated.filter(({ lastOffset }) => lastOffset >= logStartOffset)
   }
 
-  /** Forgets producers that have been silent for `expirationMs` and have no open transaction. */
+  /** Forgets producers that have been silent for `expirationMs` and have no open transaction, and guards that nobody has used since the last time. */
   removeExpired(nowMs: number, expirationMs: number): void {
     for (const [producerId, entry] of this.#entries) if (isExpired(entry, nowMs, expirationMs)) this.#entries.delete(producerId)
+    for (const [producerId, guard] of this.#guards) {
+      if (guard.isOld) this.#guards.delete(producerId)
+      guard.isOld = true
+    }
   }
 
   clear(): void {
     this.#entries.clear()
+    this.#guards.clear()
     this.#ongoing.clear()
     this.#unreplicated = []
   }
@@ -233,7 +256,7 @@ export class ProducerState {
     return undefined
   }
 
-  #check(entry: ProducerEntry | undefined, batch: ProducerBatch, origin: AppendOrigin): void {
+  #check(entry: ProducerEntry | undefined, batch: ProducerBatch, origin: AppendOrigin, guard: VerificationGuard | null | undefined): void {
     if (origin === 'replication') return
     const { producerId, producerEpoch } = batch
     if (entry !== undefined && producerEpoch < entry.epoch) {
@@ -252,6 +275,7 @@ export class ProducerState {
       }
       return
     }
+    if (batch.isTransactional && guard !== undefined) this.#checkGuard(entry, batch, guard)
     if (origin === 'client') this.#checkSequence(entry, batch)
     if (entry !== undefined && entry.currentTransactionFirstOffset >= 0 && !batch.isTransactional) {
       throw new KafkaError(
@@ -261,7 +285,15 @@ export class ProducerState {
     }
   }
 
+  #checkGuard(entry: ProducerEntry | undefined, { producerId, producerEpoch }: ProducerBatch, guard: VerificationGuard | null): void {
+    if (entry !== undefined && entry.currentTransactionFirstOffset >= 0 && entry.epoch === producerEpoch) return
+    if (guard?.isVerified && guard.producerEpoch === producerEpoch && this.#guards.get(producerId) === guard) return
+    throw new KafkaError('INVALID_TXN_STATE', `Record was not part of an ongoing transaction of producer ${producerId} in ${this.#name}`)
+  }
+
   #checkSequence(entry: ProducerEntry | undefined, batch: ProducerBatch): void {
+    const guard = batch.isTransactional ? this.#guards.get(batch.producerId) : undefined
+    if (guard !== undefined) checkFirstSequence(guard, entry, batch, this.#name)
     // Nothing is known of the producer: it may be new, or its records are gone. Any sequence will do.
     if (entry === undefined || entry.epoch === NO_EPOCH) return
     const { producerId, producerEpoch, baseSequence } = batch
@@ -283,6 +315,7 @@ export class ProducerState {
   #take(batch: ProducerBatch, completed: CompletedTransaction[]): void {
     const { producerId, producerEpoch } = batch
     if (batch.isControl && batch.marker === undefined) return
+    if (batch.isTransactional) this.#guards.delete(producerId)
     let entry = this.#entries.get(producerId)
     if (entry === undefined) {
       entry = { epoch: NO_EPOCH, coordinatorEpoch: -1, lastTimestamp: -1, currentTransactionFirstOffset: -1, batches: [] }
@@ -320,6 +353,23 @@ export class ProducerState {
 function appendedBatch({ baseSequence, firstOffset, lastOffset, maxTimestamp }: ProducerBatch): AppendedBatch {
   const offsetDelta = lastOffset - firstOffset
   return { lastSequence: advanceSequence(baseSequence, offsetDelta), lastOffset, offsetDelta, timestamp: maxTimestamp }
+}
+
+/** What a producer has sent before the first batch of a transaction must not be missing. KIP-890. */
+function checkFirstSequence(guard: VerificationGuard, entry: ProducerEntry | undefined, batch: ProducerBatch, name: string): void {
+  const { producerId, firstOffset, baseSequence } = batch
+  if (guard.isV2 && baseSequence !== 0 && entry === undefined) {
+    throw new KafkaError(
+      'OUT_OF_ORDER_SEQUENCE_NUMBER',
+      `Invalid sequence number for producer ${producerId} at offset ${firstOffset} in partition ${name}: ${baseSequence} (incoming seq. number). Expected sequence 0 for transactions v2 idempotent producer with no existing state.`,
+    )
+  }
+  if (guard.producerEpoch === batch.producerEpoch && baseSequence > guard.lowestSequence) {
+    throw new KafkaError(
+      'OUT_OF_ORDER_SEQUENCE_NUMBER',
+      `Out of order sequence number for producer ${producerId} at offset ${firstOffset} in partition ${name}: ${baseSequence} (incoming seq. number), ${guard.lowestSequence} (earliest seen sequence)`,
+    )
+  }
 }
 
 function isExpired(entry: ProducerEntry, nowMs: number, expirationMs: number): boolean {

@@ -94,7 +94,7 @@ export class GroupDriver {
       const write = this.held.shift()!
       if (failure === undefined) for (const record of write.records) this.log.push(encodeGroupRecord(record))
       const { replies, writes } = write.settle(this.now, failure)
-      this.carryOut({ replies, writes: [] })
+      this.carryOut({ replies, writes: [], effects: [] })
       this.held.push(...writes)
     }
   }

@@ -69,7 +69,7 @@ export async function connectTo(t: Cleanup, { host, port }: { host: string; port
 
 /** Creates a topic and returns its id. */
 export async function createTopic(
-  connection: FramedConnection,
+  connection: Pick<FramedConnection, 'send'>,
   name: string,
   { partitions = 1, configs = {} }: { partitions?: number; configs?: Readonly<Record<string, string>> } = {},
 ): Promise<string> {

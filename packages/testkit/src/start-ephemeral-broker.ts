@@ -45,10 +45,14 @@ function removingOnClose(broker: Broker, remove: () => Promise<void>): Broker {
 }
 
 /**
- * The same for tests: groups form without the delay that waits for more members, and `__consumer_offsets` has one partition, so that
- * the first group of a test does not wait for fifty folders.
+ * The same for tests: groups form without the delay that waits for more members, and `__consumer_offsets` and
+ * `__transaction_state` have one partition, so that the first group of a test does not wait for fifty folders.
  */
 export function startTestBroker(options: BrokerOptions = {}): Promise<Broker> {
-  const quick = { 'group.initial.rebalance.delay.ms': '0', 'offsets.topic.num.partitions': '1' }
+  const quick = {
+    'group.initial.rebalance.delay.ms': '0',
+    'offsets.topic.num.partitions': '1',
+    'transaction.state.log.num.partitions': '1',
+  }
   return startEphemeralBroker({ ...options, config: { ...quick, ...options.config } })
 }

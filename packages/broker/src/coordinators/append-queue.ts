@@ -13,17 +13,17 @@ export type EncodeRecord<R> = (record: R) => { key: Buffer; value: Buffer | null
  * Appends the writes of one coordinator partition in their order, one batch at a time: what arrives while one is under way goes into the
  * next together. A write's records stay together; every write is settled, in order.
  */
-export class AppendQueue<R> {
+export class AppendQueue<R, E = never> {
   readonly #log: CoordinatorLog
   readonly #encode: EncodeRecord<R>
   readonly #codec: CodecName
   readonly #now: () => Instant
-  readonly #onSettled: (step: Step<R>) => void
+  readonly #onSettled: (step: Step<R, E>) => void
   readonly #onUncertain: () => void
   readonly #logger: Logger
-  #waiting: Write<R>[] = []
+  #waiting: Write<R, E>[] = []
   /** In the batch that is being appended. */
-  #underWay: Write<R>[] = []
+  #underWay: Write<R, E>[] = []
   #failedFor: ErrorName | undefined
   /** What follows from settling a write waits until the writes beside it are settled too. */
   #isSettling = false
@@ -37,7 +37,7 @@ export class AppendQueue<R> {
     encode: EncodeRecord<R>
     codec: CodecName
     now: () => Instant
-    onSettled: (step: Step<R>) => void
+    onSettled: (step: Step<R, E>) => void
     onUncertain: () => void
     logger: Logger
   }) {
@@ -50,7 +50,7 @@ export class AppendQueue<R> {
     this.#logger = options.logger
   }
 
-  add(writes: readonly Write<R>[]): void {
+  add(writes: readonly Write<R, E>[]): void {
     if (writes.length === 0) return
     this.#waiting.push(...writes)
     this.#appendNext()
@@ -84,10 +84,10 @@ export class AppendQueue<R> {
   }
 
   /** Moves waiting writes into a batch, as many as it holds. */
-  #fill(builder: BatchBuilder): { taken: Write<R>[]; tooLarge: Write<R> | undefined } {
+  #fill(builder: BatchBuilder): { taken: Write<R, E>[]; tooLarge: Write<R, E> | undefined } {
     const { maxBatchBytes } = this.#log
     const timestamp = this.#now().wallMs
-    const taken: Write<R>[] = []
+    const taken: Write<R, E>[] = []
     for (const write of this.#waiting) {
       const records: NewRecord[] = write.records.map((record) => ({ ...this.#encode(record), timestamp }))
       let bytes = 0
@@ -128,7 +128,7 @@ export class AppendQueue<R> {
     else this.#appendNext()
   }
 
-  #settle(writes: readonly Write<R>[], failure?: ErrorName): void {
+  #settle(writes: readonly Write<R, E>[], failure?: ErrorName): void {
     this.#isSettling = true
     try {
       for (const write of writes) this.#onSettled(write.settle(this.#now(), failure))

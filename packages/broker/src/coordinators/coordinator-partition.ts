@@ -11,7 +11,7 @@ const maxWaitingRequests = 100_000
 /** A run of batches that is replayed without letting others have the event loop. */
 const maxReplayBytes = 1 << 20
 
-export interface CoordinatorPartitionOptions<C extends Coordinator<R>, R> {
+export interface CoordinatorPartitionOptions<C extends Coordinator<R, E>, R, E = never> {
   /** New: it has seen nothing of the log yet. */
   readonly coordinator: C
   /** Hands a record of the log, or the end of a transaction, to the coordinator. */
@@ -24,16 +24,18 @@ export interface CoordinatorPartitionOptions<C extends Coordinator<R>, R> {
   readonly logger: Logger
   /** The log may hold more than this term knows of: it has ended, and a new one is to begin with what the log holds. */
   readonly onLost: () => void
+  /** Carries out what a step wants done outside; its outcome comes back by `tell`. */
+  readonly onEffect?: (effect: E) => void
 }
 
 /**
  * Runs the coordinator of one partition of an internal topic for one term of leadership: replays the log, appends what steps ask for,
  * keeps the time, and answers. When the term ends it is thrown away; results that come later find nothing of it.
  */
-export class CoordinatorPartition<C extends Coordinator<R>, R> {
-  readonly #options: CoordinatorPartitionOptions<C, R>
+export class CoordinatorPartition<C extends Coordinator<R, E>, R, E = never> {
+  readonly #options: CoordinatorPartitionOptions<C, R, E>
   readonly #coordinator: C
-  readonly #queue: AppendQueue<R>
+  readonly #queue: AppendQueue<R, E>
   /** Resolves the promises of requests that wait. */
   readonly #answers = new Map<Ticket, (response: unknown) => void>()
   #nextTicket = 1
@@ -41,7 +43,7 @@ export class CoordinatorPartition<C extends Coordinator<R>, R> {
   #timer: Timer | undefined
   #timerMs = Infinity
 
-  constructor(options: CoordinatorPartitionOptions<C, R>) {
+  constructor(options: CoordinatorPartitionOptions<C, R, E>) {
     this.#options = options
     this.#coordinator = options.coordinator
     this.#queue = new AppendQueue({
@@ -111,7 +113,7 @@ export class CoordinatorPartition<C extends Coordinator<R>, R> {
   }
 
   /** Takes one step and gives the reply to its ticket. @throws KafkaError as `active`, and what the reply itself says */
-  ask<Response>(take: (coordinator: C, ticket: Ticket, now: Instant) => Step<R>): Promise<Response> {
+  ask<Response>(take: (coordinator: C, ticket: Ticket, now: Instant) => Step<R, E>): Promise<Response> {
     const coordinator = this.active
     if (this.#answers.size >= maxWaitingRequests)
       throw new KafkaError('COORDINATOR_NOT_AVAILABLE', 'too many requests wait at this coordinator')
@@ -128,17 +130,18 @@ export class CoordinatorPartition<C extends Coordinator<R>, R> {
   }
 
   /** Takes one step that nobody waits for. */
-  tell(take: (coordinator: C, now: Instant) => Step<R>): void {
+  tell(take: (coordinator: C, now: Instant) => Step<R, E>): void {
     if (this.#state === 'active') this.#carryOut(take(this.#coordinator, this.now()))
   }
 
-  #carryOut({ replies, writes }: Step<R>): void {
+  #carryOut({ replies, writes, effects }: Step<R, E>): void {
     for (const { ticket, response } of replies) {
       const answer = this.#answers.get(ticket)
       this.#answers.delete(ticket)
       answer?.(response)
     }
     this.#queue.add(writes)
+    for (const effect of effects) this.#options.onEffect?.(effect)
     this.#setTimer()
   }
 

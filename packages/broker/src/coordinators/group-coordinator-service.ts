@@ -30,7 +30,8 @@ import {
 } from '@tidelog/protocol'
 import type { CoordinatorLog } from './coordinator-log.ts'
 import { CoordinatorPartition } from './coordinator-partition.ts'
-import { groupPartition } from './group-partition.ts'
+import { keyPartition } from './key-partition.ts'
+import { LedPartitions, type TermOfPartition } from './led-partitions.ts'
 
 export interface GroupCoordinatorServiceOptions {
   readonly config: GroupCoordinatorConfig
@@ -53,8 +54,7 @@ type GroupPartition = CoordinatorPartition<GroupCoordinator, GroupRecord>
  */
 export class GroupCoordinatorService {
   readonly #options: GroupCoordinatorServiceOptions
-  readonly #partitions = new Map<number, { readonly leaderEpoch: number; readonly coordinator: GroupPartition }>()
-  #closed = false
+  readonly #partitions = new LedPartitions<GroupPartition>((term) => this.#begin(term))
 
   constructor(options: GroupCoordinatorServiceOptions) {
     this.#options = options
@@ -62,18 +62,9 @@ export class GroupCoordinatorService {
 
   // --- leadership ------------------------------------------------------------------------------------------------------------------
 
-  /** This broker leads a partition of the offsets topic from now on. @returns when its groups have been loaded */
-  async elected(index: number, leaderEpoch: number, log: CoordinatorLog): Promise<void> {
-    const current = this.#partitions.get(index)
-    if (this.#closed || (current !== undefined && current.leaderEpoch >= leaderEpoch)) return
-    current?.coordinator.unload()
-    await this.#load(index, leaderEpoch, log)
-  }
-
-  async #load(index: number, leaderEpoch: number, log: CoordinatorLog): Promise<void> {
-    const logger = this.#options.logger.child({ partition: `${CONSUMER_OFFSETS_TOPIC}-${index}`, leaderEpoch })
+  #begin({ index, leaderEpoch, log, onLost }: TermOfPartition): GroupPartition {
     const groups = new GroupCoordinator(this.#options)
-    const coordinator: GroupPartition = new CoordinatorPartition({
+    return new CoordinatorPartition({
       ...this.#options,
       coordinator: groups,
       replay: {
@@ -85,38 +76,34 @@ export class GroupCoordinatorService {
       },
       encode: encodeGroupRecord,
       log,
-      logger,
-      onLost: () => {
-        if (this.#partitions.get(index)?.coordinator === coordinator) void this.#load(index, leaderEpoch, log)
-      },
+      logger: this.#options.logger.child({ partition: `${CONSUMER_OFFSETS_TOPIC}-${index}`, leaderEpoch }),
+      onLost,
     })
-    this.#partitions.set(index, { leaderEpoch, coordinator })
-    await coordinator.load()
+  }
+
+  /** This broker leads a partition of the offsets topic from now on. @returns when its groups have been loaded */
+  elected(index: number, leaderEpoch: number, log: CoordinatorLog): Promise<void> {
+    return this.#partitions.elected(index, leaderEpoch, log)
   }
 
   /** Another broker leads it, or it is gone. */
   resigned(index: number): void {
-    this.#partitions.get(index)?.coordinator.unload()
-    this.#partitions.delete(index)
+    this.#partitions.resigned(index)
   }
 
   /** Answers everyone who waits. */
   close(): void {
-    this.#closed = true
-    for (const index of [...this.#partitions.keys()]) this.resigned(index)
+    this.#partitions.close()
   }
 
   /** @throws KafkaError INVALID_GROUP_ID for a name whose bytes are not UTF-8: it could not be told apart where it is shown */
   partitionOf(groupId: string): number {
     if (!isWellFormedText(groupId)) throw new KafkaError('INVALID_GROUP_ID')
-    return groupPartition(groupId, this.#options.partitionCount())
+    return keyPartition(groupId, this.#options.partitionCount())
   }
 
   #coordinatorOf(groupId: string): GroupPartition {
-    if (this.#closed) throw new KafkaError('COORDINATOR_NOT_AVAILABLE')
-    const partition = this.#partitions.get(this.partitionOf(groupId))
-    if (partition === undefined) throw new KafkaError('NOT_COORDINATOR')
-    return partition.coordinator
+    return this.#partitions.of(this.partitionOf(groupId))
   }
 
   // --- members ---------------------------------------------------------------------------------------------------------------------
@@ -159,7 +146,7 @@ export class GroupCoordinatorService {
 
   /** Topics are gone: so is what groups had consumed of them. */
   topicsDeleted(topics: ReadonlySet<string>): void {
-    for (const { coordinator } of this.#partitions.values()) coordinator.tell((groups, now) => groups.topicsDeleted(topics, now))
+    for (const coordinator of this.#partitions.all()) coordinator.tell((groups, now) => groups.topicsDeleted(topics, now))
   }
 
   // --- groups ----------------------------------------------------------------------------------------------------------------------
@@ -170,8 +157,8 @@ export class GroupCoordinatorService {
 
   /** Those of the partitions that this broker leads. @throws KafkaError COORDINATOR_LOAD_IN_PROGRESS while any of them loads */
   listGroups(filter: { states: ReadonlySet<string>; types: ReadonlySet<string> }): ListedGroup[] {
-    if (this.#closed) throw new KafkaError('COORDINATOR_NOT_AVAILABLE')
-    return [...this.#partitions.values()].flatMap(({ coordinator }) => {
+    this.#partitions.requireOpen()
+    return this.#partitions.all().flatMap((coordinator) => {
       try {
         return coordinator.active.listGroups(filter)
       } catch (error) {

@@ -1,5 +1,5 @@
 import { seededRandom, silentLogger, ZERO_UUID } from '@tidelog/core'
-import { type Api, batchHeader, iterateBatches, KafkaError, type RequestOf, type ResponseInput } from '@tidelog/protocol'
+import { type Api, batchHeader, type ErrorName, iterateBatches, KafkaError, type RequestOf, type ResponseInput } from '@tidelog/protocol'
 import { ManualClock } from '@tidelog/testkit'
 import { type DefinedHandler, noResponse } from '../define-handler.ts'
 import type { RequestContext } from '../request-context.ts'
@@ -40,6 +40,12 @@ export class MemoryLog implements CoordinatorLog {
     this.#gate?.open()
     this.#gate = undefined
   }
+}
+
+const refusals: Readonly<Record<string, ErrorName>> = {
+  Topic: 'TOPIC_AUTHORIZATION_FAILED',
+  Group: 'GROUP_AUTHORIZATION_FAILED',
+  TransactionalId: 'TRANSACTIONAL_ID_AUTHORIZATION_FAILED',
 }
 
 export const topicIds = { orders: 'b3JkZXJzb3JkZXJzb3JkZQ', payments: 'cGF5bWVudHNwYXltZW50cw' }
@@ -96,6 +102,7 @@ export class GroupHarness {
       connection: { remoteAddress: '127.0.0.1', listenerName: 'PLAINTEXT' },
       broker: {
         groups,
+        transactions: { partitionOf: () => 0 },
         logger: silentLogger,
         autoTopicCreation: { ensure: () => this.autoCreation() },
         image: {
@@ -108,8 +115,7 @@ export class GroupHarness {
       },
       isAuthorized,
       authorize(operation: string, type: string, name: string) {
-        if (!isAuthorized(operation, type, name))
-          throw new KafkaError(type === 'Topic' ? 'TOPIC_AUTHORIZATION_FAILED' : 'GROUP_AUTHORIZATION_FAILED')
+        if (!isAuthorized(operation, type, name)) throw new KafkaError(refusals[type] ?? 'CLUSTER_AUTHORIZATION_FAILED')
       },
     }
     // Stands for the parts of a broker that handlers of groups touch.

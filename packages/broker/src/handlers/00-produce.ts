@@ -10,10 +10,12 @@ import {
   RecordValidationError,
   type ResponseInput,
 } from '@tidelog/protocol'
+import type { VerificationGuard } from '@tidelog/storage'
 import { CloseConnection, defineHandler, errorCodeOf, noResponse } from '../define-handler.ts'
 import { batchOfMessageSet } from '../replicas/old-formats.ts'
 import type { Partition } from '../replicas/partition.ts'
 import type { RequestContext } from '../request-context.ts'
+import type { VerificationMode } from '../transactions/partition-verifier.ts'
 
 type ProduceInput = ResponseInput<typeof Produce>
 type TopicRow = ProduceInput['responses'][number]
@@ -22,6 +24,10 @@ type TopicData = ProduceRequest['topicData'][number]
 
 const FIRST_VERSION_WITH_BATCHES = 3
 const FIRST_VERSION_WITH_ZSTD = 7
+/** From here on a producer understands TRANSACTION_ABORTABLE. KIP-890. */
+const FIRST_VERSION_WITH_ABORTABLE = 11
+/** From here on a transactional producer leaves it to the partitions' leaders to include them. KIP-890. */
+const FIRST_VERSION_THAT_ADDS = 12
 const FIRST_VERSION_WITH_TOPIC_IDS = 13
 const zstd = 4
 const notAppended = { baseOffset: -1, logAppendTimeMs: -1, logStartOffset: -1 }
@@ -53,6 +59,7 @@ export const produce = defineHandler(Produce, appendAll, {
 
 async function appendAll(request: ProduceRequest, context: RequestContext): Promise<ProduceInput | typeof noResponse> {
   const { acks, topicData } = request
+  requireTransactionalId(request, context)
   const appends = topicData.map((topic) => ({
     topic,
     rows: topic.partitionData.map((partition) => appendOne(topic, partition, request, context)),
@@ -86,9 +93,13 @@ async function appendOne(
       apiVersion < FIRST_VERSION_WITH_BATCHES ? await batchesOfOldProducer(records, broker.offload) : wholeBatch(records, apiVersion)
     if (acks !== 0 && acks !== 1 && acks !== -1) throw new KafkaError('INVALID_REQUIRED_ACKS', `acks is ${acks}`)
     if (batches.length === 0) return { index, errorCode: 0, ...notAppended, recordErrors: [], currentLeader: {} }
-    refuseTransactional(batches, transactionalId)
+    const guard = transactionalId === null ? undefined : verifiedGuard(partition, batches, transactionalId, context)
     isAtLog = true
-    const { baseOffset, logAppendTimeMs, logStartOffset } = await partition.append(batches, { acks, timeoutMs })
+    const { baseOffset, logAppendTimeMs, logStartOffset } = await partition.append(batches, {
+      acks,
+      timeoutMs,
+      guard: guard instanceof Promise ? await guard : guard,
+    })
     return { index, errorCode: 0, errorMessage: null, baseOffset, logAppendTimeMs, logStartOffset, recordErrors: [], currentLeader: {} }
   } catch (error) {
     const recordErrors = error instanceof RecordValidationError ? error.recordErrors : []
@@ -131,18 +142,55 @@ function wholeBatch(records: Buffer, apiVersion: number): Buffer {
   return records.subarray(0, first.sizeBytes)
 }
 
+/**
+ * @throws KafkaError TRANSACTIONAL_ID_AUTHORIZATION_FAILED for the whole request when it has a transactional batch and no id that the client may write
+ * with
+ */
+function requireTransactionalId({ topicData, transactionalId }: ProduceRequest, context: RequestContext): void {
+  const isTransactional = topicData.some(({ partitionData }) =>
+    partitionData.some(({ records }) => records !== null && hasTransactional(records)),
+  )
+  if (!isTransactional) return
+  if (transactionalId === null) {
+    throw new KafkaError('TRANSACTIONAL_ID_AUTHORIZATION_FAILED', 'a transactional batch comes without a transactional id')
+  }
+  context.authorize('Write', 'TransactionalId', transactionalId)
+}
+
 function hasTransactional(batches: Buffer): boolean {
-  for (const { at } of iterateBatches(batches)) if (batchHeader.isTransactional(batches, at)) return true
+  for (const { at, magic } of iterateBatches(batches)) if (magic === 2 && batchHeader.isTransactional(batches, at)) return true
   return false
 }
 
 /**
- * No transaction can be open on this broker yet: what belongs to one is refused as Kafka refuses a write to a partition that was not added to
- * the producer's transaction. Source: KIP-890.
+ * What a transactional batch is to be appended with. Where no transaction of its producer is open, the coordinator is asked once whether it includes
+ * the partition, and the producer's batches wait for that in their order.
+ * @throws KafkaError why the batch cannot be appended. Source: KIP-890.
  */
-function refuseTransactional(batches: Buffer, transactionalId: string | null): void {
-  if (!hasTransactional(batches)) return
-  if (transactionalId === null)
-    throw new KafkaError('TRANSACTIONAL_ID_AUTHORIZATION_FAILED', 'a transactional batch comes without a transactional id')
-  throw new KafkaError('INVALID_TXN_STATE', 'the producer has no transaction that includes this partition')
+function verifiedGuard(
+  partition: Partition,
+  batches: Buffer,
+  transactionalId: string,
+  { apiVersion, broker }: RequestContext,
+): VerificationGuard | null | undefined | Promise<VerificationGuard> {
+  if (!hasTransactional(batches)) return undefined
+  const mode = verificationMode(apiVersion)
+  if (mode !== 'add' && !broker.config['transaction.partition.verification.enable']) return undefined
+  const producerId = batchHeader.producerId(batches, 0)
+  const producerEpoch = batchHeader.producerEpoch(batches, 0)
+  const guard = partition.log.producers.guardFor({
+    producerId,
+    producerEpoch,
+    baseSequence: batchHeader.baseSequence(batches, 0),
+    isV2: mode === 'add',
+  })
+  if (guard === undefined) return null
+  if (guard.isVerified) return guard
+  const { topic, index } = partition
+  return broker.verifier.verified(guard, { transactionalId, producerId, producerEpoch }, { topic, partition: index }, mode)
+}
+
+function verificationMode(apiVersion: number): VerificationMode {
+  if (apiVersion >= FIRST_VERSION_THAT_ADDS) return 'add'
+  return apiVersion >= FIRST_VERSION_WITH_ABORTABLE ? 'verify-abortable' : 'verify'
 }

@@ -12,7 +12,7 @@ const one = (key: string, keyType = group) => ({ key, keyType, coordinatorKeys: 
 const several = (coordinatorKeys: string[], keyType = group) => ({ key: '', keyType, coordinatorKeys })
 const node = { nodeId: 1, host: 'broker', port: 9092 }
 
-test('a group is coordinated by the leader of its partition of the offsets topic', async () => {
+test('a group is coordinated by the leader of its partition of the offsets topic, a transactional id by that of the transaction topic', async () => {
   const harness = await GroupHarness.start()
   assert.deepEqual(await harness.call(findCoordinator, 3, one('g')), { errorCode: 0, errorMessage: 'NONE', ...node })
   const { coordinators } = await harness.call(findCoordinator, 4, several(['g', '']))
@@ -20,6 +20,7 @@ test('a group is coordinated by the leader of its partition of the offsets topic
     { key: 'g', ...node, errorCode: 0, errorMessage: '' },
     { key: '', ...node, errorCode: 0, errorMessage: '' },
   ])
+  assert.deepEqual(await harness.call(findCoordinator, 3, one('t', transaction)), { errorCode: 0, errorMessage: 'NONE', ...node })
 })
 
 test('without a leader, or when the offsets topic cannot be made, there is no coordinator', async () => {
@@ -37,12 +38,13 @@ test('without a leader, or when the offsets topic cannot be made, there is no co
 test('what is not coordinated here is refused, key by key', async () => {
   const harness = await GroupHarness.start()
   harness.denied.add('Describe Group secret')
+  harness.denied.add('Describe TransactionalId secret')
   const codes = async (keys: string[], keyType: number) =>
     (await harness.call(findCoordinator, 6, several(keys, keyType))).coordinators?.map(({ errorCode }) => errorCode)
   assert.deepEqual(await codes(['secret', 'g'], group), [code('GROUP_AUTHORIZATION_FAILED'), 0])
-  assert.deepEqual(await codes(['t'], transaction), [code('COORDINATOR_NOT_AVAILABLE')])
+  assert.deepEqual(await codes(['secret', 't'], transaction), [code('TRANSACTIONAL_ID_AUTHORIZATION_FAILED'), 0])
   assert.deepEqual(await codes(['s'], share), [code('INVALID_REQUEST')])
   assert.deepEqual(await codes(['x'], 9), [code('INVALID_REQUEST')])
-  const old = await harness.call(findCoordinator, 1, one('t', transaction))
-  assert.deepEqual([old.errorCode, old.nodeId, old.host, old.port], [code('COORDINATOR_NOT_AVAILABLE'), -1, '', -1])
+  const old = await harness.call(findCoordinator, 1, one('s', share))
+  assert.deepEqual([old.errorCode, old.nodeId, old.host, old.port], [code('INVALID_REQUEST'), -1, '', -1])
 })

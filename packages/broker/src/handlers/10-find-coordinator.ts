@@ -1,4 +1,4 @@
-import { CONSUMER_OFFSETS_TOPIC } from '@tidelog/metadata'
+import { CONSUMER_OFFSETS_TOPIC, TRANSACTION_STATE_TOPIC } from '@tidelog/metadata'
 import { FindCoordinator, type FindCoordinatorRequest, KafkaError, type ResponseInput } from '@tidelog/protocol'
 import { defineHandler, errorCodeOf } from '../define-handler.ts'
 import type { RequestContext } from '../request-context.ts'
@@ -15,7 +15,7 @@ const keysVersion = 4
 
 const noNode = { nodeId: -1, host: '', port: -1 }
 
-/** The broker that coordinates each group: the leader of its partition of the offsets topic, which is made if it is not there. */
+/** The broker that coordinates each group or transactional id: the leader of its partition of an internal topic, which is made if it is not there. */
 export const findCoordinator = defineHandler(
   FindCoordinator,
   async (request, context) => {
@@ -45,21 +45,30 @@ async function findOne(key: string, keyType: number, context: RequestContext): P
 }
 
 async function leaderFor(key: string, keyType: number, context: RequestContext): Promise<{ nodeId: number; host: string; port: number }> {
-  const { groups, image, autoTopicCreation } = context.broker
+  const { groups, transactions } = context.broker
   if (keyType === groupKey) {
     context.authorize('Describe', 'Group', key)
-    // Waiting for it saves the client a round of asking again.
-    await autoTopicCreation.ensure(CONSUMER_OFFSETS_TOPIC).catch((error) => {
-      throw new KafkaError('COORDINATOR_NOT_AVAILABLE', `${CONSUMER_OFFSETS_TOPIC} could not be created`, { cause: error })
-    })
-    const leaderId = image.partition(CONSUMER_OFFSETS_TOPIC, groups.partitionOf(key))?.leaderId
-    const endpoint = image.brokers.get(leaderId ?? -1)?.endpoints.get(context.connection.listenerName)
-    if (leaderId === undefined || endpoint === undefined) throw new KafkaError('COORDINATOR_NOT_AVAILABLE')
-    return { nodeId: leaderId, host: endpoint.host, port: endpoint.port }
+    return leaderOf(CONSUMER_OFFSETS_TOPIC, () => groups.partitionOf(key), context)
   }
   if (keyType === transactionKey) {
     context.authorize('Describe', 'TransactionalId', key)
-    throw new KafkaError('COORDINATOR_NOT_AVAILABLE', 'this broker coordinates no transactions')
+    return leaderOf(TRANSACTION_STATE_TOPIC, () => transactions.partitionOf(key), context)
   }
   throw new KafkaError('INVALID_REQUEST', `this broker has no coordinators of type ${keyType}`)
+}
+
+async function leaderOf(
+  topic: string,
+  partitionOf: () => number,
+  context: RequestContext,
+): Promise<{ nodeId: number; host: string; port: number }> {
+  const { image, autoTopicCreation } = context.broker
+  // Waiting for it saves the client a round of asking again.
+  await autoTopicCreation.ensure(topic).catch((error) => {
+    throw new KafkaError('COORDINATOR_NOT_AVAILABLE', `${topic} could not be created`, { cause: error })
+  })
+  const leaderId = image.partition(topic, partitionOf())?.leaderId
+  const endpoint = image.brokers.get(leaderId ?? -1)?.endpoints.get(context.connection.listenerName)
+  if (leaderId === undefined || endpoint === undefined) throw new KafkaError('COORDINATOR_NOT_AVAILABLE')
+  return { nodeId: leaderId, host: endpoint.host, port: endpoint.port }
 }

@@ -15,7 +15,7 @@ export const describeProducers = defineHandler(
           context.authorize('Read', 'Topic', name)
           checkTopicName(name)
           const { log } = context.broker.replicas.leaderOf(name, partitionIndex)
-          const activeProducers = log.activeProducers().map((producer) => ({
+          const activeProducers = log.producers.activeProducers().map((producer) => ({
             producerId: producer.producerId,
             producerEpoch: producer.producerEpoch,
             lastSequence: producer.lastSequence,

@@ -19,6 +19,9 @@ import { deleteTopics } from './20-delete-topics.ts'
 import { deleteRecords } from './21-delete-records.ts'
 import { initProducerId } from './22-init-producer-id.ts'
 import { offsetForLeaderEpoch } from './23-offset-for-leader-epoch.ts'
+import { addPartitionsToTxn } from './24-add-partitions-to-txn.ts'
+import { endTxn } from './26-end-txn.ts'
+import { writeTxnMarkers } from './27-write-txn-markers.ts'
 import { describeConfigs } from './32-describe-configs.ts'
 import { alterConfigs } from './33-alter-configs.ts'
 import { alterReplicaLogDirs } from './34-alter-replica-log-dirs.ts'
@@ -45,10 +48,7 @@ export const notServed = [
   'UpdateMetadata',
   'ControlledShutdown',
   'SaslHandshake',
-  'AddPartitionsToTxn',
   'AddOffsetsToTxn',
-  'EndTxn',
-  'WriteTxnMarkers',
   'TxnOffsetCommit',
   'DescribeAcls',
   'CreateAcls',
@@ -124,6 +124,9 @@ export const handlers = {
   DeleteRecords: deleteRecords,
   InitProducerId: initProducerId,
   OffsetForLeaderEpoch: offsetForLeaderEpoch,
+  AddPartitionsToTxn: addPartitionsToTxn,
+  EndTxn: endTxn,
+  WriteTxnMarkers: writeTxnMarkers,
   DescribeConfigs: describeConfigs,
   AlterConfigs: alterConfigs,
   AlterReplicaLogDirs: alterReplicaLogDirs,

@@ -1,6 +1,6 @@
 import { Bag, type BagPlace } from '@tidelog/core'
 import { KafkaError } from '@tidelog/protocol'
-import type { AppendOrigin, Log, ReadResult } from '@tidelog/storage'
+import type { AppendOrigin, Log, ReadResult, VerificationGuard } from '@tidelog/storage'
 import type { TimerWheel, WheelTimer } from './timer-wheel.ts'
 
 export interface Appended {
@@ -17,6 +17,8 @@ export interface AppendOptions {
   /** How long to wait for the high watermark. */
   readonly timeoutMs: number
   readonly origin?: AppendOrigin
+  /** Given: what opens a transaction must carry a guard that was verified; null: it carries none. */
+  readonly guard?: VerificationGuard | null | undefined
 }
 
 /** Who reads decides how far: consumers up to the high watermark or the last stable offset, a replica up to the end. */
@@ -147,10 +149,10 @@ export class Partition {
    * @throws KafkaError of the log's checks, NOT_LEADER_OR_FOLLOWER, NOT_ENOUGH_REPLICAS (nothing appended),
    * NOT_ENOUGH_REPLICAS_AFTER_APPEND, REQUEST_TIMED_OUT (appended, and maybe committed later).
    */
-  async append(records: Buffer, { acks, timeoutMs, origin = 'client' }: AppendOptions): Promise<Appended> {
+  async append(records: Buffer, { acks, timeoutMs, origin = 'client', guard }: AppendOptions): Promise<Appended> {
     this.#requireLeader()
     if (acks === -1) this.#requireInSync('NOT_ENOUGH_REPLICAS')
-    const result = await this.log.append(records, { leaderEpoch: this.#state.leaderEpoch, origin })
+    const result = await this.log.append(records, { leaderEpoch: this.#state.leaderEpoch, origin, guard })
     this.#advanceHighWatermark(records.length)
     if (acks === -1) {
       if (this.log.highWatermark <= result.lastOffset) {

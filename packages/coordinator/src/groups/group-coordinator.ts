@@ -13,6 +13,7 @@ import {
   type OffsetDeleteResponse,
   type SyncGroupRequest,
 } from '@tidelog/protocol'
+import { appendErrorToReply } from '../steps/append-error.ts'
 import type { Coordinator } from '../steps/coordinator.ts'
 import { DeadlineHeap, newDeadline } from '../steps/deadline-heap.ts'
 import type { Instant, Ticket } from '../steps/step.ts'
@@ -20,7 +21,7 @@ import { ClassicGroup, type GroupMember } from './classic/classic-group.ts'
 import { Membership } from './classic/membership.ts'
 import type { GroupCoordinatorConfig } from './group-config.ts'
 import type { GroupRecord, OffsetRecord } from './group-record.ts'
-import { appendErrorToReply, type Caller, codeOf, joinError, syncError } from './group-replies.ts'
+import { type Caller, codeOf, joinError, syncError } from './group-replies.ts'
 import { type GroupStep, GroupStepBuilder } from './group-step.ts'
 import { type CommitOffsetsRequest, GroupOffsets, type OffsetsOfTopic, type TopicPartitions } from './offsets/group-offsets.ts'
 

@@ -16,28 +16,33 @@ export interface Reply {
 }
 
 /** Records to append in one batch, all or none, behind those of every earlier write. */
-export interface Write<R> {
+export interface Write<R, E = never> {
   /** None: only waits until every earlier write is settled. */
   readonly records: readonly R[]
   /**
    * To be called once, in order of the writes: without `failure` when the records lie below the high watermark, else with the error that
    * kept them from it.
    */
-  settle(now: Instant, failure?: ErrorName): Step<R>
+  settle(now: Instant, failure?: ErrorName): Step<R, E>
 }
 
-/** What follows from a request, a deadline or a settled write. `R` are the records of the coordinator's topic. */
-export interface Step<R> {
+/**
+ * What follows from a request, a deadline or a settled write. `R` are the records of the coordinator's topic, `E` what else it wants done
+ * outside, whose outcome is handed in as a step again.
+ */
+export interface Step<R, E = never> {
   /** Leave at once. */
   readonly replies: readonly Reply[]
-  readonly writes: readonly Write<R>[]
+  readonly writes: readonly Write<R, E>[]
+  readonly effects: readonly E[]
 }
 
 /** A step while it is being made. */
-export class StepBuilder<R> implements Step<R> {
+export class StepBuilder<R, E = never> implements Step<R, E> {
   readonly now: Instant
   readonly replies: Reply[] = []
-  readonly writes: Write<R>[] = []
+  readonly writes: Write<R, E>[] = []
+  readonly effects: E[] = []
 
   constructor(now: Instant) {
     this.now = now
@@ -47,11 +52,11 @@ export class StepBuilder<R> implements Step<R> {
     this.replies.push({ ticket, response })
   }
 
-  write(records: readonly R[], settled: (step: StepBuilder<R>, failure: ErrorName | undefined) => void): void {
+  write(records: readonly R[], settled: (step: StepBuilder<R, E>, failure: ErrorName | undefined) => void): void {
     this.writes.push({
       records,
       settle: (now, failure) => {
-        const step = new StepBuilder<R>(now)
+        const step = new StepBuilder<R, E>(now)
         settled(step, failure)
         return step
       },

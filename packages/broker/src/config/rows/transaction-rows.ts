@@ -1,5 +1,5 @@
 import { boolean, int, short } from '@tidelog/core'
-import { TRANSACTIONS } from './unused-reasons.ts'
+import { TWO_PHASE_COMMIT } from './unused-reasons.ts'
 
 /** Transactions and producer ids. */
 export const transactionRows = {
@@ -8,7 +8,6 @@ export const transactionRows = {
     min: 0,
     unit: 'ms',
     importance: 'high',
-    unused: TRANSACTIONS,
     doc: 'Longest time the broker goes on trying to add a partition to a transaction.',
   }),
   'add.partitions.to.txn.retry.backoff.ms': int({
@@ -16,7 +15,6 @@ export const transactionRows = {
     min: 1,
     unit: 'ms',
     importance: 'high',
-    unused: TRANSACTIONS,
     doc: 'Pause before the broker tries again to add a partition to a transaction.',
   }),
   'transaction.abort.timed.out.transaction.cleanup.interval.ms': int({
@@ -24,7 +22,6 @@ export const transactionRows = {
     min: 1,
     unit: 'ms',
     importance: 'low',
-    unused: TRANSACTIONS,
     doc: 'How often transactions are looked over for ones past their timeout.',
   }),
   'transaction.max.timeout.ms': int({
@@ -32,14 +29,12 @@ export const transactionRows = {
     min: 1,
     unit: 'ms',
     importance: 'high',
-    unused: TRANSACTIONS,
     doc: 'Longest transaction timeout a producer may ask for.',
   }),
   'transaction.partition.verification.enable': boolean({
     default: true,
     importance: 'low',
     update: 'cluster-wide',
-    unused: TRANSACTIONS,
     doc: 'Whether a partition asks the coordinator if a transaction includes it before it appends the first batch.',
   }),
   'transaction.remove.expired.transaction.cleanup.interval.ms': int({
@@ -47,14 +42,12 @@ export const transactionRows = {
     min: 1,
     unit: 'ms',
     importance: 'low',
-    unused: TRANSACTIONS,
     doc: 'How often transactional ids are looked over for expired ones.',
   }),
   'transaction.state.log.load.buffer.size': int({
     default: 5_242_880,
     min: 1,
     importance: 'high',
-    unused: TRANSACTIONS,
     doc: 'Bytes read at a time while transaction state is loaded.',
   }),
   'transaction.state.log.min.isr': int({
@@ -85,7 +78,7 @@ export const transactionRows = {
   'transaction.two.phase.commit.enable': boolean({
     default: false,
     importance: 'low',
-    unused: TRANSACTIONS,
+    unused: TWO_PHASE_COMMIT,
     doc: 'Whether transactions without a timeout, decided by an outside coordinator, are allowed.',
   }),
   'transactional.id.expiration.ms': int({
@@ -93,7 +86,6 @@ export const transactionRows = {
     min: 1,
     unit: 'ms',
     importance: 'high',
-    unused: TRANSACTIONS,
     doc: 'Idle time after which a transactional id is forgotten.',
   }),
 }

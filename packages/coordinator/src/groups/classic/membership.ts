@@ -1,10 +1,11 @@
 import type { Random } from '@tidelog/core'
 import type { ErrorName, JoinGroupRequest, JoinGroupResponse, SyncGroupResponse } from '@tidelog/protocol'
+import { appendErrorToReply } from '../../steps/append-error.ts'
 import { type DeadlineHeap, newDeadline } from '../../steps/deadline-heap.ts'
 import type { Instant, Ticket } from '../../steps/step.ts'
 import type { GroupCoordinatorConfig } from '../group-config.ts'
 import { ownBytes } from '../group-record.ts'
-import { appendErrorToReply, type Caller, joinError, joinReply, syncError, syncReply } from '../group-replies.ts'
+import { type Caller, joinError, joinReply, syncError, syncReply } from '../group-replies.ts'
 import type { GroupStepBuilder } from '../group-step.ts'
 import { type ClassicGroup, type GroupMember, type MemberProtocol, newMember } from './classic-group.ts'
 

@@ -1,9 +1,10 @@
 import { type ErrorName, KafkaError, type OffsetCommitRequest } from '@tidelog/protocol'
+import { appendErrorToReply } from '../../steps/append-error.ts'
 import type { Ticket } from '../../steps/step.ts'
 import type { ClassicGroup } from '../classic/classic-group.ts'
 import type { GroupCoordinatorConfig } from '../group-config.ts'
 import type { CommittedOffset, OffsetRecord } from '../group-record.ts'
-import { appendErrorToReply, codeOf } from '../group-replies.ts'
+import { codeOf } from '../group-replies.ts'
 import type { GroupStepBuilder } from '../group-step.ts'
 import { OffsetStore } from './offset-store.ts'
 

@@ -1,0 +1,41 @@
+import assert from 'node:assert/strict'
+import test from 'node:test'
+import kafkajs from 'kafkajs'
+import { eventually, restartableBroker } from './in-process.ts'
+
+const { Kafka, logLevel } = kafkajs
+
+test('kafkajs: a committed transaction is read as a whole, an aborted one never, across a restart of the broker', async (t) => {
+  const broker = await restartableBroker(t)
+  const kafka = new Kafka({ clientId: 'compat', brokers: [broker.bootstrap], logLevel: logLevel.NOTHING, retry: { initialRetryTime: 50 } })
+  const admin = kafka.admin()
+  await admin.connect()
+  broker.beforeItGoes(() => admin.disconnect())
+  await admin.createTopics({ topics: [{ topic: 'paid', numPartitions: 3 }] })
+  const producer = kafka.producer({ transactionalId: 'cashier', maxInFlightRequests: 1, idempotent: true, retry: { initialRetryTime: 50 } })
+  await producer.connect()
+  broker.beforeItGoes(() => producer.disconnect())
+  const values = (name: string) => [0, 1, 2, 3, 4, 5].map((i) => ({ partition: i % 3, value: `${name}-${i}` }))
+
+  for (const name of ['first', 'second']) {
+    const aborted = await producer.transaction()
+    await aborted.send({ topic: 'paid', messages: values(`${name}-aborted`) })
+    await aborted.abort()
+    const committed = await producer.transaction()
+    await committed.send({ topic: 'paid', messages: values(`${name}-committed`) })
+    await committed.commit()
+    if (name === 'first') await broker.restart()
+  }
+
+  const seen: string[] = []
+  const consumer = kafka.consumer({ groupId: 'auditors', readUncommitted: false, maxWaitTimeInMs: 200 })
+  await consumer.connect()
+  broker.beforeItGoes(() => consumer.disconnect())
+  await consumer.subscribe({ topic: 'paid', fromBeginning: true })
+  await consumer.run({ eachMessage: async ({ message }) => void seen.push(String(message.value)) })
+  await eventually('all committed records are read', () => seen.length >= 12)
+  assert.deepEqual(
+    seen.sort(),
+    ['first', 'second'].flatMap((name) => values(`${name}-committed`).map(({ value }) => value)),
+  )
+})
