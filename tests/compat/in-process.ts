@@ -14,9 +14,9 @@ export interface RestartableBroker {
 }
 
 /** A broker in this process whose directory outlives it, until the test ends. */
-export async function restartableBroker(t: TestContext): Promise<RestartableBroker> {
+export async function restartableBroker(t: TestContext, config: Record<string, string> = {}): Promise<RestartableBroker> {
   const dir = await mkdtemp(join(tmpdir(), 'tidelog-clients-'))
-  const start = (port: number) => startTestBroker({ config: { 'log.dirs': dir, listeners: `PLAINTEXT://127.0.0.1:${port}` } })
+  const start = (port: number) => startTestBroker({ config: { ...config, 'log.dirs': dir, listeners: `PLAINTEXT://127.0.0.1:${port}` } })
   let broker: Broker = await start(0)
   const { port, bootstrapServers } = broker
   const goodbyes: (() => Promise<unknown>)[] = []

@@ -15,8 +15,8 @@ import { eventually, keyAndValue, restartableBroker } from './in-process.ts'
 
 type Stream = MessagesStream<string, string, string, string>
 
-async function client(t: TestContext) {
-  const broker = await restartableBroker(t)
+async function client(t: TestContext, config: Record<string, string> = {}) {
+  const broker = await restartableBroker(t, config)
   const base = { clientId: 'compat', bootstrapBrokers: [broker.bootstrap], retryDelay: 50, retries: 20 }
   const closing = <T extends { close(): Promise<void> }>(what: T): T => {
     broker.beforeItGoes(() => what.close())
@@ -37,6 +37,9 @@ async function client(t: TestContext) {
         maxWaitTime: 200,
         autocommit: false,
       }),
+    /** One that uses the protocol in which the coordinator assigns (KIP-848). */
+    consumerOf: (groupId: string) =>
+      new Consumer({ ...base, groupId, groupProtocol: 'consumer', deserializers: stringDeserializers, maxWaitTime: 200 }),
   }
 }
 
@@ -120,6 +123,46 @@ test('@platformatic/kafka: a group of three, one joining and one leaving mid-str
   await members.shift()?.leave()
   await send('c')
   await eventually('every record is seen', () => seen.size === 900)
+})
+
+test('@platformatic/kafka with the consumer protocol: a group of three, one joining and one leaving, reads every record and commits', async (t) => {
+  const { broker, admin, producer, consumerOf } = await client(t, {
+    'group.consumer.heartbeat.interval.ms': '200',
+    'group.consumer.min.heartbeat.interval.ms': '100',
+    'group.consumer.assignment.interval.ms': '100',
+  })
+  await admin.createTopics({ topics: ['assigned'], partitions: 6, replicas: 1 })
+  const seen = new Set<string>()
+  const members: { leave(): Promise<void> }[] = []
+  const join = async () => {
+    const member = consumerOf('assigned-three')
+    const stream = await member.consume({ topics: ['assigned'], mode: 'committed', fallbackMode: 'earliest', autocommit: 100 })
+    stream.on('data', ({ value }) => seen.add(value))
+    let isGone = false
+    const leave = async () => {
+      if (isGone) return
+      isGone = true
+      await stream.close().catch(() => {})
+      await member.close(true)
+    }
+    members.push({ leave })
+    broker.beforeItGoes(leave)
+  }
+  const send = (prefix: string) =>
+    producer.send({
+      messages: Array.from({ length: 300 }, (_, i) => ({ topic: 'assigned', key: `${i}`, value: `${prefix}-${i}` })),
+      acks: -1,
+    })
+  await join()
+  await join()
+  await send('a')
+  await join()
+  await send('b')
+  await members.shift()?.leave()
+  await send('c')
+  await eventually('every record is seen', () => seen.size === 900)
+  const groups = await admin.listGroups({ types: ['consumer'] })
+  assert.deepEqual([...groups.keys()], ['assigned-three'])
 })
 
 test('@platformatic/kafka: commits, offsets, and a restart of the broker in between with nothing lost', async (t) => {

@@ -14,7 +14,17 @@ type Connection = Awaited<ReturnType<typeof connectTo>>
  * Who reads a configuration that may change while the broker runs. Every one of them reads it when it is needed, from the live configuration.
  * topics: each topic without a value of its own; its logs take it over at once. sockets: listeners are opened and closed.
  */
-type Reader = 'topics' | 'connections' | 'cleaner' | 'moves' | 'producers' | 'closing' | 'directories' | 'sockets'
+type Reader =
+  | 'topics'
+  | 'connections'
+  | 'cleaner'
+  | 'moves'
+  | 'producers'
+  | 'closing'
+  | 'directories'
+  | 'sockets'
+  | 'groups'
+  | 'transactions'
 
 /** Every such configuration that has an effect here, with a value that differs from its default. */
 const dynamic: Partial<Record<BrokerConfigName, readonly [Reader, string]>> = {
@@ -56,6 +66,8 @@ const dynamic: Partial<Record<BrokerConfigName, readonly [Reader, string]>> = {
   'replica.alter.log.dirs.io.max.bytes.per.second': ['moves', '1000'],
   'producer.id.expiration.ms': ['producers', '1000'],
   'num.recovery.threads.per.data.dir': ['closing', '3'],
+  'group.consumer.assignment.interval.ms': ['groups', '2000'],
+  'transaction.partition.verification.enable': ['transactions', 'false'],
   'cordoned.log.dirs': ['directories', '*'],
   // A listener's protocol is known before it, and for as long as it is there.
   'listener.security.protocol.map': ['sockets', 'PLAINTEXT:PLAINTEXT,MORE:PLAINTEXT'],

@@ -4,6 +4,7 @@ import { codecById } from '@tidelog/protocol'
 import type { BrokerConfig } from './config/broker-config.ts'
 import { partitionLog } from './coordinators/coordinator-log.ts'
 import { GroupCoordinatorService } from './coordinators/group-coordinator-service.ts'
+import { ImageTopics } from './coordinators/image-topics.ts'
 import type { ReplicaManager } from './replicas/replica-manager.ts'
 
 const MINUTE_MS = 60_000
@@ -18,7 +19,14 @@ export function startGroupCoordinators(options: {
   logger: Logger
 }): GroupCoordinatorService {
   const { config, image, replicas, clock, random, logger } = options
+  const topics = new ImageTopics(image, clock)
+  const consumerSettings = () => ({
+    sessionTimeoutMs: config['group.consumer.session.timeout.ms'],
+    heartbeatIntervalMs: config['group.consumer.heartbeat.interval.ms'],
+    assignmentIntervalMs: config['group.consumer.assignment.interval.ms'],
+  })
   const groups = new GroupCoordinatorService({
+    topics,
     config: {
       minSessionTimeoutMs: config['group.min.session.timeout.ms'],
       maxSessionTimeoutMs: config['group.max.session.timeout.ms'],
@@ -27,6 +35,11 @@ export function startGroupCoordinators(options: {
       offsetMetadataMaxBytes: config['offset.metadata.max.bytes'],
       offsetsRetentionMs: config['offsets.retention.minutes'] * MINUTE_MS,
       offsetsRetentionCheckIntervalMs: config['offsets.retention.check.interval.ms'],
+      consumer: {
+        maxSize: config['group.consumer.max.size'],
+        assignors: config['group.consumer.assignors'],
+        settingsOf: consumerSettings,
+      },
     },
     codec: codecById(config['offsets.topic.compression.codec']),
     loadBufferBytes: config['offsets.load.buffer.size'],
@@ -47,7 +60,10 @@ export function startGroupCoordinators(options: {
       if (topic === CONSUMER_OFFSETS_TOPIC) groups.resigned(index)
     },
   })
-  image.onChange(({ deletedTopics }) => {
+  image.onChange((change) => {
+    const { changedTopics, deletedTopics } = change
+    topics.changed(change)
+    if (changedTopics.size + deletedTopics.size > 0) groups.topicsChanged(new Set([...changedTopics, ...deletedTopics]))
     if (deletedTopics.size > 0) groups.topicsDeleted(deletedTopics)
   })
   return groups

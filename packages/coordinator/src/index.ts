@@ -1,11 +1,17 @@
 export type { GroupState } from './groups/classic/classic-group.ts'
-export type { GroupCoordinatorConfig } from './groups/group-config.ts'
+export { assignors as consumerAssignors } from './groups/consumer/assignors/index.ts'
+export type { DescribedConsumerGroup } from './groups/consumer/consumer-groups.ts'
+export type { ConsumerCaller } from './groups/consumer/consumer-room.ts'
+export { javaStringHash } from './groups/consumer/java-order.ts'
+export type { TopicsView, TopicView } from './groups/consumer/topics.ts'
+export type { ConsumerGroupConfig, ConsumerGroupSettings, GroupCoordinatorConfig } from './groups/group-config.ts'
 export { type DescribedGroup, GroupCoordinator, type ListedGroup } from './groups/group-coordinator.ts'
 export { type CommittedOffset, decodeGroupRecord, encodeGroupRecord, type GroupRecord } from './groups/group-record.ts'
 export type { Caller } from './groups/group-replies.ts'
 export type {
   CommitOffsetsRequest,
   CommitResultOfTopic,
+  FetchOffsetsRequest,
   OffsetOfPartition,
   OffsetsOfTopic,
   TopicPartitions,

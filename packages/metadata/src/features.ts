@@ -17,7 +17,7 @@ export type SupportedFeatures = ReadonlyMap<string, FeatureRange>
  */
 const features: readonly (FeatureRange & { readonly name: string; readonly isServed: boolean })[] = [
   // 1: the consumer rebalance protocol. KIP-848.
-  { name: 'group.version', minVersion: 0, maxVersion: 1, defaultLevel: 1, isServed: false },
+  { name: 'group.version', minVersion: 0, maxVersion: 1, defaultLevel: 1, isServed: true },
   // 1: flexible versions of transaction state records; 2: an epoch a transaction, partitions added by Produce. KIP-890.
   { name: 'transaction.version', minVersion: 0, maxVersion: 2, defaultLevel: 2, isServed: false },
 ]

@@ -1,5 +1,7 @@
+import { createHash } from 'node:crypto'
 import {
   type Caller,
+  type ConsumerCaller,
   decodeGroupRecord,
   encodeGroupRecord,
   GroupCoordinator,
@@ -8,10 +10,14 @@ import {
   type Instant,
   type Step,
   type Ticket,
+  type TopicsView,
+  type TopicView,
   type Write,
 } from '@tidelog/coordinator'
 import { seededRandom } from '@tidelog/core'
 import type {
+  ConsumerGroupHeartbeatRequest,
+  ConsumerGroupHeartbeatResponse,
   ErrorName,
   HeartbeatResponse,
   JoinGroupRequest,
@@ -30,6 +36,41 @@ const defaults: GroupCoordinatorConfig = {
   offsetMetadataMaxBytes: 4096,
   offsetsRetentionMs: 7 * 24 * 3_600_000,
   offsetsRetentionCheckIntervalMs: 600_000,
+  consumer: {
+    maxSize: 2 ** 31 - 1,
+    assignors: ['uniform', 'range'],
+    settingsOf: () => ({ sessionTimeoutMs: 45_000, heartbeatIntervalMs: 5000, assignmentIntervalMs: 0 }),
+  },
+}
+
+/** Topics that a test makes and changes as it likes. */
+export class DrivenTopics implements TopicsView {
+  versionOfNewTopics = 1
+  readonly #topics = new Map<string, TopicView>()
+
+  /** The id of a topic follows from its name and `incarnation`: one that is deleted and made again has another. */
+  set(name: string, partitionCount: number, { racks = [] as string[], incarnation = 0 } = {}): void {
+    const topicId = createHash('md5').update(`${name} ${incarnation}`).digest().toString('base64url')
+    if (!this.#topics.has(name)) this.versionOfNewTopics++
+    this.#topics.set(name, { name, topicId, partitionCount, racksOf: () => racks })
+  }
+
+  delete(name: string): void {
+    this.#topics.delete(name)
+  }
+
+  byName(name: string): TopicView | undefined {
+    return this.#topics.get(name)
+  }
+
+  byId(topicId: string): TopicView | undefined {
+    for (const topic of this.#topics.values()) if (topic.topicId === topicId) return topic
+    return undefined
+  }
+
+  names(): Iterable<string> {
+    return this.#topics.keys()
+  }
 }
 
 export interface JoinOptions {
@@ -45,9 +86,15 @@ export interface JoinOptions {
   clientId?: string
 }
 
+/** Partitions by topic name. */
+export type Owned = Record<string, number[]>
+/** `owned` says what the member reports to have. */
+export type BeatOptions = Partial<ConsumerGroupHeartbeatRequest & ConsumerCaller> & { owned?: Owned }
+
 /** Runs one group coordinator by hand: time stands still until `advance`, the log is an array of encoded records. */
 export class GroupDriver {
   readonly groups: GroupCoordinator
+  readonly topics: DrivenTopics
   readonly log: { key: Buffer; value: Buffer | null }[]
   readonly replies = new Map<Ticket, unknown>()
   /** While true, writes wait in `held` instead of being appended at once. */
@@ -60,11 +107,13 @@ export class GroupDriver {
   constructor({
     config = {},
     log = [],
+    topics = new DrivenTopics(),
     seed = 1,
-  }: { config?: Partial<GroupCoordinatorConfig>; log?: GroupDriver['log']; seed?: number } = {}) {
+  }: { config?: Partial<GroupCoordinatorConfig>; log?: GroupDriver['log']; topics?: DrivenTopics; seed?: number } = {}) {
     this.#config = { ...defaults, ...config }
     this.log = [...log]
-    this.groups = new GroupCoordinator({ config: this.#config, random: seededRandom(seed) })
+    this.topics = topics
+    this.groups = new GroupCoordinator({ config: this.#config, random: seededRandom(seed), topics })
     for (const { key, value } of log) {
       const record = decodeGroupRecord(key, value)
       if (record !== undefined) this.groups.replay(record)
@@ -74,7 +123,7 @@ export class GroupDriver {
 
   /** Another coordinator over the same log, as after a restart of the broker; this one is not to be used any more. */
   restarted(config: Partial<GroupCoordinatorConfig> = this.#config): GroupDriver {
-    const driver = new GroupDriver({ config, log: this.log, seed: this.#nextTicket + 1000 })
+    const driver = new GroupDriver({ config, log: this.log, topics: this.topics, seed: this.#nextTicket + 1000 })
     driver.now = this.now
     return driver
   }
@@ -187,6 +236,43 @@ export class GroupDriver {
 
   heartbeat(memberId: string, generationId: number, { groupId = 'g', groupInstanceId = null as string | null } = {}): HeartbeatResponse {
     return this.groups.heartbeat({ groupId, memberId, generationId, groupInstanceId }, this.now)
+  }
+
+  /** A heartbeat of a member that uses the consumer protocol. An epoch of 0 joins, with the topic `t` when nothing else is said. */
+  beatTicket(memberId: string, memberEpoch: number, options: BeatOptions = {}): Ticket {
+    const joining = memberEpoch === 0 ? { rebalanceTimeoutMs: 60_000, subscribedTopicNames: ['t'], topicPartitions: [] } : {}
+    const { apiVersion = 1, clientId = 'client', clientHost = '/127.0.0.1', mayDescribe = () => true, owned, ...fields } = options
+    const request: ConsumerGroupHeartbeatRequest = {
+      groupId: 'g',
+      memberId,
+      memberEpoch,
+      instanceId: null,
+      rackId: null,
+      rebalanceTimeoutMs: -1,
+      subscribedTopicNames: null,
+      subscribedTopicRegex: null,
+      serverAssignor: null,
+      topicPartitions: null,
+      ...joining,
+      ...(owned && { topicPartitions: this.#toTopicPartitions(owned) }),
+      ...fields,
+    }
+    const caller = { apiVersion, clientId, clientHost, mayDescribe }
+    return this.ask((groups, ticket, now) => groups.consumerGroupHeartbeat(request, caller, ticket, now))
+  }
+
+  beat(memberId: string, memberEpoch: number, options?: BeatOptions): ConsumerGroupHeartbeatResponse {
+    return this.reply(this.beatTicket(memberId, memberEpoch, options))
+  }
+
+  #toTopicPartitions(owned: Owned): { topicId: string; partitions: number[] }[] {
+    return Object.entries(owned).map(([name, partitions]) => ({ topicId: this.topics.byName(name)!.topicId, partitions }))
+  }
+
+  /** What a heartbeat assigns, by topic name; undefined when it tells nothing of it. */
+  assigned({ assignment }: ConsumerGroupHeartbeatResponse): Owned | undefined {
+    if (assignment === null) return undefined
+    return Object.fromEntries(assignment.topicPartitions.map(({ topicId, partitions }) => [this.topics.byId(topicId)!.name, partitions]))
   }
 
   leave(members: { memberId?: string; groupInstanceId?: string | null }[], groupId = 'g'): LeaveGroupResponse {

@@ -1,5 +1,5 @@
 import { boolean, configTable, int, string } from '@tidelog/core'
-import { NEW_GROUPS, SHARE } from './rows/unused-reasons.ts'
+import { NO_GROUP_CONFIGS, SHARE, STREAMS } from './rows/unused-reasons.ts'
 
 const checkOffsetReset = (text: string): string | undefined =>
   /^(latest|earliest|by_duration:P(?=[0-9T])(\d+D)?(T(?=[0-9.])(\d+H)?(\d+M)?([0-9.]+S)?)?)$/i.test(text)
@@ -14,7 +14,7 @@ export const groupConfig = configTable({
     unit: 'ms',
     importance: 'medium',
     brokerNames: ['group.consumer.assignment.interval.ms'],
-    unused: NEW_GROUPS,
+    unused: NO_GROUP_CONFIGS,
     doc: 'Least time between two assignments of the group.',
   }),
   'consumer.heartbeat.interval.ms': int({
@@ -23,7 +23,7 @@ export const groupConfig = configTable({
     unit: 'ms',
     importance: 'medium',
     brokerNames: ['group.consumer.heartbeat.interval.ms'],
-    unused: NEW_GROUPS,
+    unused: NO_GROUP_CONFIGS,
     doc: "Heartbeat interval that the group's members are given.",
   }),
   'consumer.session.timeout.ms': int({
@@ -32,7 +32,7 @@ export const groupConfig = configTable({
     unit: 'ms',
     importance: 'medium',
     brokerNames: ['group.consumer.session.timeout.ms'],
-    unused: NEW_GROUPS,
+    unused: NO_GROUP_CONFIGS,
     doc: 'Time without a heartbeat after which a member is removed from the group.',
   }),
   'share.assignment.interval.ms': int({
@@ -114,7 +114,7 @@ export const groupConfig = configTable({
     unit: 'ms',
     importance: 'medium',
     brokerNames: ['group.streams.assignment.interval.ms'],
-    unused: NEW_GROUPS,
+    unused: STREAMS,
     doc: 'Least time between two assignments of the streams group.',
   }),
   'streams.heartbeat.interval.ms': int({
@@ -123,7 +123,7 @@ export const groupConfig = configTable({
     unit: 'ms',
     importance: 'medium',
     brokerNames: ['group.streams.heartbeat.interval.ms'],
-    unused: NEW_GROUPS,
+    unused: STREAMS,
     doc: "Heartbeat interval that the streams group's members are given.",
   }),
   'streams.initial.rebalance.delay.ms': int({
@@ -132,7 +132,7 @@ export const groupConfig = configTable({
     unit: 'ms',
     importance: 'medium',
     brokerNames: ['group.streams.initial.rebalance.delay.ms'],
-    unused: NEW_GROUPS,
+    unused: STREAMS,
     doc: 'How long the first rebalance of the empty group waits for more members.',
   }),
   'streams.num.standby.replicas': int({
@@ -140,7 +140,7 @@ export const groupConfig = configTable({
     min: 0,
     importance: 'medium',
     brokerNames: ['group.streams.num.standby.replicas'],
-    unused: NEW_GROUPS,
+    unused: STREAMS,
     doc: 'Standby replicas of each task.',
   }),
   'streams.session.timeout.ms': int({
@@ -149,7 +149,7 @@ export const groupConfig = configTable({
     unit: 'ms',
     importance: 'medium',
     brokerNames: ['group.streams.session.timeout.ms'],
-    unused: NEW_GROUPS,
+    unused: STREAMS,
     doc: 'Time without a heartbeat after which a member is removed from the streams group.',
   }),
 })

@@ -2,20 +2,25 @@ import {
   type Caller,
   type CommitOffsetsRequest,
   type CommitResultOfTopic,
+  type ConsumerCaller,
+  type DescribedConsumerGroup,
   type DescribedGroup,
   decodeGroupRecord,
   encodeGroupRecord,
+  type FetchOffsetsRequest,
   GroupCoordinator,
   type GroupCoordinatorConfig,
   type GroupRecord,
   type ListedGroup,
   type OffsetsOfTopic,
-  type TopicPartitions,
+  type TopicsView,
 } from '@tidelog/coordinator'
 import { type Clock, isWellFormedText, type Logger, type Random } from '@tidelog/core'
 import { CONSUMER_OFFSETS_TOPIC } from '@tidelog/metadata'
 import {
   type CodecName,
+  type ConsumerGroupHeartbeatRequest,
+  type ConsumerGroupHeartbeatResponse,
   type HeartbeatRequest,
   type HeartbeatResponse,
   type JoinGroupRequest,
@@ -35,6 +40,7 @@ import { LedPartitions, type TermOfPartition } from './led-partitions.ts'
 
 export interface GroupCoordinatorServiceOptions {
   readonly config: GroupCoordinatorConfig
+  readonly topics: TopicsView
   /** offsets.topic.compression.codec */
   readonly codec: CodecName
   /** offsets.load.buffer.size */
@@ -125,23 +131,27 @@ export class GroupCoordinatorService {
     return this.#coordinatorOf(request.groupId).ask((groups, ticket, now) => groups.leaveGroup(request, ticket, now))
   }
 
+  async consumerGroupHeartbeat(request: ConsumerGroupHeartbeatRequest, caller: ConsumerCaller): Promise<ConsumerGroupHeartbeatResponse> {
+    return this.#coordinatorOf(request.groupId).ask((groups, ticket, now) => groups.consumerGroupHeartbeat(request, caller, ticket, now))
+  }
+
   // --- offsets ---------------------------------------------------------------------------------------------------------------------
 
   async commitOffsets(request: CommitOffsetsRequest, caller: Pick<Caller, 'apiVersion'>): Promise<CommitResultOfTopic[]> {
     return this.#coordinatorOf(request.groupId).ask((groups, ticket, now) => groups.commitOffsets(request, caller, ticket, now))
   }
 
-  /** @param request.topics null for all that the group has. */
-  async fetchOffsets(request: {
-    groupId: string
-    topics: readonly TopicPartitions[] | null
-    requireStable: boolean
-  }): Promise<OffsetsOfTopic[]> {
+  async fetchOffsets(request: FetchOffsetsRequest): Promise<OffsetsOfTopic[]> {
     return this.#coordinatorOf(request.groupId).ask((groups, ticket, now) => groups.fetchOffsets(request, ticket, now))
   }
 
   async deleteOffsets(request: OffsetDeleteRequest): Promise<OffsetDeleteResponse> {
     return this.#coordinatorOf(request.groupId).ask((groups, ticket, now) => groups.deleteOffsets(request, ticket, now))
+  }
+
+  /** Topics have come, gone or grown. */
+  topicsChanged(names: ReadonlySet<string>): void {
+    for (const coordinator of this.#partitions.all()) coordinator.tell((groups, now) => groups.topicsChanged(names, now))
   }
 
   /** Topics are gone: so is what groups had consumed of them. */
@@ -153,6 +163,11 @@ export class GroupCoordinatorService {
 
   describeGroup(groupId: string, caller: Pick<Caller, 'apiVersion'>): DescribedGroup {
     return this.#coordinatorOf(groupId).active.describeGroup(groupId, caller)
+  }
+
+  /** @throws KafkaError GROUP_ID_NOT_FOUND, when it is none of the consumer protocol */
+  describeConsumerGroup(groupId: string): DescribedConsumerGroup {
+    return this.#coordinatorOf(groupId).active.describeConsumerGroup(groupId)
   }
 
   /** Those of the partitions that this broker leads. @throws KafkaError COORDINATOR_LOAD_IN_PROGRESS while any of them loads */

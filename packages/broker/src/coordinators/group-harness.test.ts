@@ -50,6 +50,8 @@ const refusals: Readonly<Record<string, ErrorName>> = {
 
 export const topicIds = { orders: 'b3JkZXJzb3JkZXJzb3JkZQ', payments: 'cGF5bWVudHNwYXltZW50cw' }
 
+const topicViews = Object.entries(topicIds).map(([name, topicId]) => ({ name, topicId, partitionCount: 3, racksOf: () => [] }))
+
 /** What the handlers of groups need of a broker: a group coordinator over one partition in memory, and two topics of three partitions. */
 export class GroupHarness {
   readonly clock = new ManualClock()
@@ -58,6 +60,7 @@ export class GroupHarness {
   readonly denied = new Set<string>()
   autoCreation: () => Promise<void> = async () => {}
   leaderId: number | undefined = 1
+  featureLevel = 1
 
   private constructor(log: MemoryLog) {
     this.log = log
@@ -70,6 +73,17 @@ export class GroupHarness {
         offsetMetadataMaxBytes: 4096,
         offsetsRetentionMs: 7 * 86_400_000,
         offsetsRetentionCheckIntervalMs: 600_000,
+        consumer: {
+          maxSize: 1000,
+          assignors: ['uniform', 'range'],
+          settingsOf: () => ({ sessionTimeoutMs: 45_000, heartbeatIntervalMs: 5000, assignmentIntervalMs: 0 }),
+        },
+      },
+      topics: {
+        versionOfNewTopics: 1,
+        byName: (name) => topicViews.find((topic) => topic.name === name),
+        byId: (topicId) => topicViews.find((topic) => topic.topicId === topicId),
+        names: () => topicViews.map(({ name }) => name),
       },
       codec: 'none',
       loadBufferBytes: 1 << 20,
@@ -104,8 +118,10 @@ export class GroupHarness {
         groups,
         transactions: { partitionOf: () => 0 },
         logger: silentLogger,
+        config: { 'group.coordinator.rebalance.protocols': ['classic', 'consumer'] },
         autoTopicCreation: { ensure: () => this.autoCreation() },
         image: {
+          featureLevel: () => this.featureLevel,
           topic: (name: string) => (Object.hasOwn(topicIds, name) ? { topicId: topicIds[name as keyof typeof topicIds] } : undefined),
           topicName: (id: string) => names.get(id),
           hasPartition: (name: string, index: number) => Object.hasOwn(topicIds, name) && index >= 0 && index < 3,

@@ -69,18 +69,17 @@ async function fetchGroup(group: Group, requireStable: boolean, context: Request
   const { groupId, topics } = group
   try {
     context.authorize('Describe', 'Group', groupId)
-    const rows =
-      topics === null ? await fetchAll(groupId, requireStable, context) : await fetchNamed(groupId, topics, requireStable, context)
+    const rows = topics === null ? await fetchAll(group, requireStable, context) : await fetchNamed(group, topics, requireStable, context)
     return { groupId, topics: rows, errorCode: 0 }
   } catch (error) {
     return failed(group, errorCodeOf(error, context).errorCode, context.apiVersion)
   }
 }
 
-async function fetchAll(groupId: string, requireStable: boolean, context: RequestContext): Promise<TopicRow[]> {
+async function fetchAll(group: Group, requireStable: boolean, context: RequestContext): Promise<TopicRow[]> {
   const { groups, image } = context.broker
   const rows: TopicRow[] = []
-  for (const { name, partitions } of await groups.fetchOffsets({ groupId, topics: null, requireStable })) {
+  for (const { name, partitions } of await groups.fetchOffsets({ ...group, topics: null, requireStable })) {
     const topicId = image.topic(name)?.topicId
     // By id, a topic that is gone cannot be told.
     if (!context.isAuthorized('Describe', 'Topic', name) || (topicId === undefined && context.apiVersion >= topicIdVersion)) continue
@@ -89,12 +88,12 @@ async function fetchAll(groupId: string, requireStable: boolean, context: Reques
   return rows
 }
 
-async function fetchNamed(groupId: string, topics: WantedTopic[], requireStable: boolean, context: RequestContext): Promise<TopicRow[]> {
+async function fetchNamed(group: Group, topics: WantedTopic[], requireStable: boolean, context: RequestContext): Promise<TopicRow[]> {
   const { groups, image } = context.broker
   const names = topics.map(({ name, topicId }) => (context.apiVersion < topicIdVersion ? name : image.topicName(topicId)))
   const isReadable = (name: string | undefined) => name !== undefined && context.isAuthorized('Describe', 'Topic', name)
   const readable = topics.flatMap(({ partitionIndexes }, i) => (isReadable(names[i]) ? [{ name: names[i]!, partitionIndexes }] : []))
-  const offsets = (await groups.fetchOffsets({ groupId, topics: readable, requireStable })).values()
+  const offsets = (await groups.fetchOffsets({ ...group, topics: readable, requireStable })).values()
   return topics.map((topic, i) => {
     if (names[i] === undefined) return topicRow(topic, errorTable.UNKNOWN_TOPIC_ID.code)
     if (!isReadable(names[i])) return topicRow(topic, errorTable.TOPIC_AUTHORIZATION_FAILED.code)

@@ -35,6 +35,8 @@ import { offsetDelete } from './47-offset-delete.ts'
 import { updateFeatures } from './57-update-features.ts'
 import { describeCluster } from './60-describe-cluster.ts'
 import { describeProducers } from './61-describe-producers.ts'
+import { consumerGroupHeartbeat } from './68-consumer-group-heartbeat.ts'
+import { consumerGroupDescribe } from './69-consumer-group-describe.ts'
 import { listConfigResources } from './74-list-config-resources.ts'
 import { describeTopicPartitions } from './75-describe-topic-partitions.ts'
 
@@ -76,8 +78,6 @@ export const notServed = [
   'DescribeTransactions',
   'ListTransactions',
   'AllocateProducerIds',
-  'ConsumerGroupHeartbeat',
-  'ConsumerGroupDescribe',
   'ControllerRegistration',
   'GetTelemetrySubscriptions',
   'PushTelemetry',
@@ -140,6 +140,8 @@ export const handlers = {
   UpdateFeatures: updateFeatures,
   DescribeCluster: describeCluster,
   DescribeProducers: describeProducers,
+  ConsumerGroupHeartbeat: consumerGroupHeartbeat,
+  ConsumerGroupDescribe: consumerGroupDescribe,
   ListConfigResources: listConfigResources,
   DescribeTopicPartitions: describeTopicPartitions,
 } satisfies { [K in ServedApi]: DefinedHandler<(typeof apis)[K]> }

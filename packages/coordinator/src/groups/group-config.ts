@@ -14,4 +14,24 @@ export interface GroupCoordinatorConfig {
   readonly offsetsRetentionMs: number
   /** offsets.retention.check.interval.ms */
   readonly offsetsRetentionCheckIntervalMs: number
+  readonly consumer: ConsumerGroupConfig
+}
+
+/** Of groups of the consumer protocol. */
+export interface ConsumerGroupConfig {
+  /** group.consumer.max.size */
+  readonly maxSize: number
+  /** group.consumer.assignors: names, the first of which serves where no member asks for one. */
+  readonly assignors: readonly string[]
+  /** What holds for one group: its own configurations before the broker's. */
+  settingsOf(groupId: string): ConsumerGroupSettings
+}
+
+export interface ConsumerGroupSettings {
+  /** consumer.session.timeout.ms */
+  readonly sessionTimeoutMs: number
+  /** consumer.heartbeat.interval.ms */
+  readonly heartbeatIntervalMs: number
+  /** consumer.assignment.interval.ms: least time between two assignments */
+  readonly assignmentIntervalMs: number
 }

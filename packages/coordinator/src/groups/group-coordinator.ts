@@ -1,5 +1,6 @@
 import type { Random } from '@tidelog/core'
 import {
+  type ConsumerGroupHeartbeatRequest,
   type DescribeGroupsResponse,
   type ErrorName,
   type HeartbeatRequest,
@@ -19,11 +20,16 @@ import { DeadlineHeap, newDeadline } from '../steps/deadline-heap.ts'
 import type { Instant, Ticket } from '../steps/step.ts'
 import { ClassicGroup, type GroupMember } from './classic/classic-group.ts'
 import { Membership } from './classic/membership.ts'
+import { ConsumerGroups, type DescribedConsumerGroup } from './consumer/consumer-groups.ts'
+import type { ConsumerCaller } from './consumer/consumer-room.ts'
+import { readCommitted } from './consumer/group-changes.ts'
+import type { TopicsView } from './consumer/topics.ts'
+import type { Group, Groups } from './group.ts'
 import type { GroupCoordinatorConfig } from './group-config.ts'
 import type { GroupRecord, OffsetRecord } from './group-record.ts'
 import { type Caller, codeOf, joinError, syncError } from './group-replies.ts'
 import { type GroupStep, GroupStepBuilder } from './group-step.ts'
-import { type CommitOffsetsRequest, GroupOffsets, type OffsetsOfTopic, type TopicPartitions } from './offsets/group-offsets.ts'
+import { type CommitOffsetsRequest, type FetchOffsetsRequest, GroupOffsets, type OffsetsOfTopic } from './offsets/group-offsets.ts'
 
 export type DescribedGroup = DescribeGroupsResponse['groups'][number]
 export type ListedGroup = ListGroupsResponse['groups'][number]
@@ -40,16 +46,18 @@ const tombstonesPerWrite = 1000
  */
 export class GroupCoordinator implements Coordinator<GroupRecord> {
   readonly #config: GroupCoordinatorConfig
-  readonly #groups = new Map<string, ClassicGroup>()
+  readonly #groups: Groups = new Map()
   readonly #deadlines = new DeadlineHeap<GroupStepBuilder>()
   readonly #membership: Membership
+  readonly #consumers: ConsumerGroups
   readonly #offsets: GroupOffsets
   readonly #retentionCheck = newDeadline<GroupStepBuilder>((step) => this.#expire(step))
 
-  constructor({ config, random }: { config: GroupCoordinatorConfig; random: Random }) {
+  constructor({ config, random, topics }: { config: GroupCoordinatorConfig; random: Random; topics: TopicsView }) {
     this.#config = config
     const isCurrent = (group: ClassicGroup) => this.#groups.get(group.id) === group
     this.#membership = new Membership({ config, deadlines: this.#deadlines, random, isCurrent })
+    this.#consumers = new ConsumerGroups({ config, groups: this.#groups, deadlines: this.#deadlines, random, topics })
     this.#offsets = new GroupOffsets(config)
   }
 
@@ -58,8 +66,10 @@ export class GroupCoordinator implements Coordinator<GroupRecord> {
   /** @param producerId Of the batch when it is transactional: its offsets count from the commit marker on. */
   replay(record: GroupRecord, producerId?: number): void {
     if (record.kind === 'offset') this.#replayOffset(record, producerId)
-    else if (record.value === null) this.#groups.delete(record.group)
-    else {
+    else if (record.kind !== 'group') this.#consumers.replay(record)
+    else if (record.value === null) {
+      if (this.#groups.get(record.group)?.type === 'classic') this.#groups.delete(record.group)
+    } else {
       const group: ClassicGroup = ClassicGroup.fromRecord(record.group, record.value, (fields) =>
         this.#membership.newMember(() => group, fields),
       )
@@ -85,6 +95,10 @@ export class GroupCoordinator implements Coordinator<GroupRecord> {
   loaded(now: Instant): GroupStep {
     const step = new GroupStepBuilder(now)
     for (const group of this.#groups.values()) {
+      if (group.type === 'consumer') {
+        this.#consumers.members.watch(step, group)
+        continue
+      }
       for (const member of group.members.values()) this.#membership.keepAlive(now, member)
       // The limit was lowered while this broker was away: a rebalance lets the surplus commit before it goes.
       if (group.members.size > this.#config.maxSize) this.#membership.prepareRebalance(step, group)
@@ -96,7 +110,10 @@ export class GroupCoordinator implements Coordinator<GroupRecord> {
   /** Another broker takes over: everyone who waits is told to look for it. Writes under way are still to be settled, as failed. */
   unload(now: Instant): GroupStep {
     const step = new GroupStepBuilder(now)
-    for (const group of this.#groups.values()) this.#membership.dissolve(step, group, 'NOT_COORDINATOR')
+    for (const group of this.#groups.values()) {
+      if (group.type === 'consumer') this.#consumers.members.dissolve(group)
+      else this.#membership.dissolve(step, group, 'NOT_COORDINATOR')
+    }
     this.#groups.clear()
     this.#deadlines.cancel(this.#retentionCheck)
     return step
@@ -128,7 +145,8 @@ export class GroupCoordinator implements Coordinator<GroupRecord> {
       refuse('INVALID_SESSION_TIMEOUT')
     } else {
       const known = this.#groups.get(groupId)
-      if (known !== undefined) this.#membership.join(step, known, request, caller, ticket)
+      if (known?.type === 'consumer' && !known.isEmpty) refuse('INCONSISTENT_GROUP_PROTOCOL')
+      else if (known?.type === 'classic') this.#membership.join(step, known, request, caller, ticket)
       else if (memberId !== '') refuse('UNKNOWN_MEMBER_ID')
       else this.#joinNewGroup(step, request, caller, ticket)
     }
@@ -136,6 +154,8 @@ export class GroupCoordinator implements Coordinator<GroupRecord> {
   }
 
   #joinNewGroup(step: GroupStepBuilder, request: JoinGroupRequest, caller: Caller, ticket: Ticket): void {
+    const empty = this.#groups.get(request.groupId)
+    if (empty?.type === 'consumer') this.#consumers.delete(step, empty, () => {})
     const group = this.#create(request.groupId, step.now)
     const record = group.toNewRecord()
     this.#membership.join(step, group, request, caller, ticket)
@@ -153,7 +173,7 @@ export class GroupCoordinator implements Coordinator<GroupRecord> {
     const step = new GroupStepBuilder(now)
     const { groupId, memberId, groupInstanceId, generationId, protocolType, protocolName, assignments } = request
     const refuse = (error: ErrorName) => step.reply(ticket, syncError(error))
-    const group = this.#groups.get(groupId)
+    const group = this.#classic(groupId)
     if (groupId === '') refuse('INVALID_GROUP_ID')
     else if (group === undefined || group.state === 'Empty') refuse('UNKNOWN_MEMBER_ID')
     else {
@@ -175,7 +195,7 @@ export class GroupCoordinator implements Coordinator<GroupRecord> {
 
   #heartbeatError({ groupId, memberId, groupInstanceId, generationId }: HeartbeatRequest, now: Instant): ErrorName | undefined {
     if (groupId === '') return 'INVALID_GROUP_ID'
-    const group = this.#groups.get(groupId)
+    const group = this.#classic(groupId)
     if (group === undefined) return 'UNKNOWN_MEMBER_ID'
     const error = this.#membership.memberError(group, memberId, groupInstanceId)
     if (error !== undefined) return error
@@ -188,7 +208,7 @@ export class GroupCoordinator implements Coordinator<GroupRecord> {
   leaveGroup(request: Pick<LeaveGroupRequest, 'groupId' | 'members'>, ticket: Ticket, now: Instant): GroupStep {
     const step = new GroupStepBuilder(now)
     const { groupId } = request
-    const group = this.#groups.get(groupId)
+    const group = this.#classic(groupId)
     let anyoneLeft = false
     const members = request.members.map(({ memberId, groupInstanceId }) => {
       const error = group === undefined ? 'UNKNOWN_MEMBER_ID' : this.#leave(step, group, memberId, groupInstanceId)
@@ -214,6 +234,19 @@ export class GroupCoordinator implements Coordinator<GroupRecord> {
     return error
   }
 
+  /** Reply: ConsumerGroupHeartbeatResponse. Source: KIP-848. */
+  consumerGroupHeartbeat(request: ConsumerGroupHeartbeatRequest, caller: ConsumerCaller, ticket: Ticket, now: Instant): GroupStep {
+    const step = new GroupStepBuilder(now)
+    this.#consumers.members.heartbeat(step, request, caller, ticket)
+    return step
+  }
+
+  /** Topics have come, gone or grown. */
+  topicsChanged(names: ReadonlySet<string>, now: Instant): GroupStep {
+    this.#consumers.topicsChanged(names)
+    return new GroupStepBuilder(now)
+  }
+
   // --- offsets ---------------------------------------------------------------------------------------------------------------------
 
   /**
@@ -224,16 +257,22 @@ export class GroupCoordinator implements Coordinator<GroupRecord> {
     const step = new GroupStepBuilder(now)
     const { groupId, memberId, groupInstanceId, generationIdOrMemberEpoch: generationId } = request
     let group = this.#groups.get(groupId)
-    const error = this.#commitError(group, { memberId, groupInstanceId, generationId }, caller)
+    const error =
+      group?.type === 'consumer'
+        ? this.#consumers.commitError(group, request, caller)
+        : this.#commitError(group, { memberId, groupInstanceId, generationId }, caller)
     if (error !== undefined) {
       step.reply(ticket, this.#offsets.refuse(request, error))
       return step
     }
     group ??= this.#create(groupId, now)
-    const member = group.members.get(memberId)
-    if (member !== undefined && group.isIn('Stable', 'PreparingRebalance')) this.#membership.keepAlive(now, member)
+    if (group.type === 'classic') {
+      const member = group.members.get(memberId)
+      if (member !== undefined && group.isIn('Stable', 'PreparingRebalance')) this.#membership.keepAlive(now, member)
+    }
     const committing = group
     this.#offsets.commit(step, request, ticket, (failure) => {
+      if (committing.type === 'consumer') return
       if (failure === undefined) committing.isCommitted = true
       else this.#forgetIfVoid(committing)
     })
@@ -259,13 +298,16 @@ export class GroupCoordinator implements Coordinator<GroupRecord> {
    * Reply: the topics with their offsets, -1 where none is committed.
    * @param topics null for all that the group has.
    * @param requireStable Waits for commits that are under way, and answers UNSTABLE_OFFSET_COMMIT where a transaction is open. KIP-447.
+   * @param memberId Of a member of a consumer group, with its epoch; null from others.
    */
-  fetchOffsets(
-    request: { groupId: string; topics: readonly TopicPartitions[] | null; requireStable: boolean },
-    ticket: Ticket,
-    now: Instant,
-  ): GroupStep {
+  fetchOffsets(request: FetchOffsetsRequest, ticket: Ticket, now: Instant): GroupStep {
     const step = new GroupStepBuilder(now)
+    const group = this.#groups.get(request.groupId)
+    const error = group?.type === 'consumer' ? this.#consumers.fetchError(group, request) : undefined
+    if (error !== undefined) {
+      step.reply(ticket, new KafkaError(error))
+      return step
+    }
     const read = (): OffsetsOfTopic[] => this.#offsets.fetch(request)
     if (request.requireStable)
       step.write([], (settled, failure) => settled.reply(ticket, failure === undefined ? read() : new KafkaError(failure)))
@@ -281,7 +323,8 @@ export class GroupCoordinator implements Coordinator<GroupRecord> {
     const answer = (errorCode: number, topics: OffsetDeleteResponse['topics'] = []) => ({ errorCode, throttleTimeMs: 0, topics })
     if (groupId === '') step.reply(ticket, answer(codeOf('INVALID_GROUP_ID')))
     else if (group === undefined) step.reply(ticket, answer(codeOf('GROUP_ID_NOT_FOUND')))
-    else if (group.state !== 'Empty' && !group.usesConsumerProtocol) step.reply(ticket, answer(codeOf('NON_EMPTY_GROUP')))
+    else if (group.type === 'classic' && group.state !== 'Empty' && !group.usesConsumerProtocol)
+      step.reply(ticket, answer(codeOf('NON_EMPTY_GROUP')))
     else {
       const tombstones: OffsetRecord[] = []
       const topics = request.topics.map(({ name: topic, partitions }) => {
@@ -300,7 +343,7 @@ export class GroupCoordinator implements Coordinator<GroupRecord> {
   deleteGroup(groupId: string, ticket: Ticket, now: Instant): GroupStep {
     const step = new GroupStepBuilder(now)
     const group = this.#groups.get(groupId)
-    if (group === undefined || group.state === 'Dead') step.reply(ticket, codeOf('GROUP_ID_NOT_FOUND'))
+    if (group === undefined || (group.type === 'classic' && group.state === 'Dead')) step.reply(ticket, codeOf('GROUP_ID_NOT_FOUND'))
     else if (group.state !== 'Empty') step.reply(ticket, codeOf('NON_EMPTY_GROUP'))
     else {
       this.#remove(step, this.#offsets.allTombstones(groupId), group, (settled, failure) =>
@@ -323,10 +366,11 @@ export class GroupCoordinator implements Coordinator<GroupRecord> {
   describeGroup(groupId: string, { apiVersion }: Pick<Caller, 'apiVersion'>): DescribedGroup {
     const common = { errorCode: 0, errorMessage: null, groupId, authorizedOperations: -2147483648 }
     const group = this.#groups.get(groupId)
-    if (group === undefined || !group.isCommitted) {
+    if (group === undefined || !group.isCommitted || group.type === 'consumer') {
       const unknown = { ...common, groupState: 'Dead', protocolType: '', protocolData: '', members: [] }
       if (apiVersion < 6) return unknown
-      return { ...unknown, errorCode: codeOf('GROUP_ID_NOT_FOUND'), errorMessage: `Group ${groupId} not found.` }
+      const what = group?.isCommitted ? 'is not a classic group' : 'not found'
+      return { ...unknown, errorCode: codeOf('GROUP_ID_NOT_FOUND'), errorMessage: `Group ${groupId} ${what}.` }
     }
     const isStable = group.state === 'Stable'
     return {
@@ -336,6 +380,14 @@ export class GroupCoordinator implements Coordinator<GroupRecord> {
       protocolData: isStable ? (group.protocolName ?? '') : '',
       members: Array.from(group.members.values(), (member) => this.#describeMember(group, member, isStable)),
     }
+  }
+
+  /** State, members and assignments of a group of the consumer protocol. @throws KafkaError GROUP_ID_NOT_FOUND */
+  describeConsumerGroup(groupId: string): DescribedConsumerGroup {
+    const group = this.#groups.get(groupId)
+    if (group === undefined || !group.isCommitted) throw new KafkaError('GROUP_ID_NOT_FOUND', `Group ${groupId} not found.`)
+    if (group.type !== 'consumer') throw new KafkaError('GROUP_ID_NOT_FOUND', `Group ${groupId} is not a consumer group.`)
+    return this.#consumers.describe(group)
   }
 
   #describeMember(group: ClassicGroup, member: GroupMember, withMetadata: boolean): DescribedGroup['members'][number] {
@@ -352,16 +404,22 @@ export class GroupCoordinator implements Coordinator<GroupRecord> {
 
   /** Empty filters let everything through; they do not mind upper and lower case. Sources: KIP-518, KIP-848. */
   listGroups({ states, types }: { states: ReadonlySet<string>; types: ReadonlySet<string> }): ListedGroup[] {
-    if (types.size > 0 && !types.has('classic')) return []
     const listed: ListedGroup[] = []
     for (const group of this.#groups.values()) {
-      if (!group.isCommitted || (states.size > 0 && !states.has(group.state.toLowerCase()))) continue
-      listed.push({ groupId: group.id, protocolType: group.protocolType ?? '', groupState: group.state, groupType: 'classic' })
+      if (!group.isCommitted || (types.size > 0 && !types.has(group.type))) continue
+      const groupState = group.type === 'consumer' ? readCommitted(group, ({ state }) => state) : group.state
+      if (states.size > 0 && !states.has(groupState.toLowerCase())) continue
+      listed.push({ groupId: group.id, protocolType: group.protocolType ?? '', groupState, groupType: group.type })
     }
     return listed
   }
 
   // --- coming and going of groups --------------------------------------------------------------------------------------------------
+
+  #classic(groupId: string): ClassicGroup | undefined {
+    const group = this.#groups.get(groupId)
+    return group?.type === 'classic' ? group : undefined
+  }
 
   #create(groupId: string, now: Instant): ClassicGroup {
     const group = new ClassicGroup(groupId, now.wallMs)
@@ -378,7 +436,7 @@ export class GroupCoordinator implements Coordinator<GroupRecord> {
   #remove(
     step: GroupStepBuilder,
     tombstones: readonly OffsetRecord[],
-    group: ClassicGroup | undefined,
+    group: Group | undefined,
     done: (settled: GroupStepBuilder, failure: ErrorName | undefined) => void,
   ): void {
     let failed: ErrorName | undefined
@@ -389,6 +447,10 @@ export class GroupCoordinator implements Coordinator<GroupRecord> {
     }
     if (group === undefined) {
       step.write([], (settled, failure) => done(settled, failed ?? failure))
+      return
+    }
+    if (group.type === 'consumer') {
+      this.#consumers.delete(step, group, (settled, failure) => done(settled, failed ?? failure))
       return
     }
     this.#groups.delete(group.id)

@@ -10,12 +10,14 @@ import {
   offsetCommitValue,
   type Schema,
 } from '@tidelog/protocol'
+import { type ConsumerRecord, decodeConsumerRecord, encodeConsumerRecord } from './consumer/consumer-record.ts'
 
 /**
  * What this coordinator keeps in __consumer_offsets. On disk, keys and values begin with an int16 version, and a key's version is the
- * record's type: 0 and 1 an offset, 2 a classic group, others as yet unknown here. A null value is a tombstone.
+ * record's type: 0 and 1 an offset, 2 a classic group, others a group of the consumer protocol or as yet unknown here. A null value is a
+ * tombstone.
  */
-export type GroupRecord = OffsetRecord | ClassicGroupRecord
+export type GroupRecord = OffsetRecord | ClassicGroupRecord | ConsumerRecord
 export interface OffsetRecord {
   readonly kind: 'offset'
   readonly group: string
@@ -63,6 +65,7 @@ export function encodeGroupRecord(record: GroupRecord): { key: Buffer; value: Bu
       value: value && encode(groupMetadataValue, groupValueVersion, value),
     }
   }
+  if (record.kind !== 'offset') return encodeConsumerRecord(record)
   const { group, topic, partition, value } = record
   return {
     key: encode(offsetCommitKey, offsetKeyVersion, { group, topic, partition }),
@@ -82,7 +85,7 @@ export function decodeGroupRecord(key: Buffer, value: Buffer | null): GroupRecor
     const { group } = groupMetadataKey.codec(type).read(keyReader)
     return { kind: 'group', group, value: value && decodeValue(groupMetadataValue, value) }
   }
-  if (type < 0 || type > offsetKeyVersion) return undefined
+  if (type < 0 || type > offsetKeyVersion) return decodeConsumerRecord(type, keyReader, value)
   const { group, topic, partition } = offsetCommitKey.codec(type).read(keyReader)
   return { kind: 'offset', group, topic, partition, value: value && committedOffset(decodeValue(offsetCommitValue, value)) }
 }

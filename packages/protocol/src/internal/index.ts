@@ -1,3 +1,4 @@
+export * from './consumer-group-records.ts'
 export * from './consumer-protocol.ts'
 export * from './group-metadata-record.ts'
 export * from './metadata-records.ts'

@@ -1,5 +1,5 @@
 import { int, list, long, short, string } from '@tidelog/core'
-import { NEW_GROUPS, ONE_LOOP, THREADS } from './unused-reasons.ts'
+import { NO_MIGRATION, ONE_LOOP, STREAMS, THREADS } from './unused-reasons.ts'
 
 /** Consumer groups and their offsets. */
 export const groupRows = {
@@ -9,13 +9,11 @@ export const groupRows = {
     unit: 'ms',
     importance: 'medium',
     update: 'cluster-wide',
-    unused: NEW_GROUPS,
     doc: 'Least time between two assignments of a consumer group.',
   }),
   'group.consumer.assignors': list({
     default: ['uniform', 'range'],
     importance: 'medium',
-    unused: NEW_GROUPS,
     doc: 'Server-side assignors of consumer groups, the first being the default.',
   }),
   'group.consumer.heartbeat.interval.ms': int({
@@ -23,7 +21,6 @@ export const groupRows = {
     min: 1,
     unit: 'ms',
     importance: 'medium',
-    unused: NEW_GROUPS,
     doc: 'Heartbeat interval that members of a consumer group are given.',
   }),
   'group.consumer.max.assignment.interval.ms': int({
@@ -31,7 +28,6 @@ export const groupRows = {
     min: 0,
     unit: 'ms',
     importance: 'medium',
-    unused: NEW_GROUPS,
     doc: 'Highest consumer.assignment.interval.ms a group may set.',
   }),
   'group.consumer.max.heartbeat.interval.ms': int({
@@ -39,7 +35,6 @@ export const groupRows = {
     min: 1,
     unit: 'ms',
     importance: 'medium',
-    unused: NEW_GROUPS,
     doc: 'Highest consumer.heartbeat.interval.ms a group may set.',
   }),
   'group.consumer.max.session.timeout.ms': int({
@@ -47,14 +42,12 @@ export const groupRows = {
     min: 1,
     unit: 'ms',
     importance: 'medium',
-    unused: NEW_GROUPS,
     doc: 'Highest consumer.session.timeout.ms a group may set.',
   }),
   'group.consumer.max.size': int({
     default: 2_147_483_647,
     min: 1,
     importance: 'medium',
-    unused: NEW_GROUPS,
     doc: 'Members a consumer group may have.',
   }),
   'group.consumer.migration.policy': string({
@@ -62,7 +55,7 @@ export const groupRows = {
     of: ['DISABLED', 'DOWNGRADE', 'UPGRADE', 'BIDIRECTIONAL'],
     ignoreCase: true,
     importance: 'medium',
-    unused: NEW_GROUPS,
+    unused: NO_MIGRATION,
     doc: 'Whether a group may change between the classic and the consumer protocol while it has members.',
   }),
   'group.consumer.min.assignment.interval.ms': int({
@@ -70,7 +63,6 @@ export const groupRows = {
     min: 0,
     unit: 'ms',
     importance: 'medium',
-    unused: NEW_GROUPS,
     doc: 'Lowest consumer.assignment.interval.ms a group may set.',
   }),
   'group.consumer.min.heartbeat.interval.ms': int({
@@ -78,7 +70,6 @@ export const groupRows = {
     min: 1,
     unit: 'ms',
     importance: 'medium',
-    unused: NEW_GROUPS,
     doc: 'Lowest consumer.heartbeat.interval.ms a group may set.',
   }),
   'group.consumer.min.session.timeout.ms': int({
@@ -86,7 +77,6 @@ export const groupRows = {
     min: 1,
     unit: 'ms',
     importance: 'medium',
-    unused: NEW_GROUPS,
     doc: 'Lowest consumer.session.timeout.ms a group may set.',
   }),
   'group.consumer.session.timeout.ms': int({
@@ -94,7 +84,6 @@ export const groupRows = {
     min: 1,
     unit: 'ms',
     importance: 'medium',
-    unused: NEW_GROUPS,
     doc: 'Time without a heartbeat after which a member of a consumer group is removed.',
   }),
   'group.coordinator.append.linger.ms': int({
@@ -125,7 +114,6 @@ export const groupRows = {
     default: ['classic', 'consumer', 'streams'],
     of: ['consumer', 'classic', 'share', 'streams'],
     importance: 'medium',
-    unused: NEW_GROUPS,
     doc: 'Group protocols that are served.',
   }),
   'group.coordinator.threads': int({ default: 4, min: 1, importance: 'high', unused: THREADS, doc: 'Threads of the group coordinator.' }),
@@ -154,7 +142,7 @@ export const groupRows = {
     unit: 'ms',
     importance: 'medium',
     update: 'cluster-wide',
-    unused: NEW_GROUPS,
+    unused: STREAMS,
     doc: 'Least time between two assignments of a streams group.',
   }),
   'group.streams.heartbeat.interval.ms': int({
@@ -162,7 +150,7 @@ export const groupRows = {
     min: 1,
     unit: 'ms',
     importance: 'medium',
-    unused: NEW_GROUPS,
+    unused: STREAMS,
     doc: 'Heartbeat interval that members of a streams group are given.',
   }),
   'group.streams.initial.rebalance.delay.ms': int({
@@ -170,7 +158,7 @@ export const groupRows = {
     min: 0,
     unit: 'ms',
     importance: 'medium',
-    unused: NEW_GROUPS,
+    unused: STREAMS,
     doc: 'How long the first rebalance of an empty streams group waits for more members.',
   }),
   'group.streams.max.assignment.interval.ms': int({
@@ -178,7 +166,7 @@ export const groupRows = {
     min: 0,
     unit: 'ms',
     importance: 'medium',
-    unused: NEW_GROUPS,
+    unused: STREAMS,
     doc: 'Highest streams.assignment.interval.ms a group may set.',
   }),
   'group.streams.max.heartbeat.interval.ms': int({
@@ -186,7 +174,7 @@ export const groupRows = {
     min: 1,
     unit: 'ms',
     importance: 'medium',
-    unused: NEW_GROUPS,
+    unused: STREAMS,
     doc: 'Highest streams.heartbeat.interval.ms a group may set.',
   }),
   'group.streams.max.session.timeout.ms': int({
@@ -194,21 +182,21 @@ export const groupRows = {
     min: 1,
     unit: 'ms',
     importance: 'medium',
-    unused: NEW_GROUPS,
+    unused: STREAMS,
     doc: 'Highest streams.session.timeout.ms a group may set.',
   }),
   'group.streams.max.size': int({
     default: 2_147_483_647,
     min: 1,
     importance: 'medium',
-    unused: NEW_GROUPS,
+    unused: STREAMS,
     doc: 'Members a streams group may have.',
   }),
   'group.streams.max.standby.replicas': int({
     default: 2,
     min: 0,
     importance: 'medium',
-    unused: NEW_GROUPS,
+    unused: STREAMS,
     doc: 'Highest streams.num.standby.replicas a group may set.',
   }),
   'group.streams.min.assignment.interval.ms': int({
@@ -216,7 +204,7 @@ export const groupRows = {
     min: 0,
     unit: 'ms',
     importance: 'medium',
-    unused: NEW_GROUPS,
+    unused: STREAMS,
     doc: 'Lowest streams.assignment.interval.ms a group may set.',
   }),
   'group.streams.min.heartbeat.interval.ms': int({
@@ -224,7 +212,7 @@ export const groupRows = {
     min: 1,
     unit: 'ms',
     importance: 'medium',
-    unused: NEW_GROUPS,
+    unused: STREAMS,
     doc: 'Lowest streams.heartbeat.interval.ms a group may set.',
   }),
   'group.streams.min.session.timeout.ms': int({
@@ -232,14 +220,14 @@ export const groupRows = {
     min: 1,
     unit: 'ms',
     importance: 'medium',
-    unused: NEW_GROUPS,
+    unused: STREAMS,
     doc: 'Lowest streams.session.timeout.ms a group may set.',
   }),
   'group.streams.num.standby.replicas': int({
     default: 0,
     min: 0,
     importance: 'medium',
-    unused: NEW_GROUPS,
+    unused: STREAMS,
     doc: 'Standby replicas of each task of a streams group.',
   }),
   'group.streams.session.timeout.ms': int({
@@ -247,7 +235,7 @@ export const groupRows = {
     min: 1,
     unit: 'ms',
     importance: 'medium',
-    unused: NEW_GROUPS,
+    unused: STREAMS,
     doc: 'Time without a heartbeat after which a member of a streams group is removed.',
   }),
   'offset.metadata.max.bytes': int({

@@ -47,6 +47,7 @@ export interface GroupMember {
  * Sources: KIP-62, KIP-345 (static members), KIP-394 (pending members), and Kafka 4.3's answers.
  */
 export class ClassicGroup {
+  readonly type = 'classic'
   readonly id: string
   state: GroupState = 'Empty'
   previousState: GroupState = 'Dead'
@@ -210,6 +211,12 @@ export class ClassicGroup {
 
   get usesConsumerProtocol(): boolean {
     return this.protocolType === CONSUMER_PROTOCOL_TYPE
+  }
+
+  /** Can it be told which topics it needs its offsets of? Not while consumers rebalance, nor ever with members of another protocol type. */
+  get knowsSubscription(): boolean {
+    if (this.protocolType === undefined || this.state === 'Empty') return true
+    return this.usesConsumerProtocol && this.subscribedTopics !== undefined && this.state === 'Stable'
   }
 
   isSubscribedTo(topic: string): boolean {

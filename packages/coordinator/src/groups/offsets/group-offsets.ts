@@ -1,7 +1,7 @@
 import { type ErrorName, KafkaError, type OffsetCommitRequest } from '@tidelog/protocol'
 import { appendErrorToReply } from '../../steps/append-error.ts'
 import type { Ticket } from '../../steps/step.ts'
-import type { ClassicGroup } from '../classic/classic-group.ts'
+import type { Group } from '../group.ts'
 import type { GroupCoordinatorConfig } from '../group-config.ts'
 import type { CommittedOffset, OffsetRecord } from '../group-record.ts'
 import { codeOf } from '../group-replies.ts'
@@ -25,6 +25,17 @@ export interface CommitResultOfTopic {
 export interface TopicPartitions {
   readonly name: string
   readonly partitionIndexes: readonly number[]
+}
+
+export interface FetchOffsetsRequest {
+  readonly groupId: string
+  /** null for all that the group has. */
+  readonly topics: readonly TopicPartitions[] | null
+  /** Waits for commits that are under way, and answers UNSTABLE_OFFSET_COMMIT where a transaction is open. KIP-447. */
+  readonly requireStable: boolean
+  /** Of a member of a consumer group, with its epoch; null and −1, or absent, from others. */
+  readonly memberId?: string | null
+  readonly memberEpoch?: number
 }
 
 export interface OffsetsOfTopic {
@@ -147,7 +158,7 @@ export class GroupOffsets {
 
   // --- reading ---------------------------------------------------------------------------------------------------------------------
 
-  fetch(request: { groupId: string; topics: readonly TopicPartitions[] | null; requireStable: boolean }): OffsetsOfTopic[] {
+  fetch(request: Pick<FetchOffsetsRequest, 'groupId' | 'topics' | 'requireStable'>): OffsetsOfTopic[] {
     const { groupId, topics, requireStable } = request
     const isUnstable = (topic: string, partition: number) =>
       requireStable && this.#openTransactions.size > 0 && this.#hasOpenTransaction(groupId, topic, partition)
@@ -200,15 +211,15 @@ export class GroupOffsets {
    * the commit; never of a topic that members subscribe to.
    * @returns all: nothing is left to keep the group for.
    */
-  expired(group: ClassicGroup, nowMs: number): { tombstones: OffsetRecord[]; all: boolean } {
+  expired(group: Group, nowMs: number): { tombstones: OffsetRecord[]; all: boolean } {
     const tombstones: OffsetRecord[] = []
     if (!this.#store.has(group.id)) return { tombstones, all: !this.#hasAnyOpenTransaction(group.id) }
-    const isEmpty = group.state === 'Empty' && group.protocolType !== undefined
-    const isKnowing = group.usesConsumerProtocol && group.subscribedTopics !== undefined && group.state === 'Stable'
-    if (group.protocolType !== undefined && !isEmpty && !isKnowing) return { tombstones, all: false }
+    const sinceEmptyMs =
+      group.type === 'classic' && group.protocolType !== undefined && group.state === 'Empty' ? group.stateSinceMs : undefined
+    if (!group.knowsSubscription) return { tombstones, all: false }
     let all = true
     for (const { topic, partition, offset } of this.#store.newestOf(group.id)) {
-      const sinceMs = isEmpty ? (group.stateSinceMs ?? offset.commitTimestamp) : offset.commitTimestamp
+      const sinceMs = sinceEmptyMs ?? offset.commitTimestamp
       const isOver = offset.expireTimestamp === -1 ? nowMs - sinceMs >= this.#config.offsetsRetentionMs : nowMs >= offset.expireTimestamp
       if (isOver && !group.isSubscribedTo(topic) && !this.#hasOpenTransaction(group.id, topic, partition)) {
         tombstones.push({ kind: 'offset', group: group.id, topic, partition, value: null })
