@@ -9,6 +9,7 @@ const tools = {
   'kafka-topics': 'org.apache.kafka.tools.TopicCommand',
   'kafka-configs': 'kafka.admin.ConfigCommand',
   'kafka-consumer-groups': 'org.apache.kafka.tools.consumer.group.ConsumerGroupCommand',
+  'kafka-log-dirs': 'org.apache.kafka.tools.LogDirsCommand',
   'kafka-console-producer': 'org.apache.kafka.tools.ConsoleProducer',
   'kafka-console-consumer': 'org.apache.kafka.tools.consumer.ConsoleConsumer',
 } as const
@@ -21,6 +22,7 @@ interface Step {
 const topics = (...args: string[]): Step => ({ tool: 'kafka-topics', args })
 const configs = (...args: string[]): Step => ({ tool: 'kafka-configs', args })
 const groups = (...args: string[]): Step => ({ tool: 'kafka-consumer-groups', args })
+const logDirs = (...args: string[]): Step => ({ tool: 'kafka-log-dirs', args })
 const produce = (input: string, ...args: string[]): Step => ({ tool: 'kafka-console-producer', args, input })
 const consume = (...args: string[]): Step => ({ tool: 'kafka-console-consumer', args })
 
@@ -79,6 +81,11 @@ const afternoon: Step[] = [
   configs('--alter', '--broker-defaults', '--delete-config', 'log.retention.ms'),
   produce('h:1,h:2\tkey\tvalue\nNULL\tNULL\tplain\nh:3\tgone\tNULL\n', '--topic', 'records', ...parse),
   produce('no key here\n', '--topic', 'records', '--reader-property', 'parse.key=true', '--reader-property', 'key.separator=|'),
+  logDirs('--describe'),
+  logDirs('--describe', '--topic-list', 'made,records', '--broker-list', '1'),
+  logDirs('--describe', '--topic-list', 'missing'),
+  logDirs('--describe', '--broker-list', '1,7,8'),
+  logDirs(),
   consume('--topic', 'records', '--group', 'printers', '--from-beginning', '--max-messages', '3', '--timeout-ms', '15000', ...show),
   consume('--topic', 'records', '--partition', '0', '--offset', '1', '--max-messages', '1', '--timeout-ms', '15000'),
   consume('--topic', 'records', '--group', 'readers', '--from-beginning', '--max-messages', '3', '--timeout-ms', '15000'),
@@ -122,6 +129,18 @@ test('our tools print what the tools of Kafka 4.3 print, byte for byte', async (
     if (ours !== kafkas) different.push(`${tool} ${args.join(' ')}\n--- Kafka's\n${kafkas}\n--- ours\n${ours}`)
   }
   assert.equal(different.length, 0, `${different.length} of ${afternoon.length} differ\n\n${different.join('\n\n')}`)
+})
+
+test('log-dirs lists the partitions of several directories in the order of Kafka 4.3', async (t) => {
+  const { bootstrap } = await startBrokerProcess(t, { 'log.dirs': 'data,more,third' }, 'tidelog')
+  const server = ['--bootstrap-server', bootstrap]
+  const tool = (name: string, ...args: string[]) => run(join(root, 'bin', `${name}.sh`), [...server, ...args])
+  for (const [index, topic] of ['a', 'abcdef', 'topic.with-dots', 'payments', 'Orders'].entries())
+    await tool('kafka-topics', '--create', '--topic', topic, '--partitions', String(9 * (index + 1)))
+  for (const more of [[], ['--topic-list', 'a,payments']]) {
+    const kafkas = await kafkaTool('4.3.0', tools['kafka-log-dirs'], [...server, '--describe', ...more])
+    assert.equal((await tool('kafka-log-dirs', '--describe', ...more)).stdout, kafkas.stdout)
+  }
 })
 
 /** Exit code and both streams, without what differs between any two brokers and runs, and without the usage text, which is our own. */

@@ -32,6 +32,7 @@ const exceptions: ReadonlyMap<string, readonly [className: string, words: string
       'This most likely occurs because of a request being malformed by the client library or the message was sent to an incompatible broker.',
     ],
   ],
+  ['KAFKA_STORAGE_ERROR', ['KafkaStorageException', 'Disk error when trying to access log file on the disk.']],
   ['TIMEOUT', ['TimeoutException', 'Timed out']],
 ])
 
@@ -46,10 +47,14 @@ export function javaMessage(error: unknown): string {
   return detail ?? exceptions.get(code)?.[1] ?? message
 }
 
+/** The class that Java's client would throw. */
+export function javaClassName(error: unknown): string {
+  return `org.apache.kafka.common.errors.${exceptions.get(asErrorLike(error).code ?? '')?.[0] ?? 'KafkaException'}`
+}
+
 /** What Java's `toString()` would be: class and message. */
 export function javaText(error: unknown): string {
-  const className = exceptions.get(asErrorLike(error).code ?? '')?.[0] ?? 'KafkaException'
-  return `org.apache.kafka.common.errors.${className}: ${javaMessage(error)}`
+  return `${javaClassName(error)}: ${javaMessage(error)}`
 }
 
 /** As `javaText`, of an error that came out of a Java future: what a broker refused is wrapped in the future's own exception. */

@@ -4,12 +4,17 @@
  * @param capacity What the map was created with; 16 when Java was not told.
  */
 export function javaHashOrder(keys: readonly string[], capacity = 16): string[] {
+  return javaHashOrderOf(keys, hashCode, capacity)
+}
+
+/** The same for keys of any class, by its hashCode. */
+export function javaHashOrderOf<K>(keys: readonly K[], hashOf: (key: K) => number, capacity = 16): K[] {
   let size = 1
   while (size < capacity) size *= 2
   while (keys.length > size * 0.75) size *= 2
-  const buckets = new Map<number, string[]>()
+  const buckets = new Map<number, K[]>()
   for (const key of keys) {
-    const hash = hashCode(key)
+    const hash = hashOf(key)
     const bucket = (hash ^ (hash >>> 16)) & (size - 1)
     const there = buckets.get(bucket)
     if (there === undefined) buckets.set(bucket, [key])
@@ -19,7 +24,7 @@ export function javaHashOrder(keys: readonly string[], capacity = 16): string[] 
 }
 
 /** java.lang.String's: over UTF-16 units, modulo 2^32. */
-function hashCode(text: string): number {
+export function hashCode(text: string): number {
   let hash = 0
   for (let i = 0; i < text.length; i++) hash = (Math.imul(hash, 31) + text.charCodeAt(i)) | 0
   return hash

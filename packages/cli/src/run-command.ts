@@ -15,6 +15,7 @@ const commands: ReadonlyMap<string, () => Promise<Command>> = new Map([
   ['get-offsets', async () => (await import('./commands/get-offsets.ts')).getOffsets],
   ['verify-log', async () => (await import('./commands/verify-log.ts')).verifyLog],
   ['delete-records', async () => (await import('./commands/delete-records.ts')).deleteRecords],
+  ['log-dirs', async () => (await import('./commands/log-dirs.ts')).logDirs],
   ['dump-log', async () => (await import('./commands/dump-log.ts')).dumpLog],
 ])
 

@@ -8,6 +8,7 @@ import type { AdminCallOptions, AdminContext, Environment } from './admin-client
 import * as state from './cluster-state.ts'
 import * as configs from './configs.ts'
 import * as groups from './groups.ts'
+import * as logDirs from './log-dirs.ts'
 import * as topics from './topics.ts'
 
 export interface AdminOptions extends AdminConfigOptions, Environment {}
@@ -115,17 +116,35 @@ export class Admin {
     return state.describeProducers(this.#context, partitions, options)
   }
 
-  /** By node id. */
-  describeLogDirs(options: state.DescribeLogDirsOptions = {}): Promise<Map<number, state.LogDirDescription[]>> {
-    return state.describeLogDirs(this.#context, options)
-  }
-
   electLeaders(
     type: 'preferred' | 'unclean',
     partitions: readonly TopicPartition[] | null,
     options: AdminCallOptions = {},
   ): ReturnType<typeof state.electLeaders> {
     return state.electLeaders(this.#context, type, partitions, options)
+  }
+
+  // --- log dirs ----------------------------------------------------------------------------------------------------------------------
+
+  /** By node id. */
+  describeLogDirs(options: logDirs.DescribeLogDirsOptions = {}): Promise<Map<number, logDirs.LogDirDescription[]>> {
+    return logDirs.describeLogDirs(this.#context, options)
+  }
+
+  /**
+   * Moves replicas to other log dirs of their brokers while they are in use, and resolves when the moves have begun: `describeReplicaLogDirs` tells how far
+   * they are. A replica that its broker does not have yet will be made in that directory.
+   */
+  alterReplicaLogDirs(moves: readonly logDirs.ReplicaMove[], options: AdminCallOptions = {}): Promise<void> {
+    return logDirs.alterReplicaLogDirs(this.#context, moves, options)
+  }
+
+  /** In the order of `replicas`. */
+  describeReplicaLogDirs(
+    replicas: readonly logDirs.TopicPartitionReplica[],
+    options: AdminCallOptions = {},
+  ): Promise<logDirs.ReplicaLogDirs[]> {
+    return logDirs.describeReplicaLogDirs(this.#context, replicas, options)
   }
 
   // --- groups ------------------------------------------------------------------------------------------------------------------------

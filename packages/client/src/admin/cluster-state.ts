@@ -1,4 +1,4 @@
-import { DeleteRecords, DescribeCluster, DescribeLogDirs, DescribeProducers, ElectLeaders, Metadata } from '@tidelog/protocol'
+import { DeleteRecords, DescribeCluster, DescribeProducers, ElectLeaders, Metadata } from '@tidelog/protocol'
 import type { BrokerConnection } from '../cluster/broker-connection.ts'
 import { type FoundOffset, type IsolationLevel, listOffsets as listOffsetsOf, type OffsetQuery } from '../cluster/list-offsets.ts'
 import type { BrokerNode } from '../cluster/metadata-cache.ts'
@@ -126,64 +126,6 @@ export async function describeProducers(
     partition: partitions[index]!.partition,
     activeProducers,
   }))
-}
-
-export interface ReplicaInLogDir extends TopicPartition {
-  readonly sizeBytes: number
-  /** How far it lags behind the high watermark, or, for a future replica, behind the current one. */
-  readonly offsetLag: number
-  /** It is on its way to replace the current replica. */
-  readonly isFuture: boolean
-}
-
-export interface LogDirDescription {
-  readonly path: string
-  /** undefined while the directory works. */
-  readonly error: BrokerError | undefined
-  /** Of the volume; -1 when unknown. */
-  readonly totalBytes: number
-  readonly usableBytes: number
-  readonly replicas: readonly ReplicaInLogDir[]
-}
-
-export interface DescribeLogDirsOptions extends AdminCallOptions {
-  /** All brokers when absent. */
-  readonly brokers?: readonly number[] | undefined
-  /** Only these partitions; all when absent. */
-  readonly partitions?: readonly TopicPartition[] | undefined
-}
-
-export async function describeLogDirs(context: AdminContext, options: DescribeLogDirsOptions): Promise<Map<number, LogDirDescription[]>> {
-  const { cluster } = context
-  const retry = callOptions(context, 'describeLogDirs', options)
-  await cluster.retry(retry, () => cluster.refresh(retry))
-  const topics =
-    options.partitions === undefined
-      ? null
-      : [...groupByTopic(options.partitions)].map(([topic, entries]) => ({ topic, partitions: entries.map(({ partition }) => partition) }))
-  const dirsOf = (nodeId: number) =>
-    cluster.retry(retry, async () => {
-      const connection = await cluster.connectionTo(nodeId, 'general', retry)
-      const response = await connection.send(DescribeLogDirs, { topics })
-      checkErrorCode(response.errorCode, `log dirs of broker ${nodeId}`)
-      return response.results.map((dir) => ({
-        path: dir.logDir,
-        error: dir.errorCode === 0 ? undefined : new BrokerError(dir.errorCode, dir.logDir),
-        totalBytes: dir.totalBytes,
-        usableBytes: dir.usableBytes,
-        replicas: dir.topics.flatMap(({ name, partitions }) =>
-          partitions.map(({ partitionIndex, partitionSize, offsetLag, isFutureKey }) => ({
-            topic: name,
-            partition: partitionIndex,
-            sizeBytes: partitionSize,
-            offsetLag,
-            isFuture: isFutureKey,
-          })),
-        ),
-      }))
-    })
-  const nodeIds = [...new Set(options.brokers ?? cluster.metadata.brokers.keys())]
-  return new Map(await Promise.all(nodeIds.map(async (nodeId) => [nodeId, await dirsOf(nodeId)] as const)))
 }
 
 /** @param partitions null: all. @returns What became of each partition that an election was held for; undefined: a leader was elected. */
