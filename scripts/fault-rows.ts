@@ -56,6 +56,7 @@ const rows: Readonly<Record<string, string>> = {
   T3: 'two producers of one transactional id: the older one is fenced, 90, 47 in old versions',
   T5: 'EndTxn repeated: 0; with the other result: 48; while the transaction is being completed: 51; without any: 48',
   T6: 'timeout beyond the limit: 50; another producer id: 49; a batch behind the abort: refused, and the last stable offset goes on',
+  T9: 'offsets in a transaction: 22 and 25 for stale generations and members, 88 to readers of stable ones until it is decided',
   X1: 'the wall clock jumps: what retention would delete for it waits an hour, with a warning',
   X2: 'records of the year 9999, or without a time: the time index is right, retention by age as in Kafka',
   X3: 'thousands of partitions of a thousand topics: start, memory and open files stay bounded',

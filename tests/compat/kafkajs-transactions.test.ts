@@ -39,3 +39,29 @@ test('kafkajs: a committed transaction is read as a whole, an aborted one never,
     ['first', 'second'].flatMap((name) => values(`${name}-committed`).map(({ value }) => value)),
   )
 })
+
+test('kafkajs: offsets sent with a transaction count when it is committed, and not when it is aborted', async (t) => {
+  const broker = await restartableBroker(t)
+  const kafka = new Kafka({ clientId: 'compat', brokers: [broker.bootstrap], logLevel: logLevel.NOTHING, retry: { initialRetryTime: 50 } })
+  const admin = kafka.admin()
+  await admin.connect()
+  broker.beforeItGoes(() => admin.disconnect())
+  await admin.createTopics({ topics: [{ topic: 'raw' }, { topic: 'cooked' }] })
+  const producer = kafka.producer({ transactionalId: 'cook', maxInFlightRequests: 1, idempotent: true, retry: { initialRetryTime: 50 } })
+  await producer.connect()
+  broker.beforeItGoes(() => producer.disconnect())
+  const copy = async (offset: string, end: 'commit' | 'abort') => {
+    const transaction = await producer.transaction()
+    await transaction.send({ topic: 'cooked', messages: [{ value: `${end} ${offset}` }] })
+    await transaction.sendOffsets({ consumerGroupId: 'cooks', topics: [{ topic: 'raw', partitions: [{ partition: 0, offset }] }] })
+    await transaction[end]()
+  }
+  const committed = async () => (await admin.fetchOffsets({ groupId: 'cooks', topics: ['raw'] }))[0]!.partitions[0]!.offset
+  await copy('3', 'commit')
+  await eventually('the offset is committed', async () => (await committed()) === '3')
+  await copy('9', 'abort')
+  await broker.restart()
+  assert.equal(await committed(), '3')
+  await copy('12', 'commit')
+  await eventually('the offset is committed', async () => (await committed()) === '12')
+})

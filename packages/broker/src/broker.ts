@@ -118,7 +118,7 @@ async function assemble(options: BrokerOptions & { logger: Logger }, closers: Cl
   }
   const groups = startGroupCoordinators({ config, image, replicas, clock, random, logger })
   const producerIds = new ProducerIdAllocator({ store, brokerId: nodeId })
-  const markerWriter = new MarkerWriter({ replicas, clock, timeoutMs: () => config['request.timeout.ms'] })
+  const markerWriter = new MarkerWriter({ replicas, groups, clock, timeoutMs: () => config['request.timeout.ms'] })
   const transactions = startTransactionCoordinators({ config, image, replicas, producerIds, markerWriter, clock, logger })
   const verifier = new PartitionVerifier({
     transactions,

@@ -18,7 +18,7 @@ export type {
 } from './groups/offsets/group-offsets.ts'
 export { appendErrorToReply } from './steps/append-error.ts'
 export type { Coordinator } from './steps/coordinator.ts'
-export type { Instant, Reply, Step, Ticket, Write } from './steps/step.ts'
+export type { Instant, MarkerOfTransaction, Reply, Step, Ticket, TransactionOfWrite, Write } from './steps/step.ts'
 export type { EndRequest } from './transactions/end-decision.ts'
 export type { TopicPartition } from './transactions/topic-partitions.ts'
 export { type TransactionState, transactionStates } from './transactions/transaction.ts'

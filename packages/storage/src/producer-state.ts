@@ -352,7 +352,9 @@ export class ProducerState {
 
 function appendedBatch({ baseSequence, firstOffset, lastOffset, maxTimestamp }: ProducerBatch): AppendedBatch {
   const offsetDelta = lastOffset - firstOffset
-  return { lastSequence: advanceSequence(baseSequence, offsetDelta), lastOffset, offsetDelta, timestamp: maxTimestamp }
+  // Coordinators append in others' transactions without a sequence.
+  const lastSequence = baseSequence === NO_SEQUENCE ? NO_SEQUENCE : advanceSequence(baseSequence, offsetDelta)
+  return { lastSequence, lastOffset, offsetDelta, timestamp: maxTimestamp }
 }
 
 /** What a producer has sent before the first batch of a transaction must not be missing. KIP-890. */

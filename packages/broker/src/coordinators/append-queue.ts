@@ -1,6 +1,6 @@
-import type { Instant, Step, Write } from '@tidelog/coordinator'
+import type { Instant, Step, TransactionOfWrite, Write } from '@tidelog/coordinator'
 import type { Logger } from '@tidelog/core'
-import { BatchBuilder, type CodecName, type ErrorName, KafkaError, type NewRecord } from '@tidelog/protocol'
+import { BatchBuilder, buildEndTxnMarker, type CodecName, type ErrorName, KafkaError, type NewRecord } from '@tidelog/protocol'
 import type { CoordinatorLog } from './coordinator-log.ts'
 
 /** After these nobody knows whether the records will be committed in the end: they may lie in the log already. */
@@ -8,6 +8,20 @@ const uncertain: ReadonlySet<ErrorName> = new Set(['REQUEST_TIMED_OUT', 'NOT_ENO
 
 /** The key and value bytes under which a coordinator's record is appended; a null value is a tombstone. */
 export type EncodeRecord<R> = (record: R) => { key: Buffer; value: Buffer | null }
+
+/** What is appended next. Without a batch, the writes that were taken only waited for the ones before them. */
+interface NextBatch<R, E> {
+  readonly taken: Write<R, E>[]
+  readonly batch: Buffer | undefined
+  /** Does not fit into any batch. */
+  readonly tooLarge?: Write<R, E>
+}
+
+function bytesOf(records: readonly NewRecord[], builder: BatchBuilder): number {
+  let bytes = 0
+  for (const record of records) bytes += builder.recordBytes(record)
+  return bytes
+}
 
 /**
  * Appends the writes of one coordinator partition in their order, one batch at a time: what arrives while one is under way goes into the
@@ -72,42 +86,67 @@ export class AppendQueue<R, E = never> {
         this.#settle(this.#waiting.splice(0), this.#failedFor)
         continue
       }
-      const builder = new BatchBuilder({ codec: this.#codec })
-      const { taken, tooLarge } = this.#fill(builder)
+      const { taken, batch, tooLarge } = this.#waiting[0]!.transaction === undefined ? this.#together() : this.#alone()
       if (tooLarge !== undefined) this.#settle([tooLarge], 'RECORD_LIST_TOO_LARGE')
-      else if (builder.recordsCount === 0) this.#settle(taken)
+      else if (batch === undefined) this.#settle(taken)
       else {
         this.#underWay = taken
-        void this.#append(builder.build())
+        void this.#append(batch, taken[0]!.transaction)
       }
     }
   }
 
-  /** Moves waiting writes into a batch, as many as it holds. */
-  #fill(builder: BatchBuilder): { taken: Write<R, E>[]; tooLarge: Write<R, E> | undefined } {
+  /** Moves waiting writes into a batch, as many as it holds up to the next one that needs a batch of its own. */
+  #together(): NextBatch<R, E> {
     const { maxBatchBytes } = this.#log
-    const timestamp = this.#now().wallMs
+    const builder = new BatchBuilder({ codec: this.#codec })
     const taken: Write<R, E>[] = []
     for (const write of this.#waiting) {
-      const records: NewRecord[] = write.records.map((record) => ({ ...this.#encode(record), timestamp }))
-      let bytes = 0
-      for (const record of records) bytes += builder.recordBytes(record)
-      if (records.length > 0 && builder.sizeBytes + bytes > maxBatchBytes) {
+      if (write.transaction !== undefined) break
+      const records = this.#encoded(write)
+      if (records.length > 0 && builder.sizeBytes + bytesOf(records, builder) > maxBatchBytes) {
         if (taken.length > 0) break
-        this.#waiting.shift()
-        return { taken, tooLarge: write }
+        return this.#tooLarge()
       }
       for (const record of records) builder.append(record)
       taken.push(write)
     }
     this.#waiting.splice(0, taken.length)
-    return { taken, tooLarge: undefined }
+    return { taken, batch: builder.recordsCount === 0 ? undefined : builder.build() }
   }
 
-  async #append(batch: Buffer): Promise<void> {
+  /** The next write as a batch of its producer's transaction, or as the marker that ends it. */
+  #alone(): NextBatch<R, E> {
+    const write = this.#waiting[0]!
+    const { producerId, producerEpoch, marker } = write.transaction!
+    if (marker !== undefined) {
+      const { committed, coordinatorEpoch } = marker
+      const type = committed ? 'commit' : 'abort'
+      this.#waiting.shift()
+      const timestamp = this.#now().wallMs
+      return { taken: [write], batch: buildEndTxnMarker({ type, coordinatorEpoch, producerId, producerEpoch, timestamp }) }
+    }
+    const builder = new BatchBuilder({ codec: this.#codec, producerId, producerEpoch, isTransactional: true })
+    const records = this.#encoded(write)
+    if (builder.sizeBytes + bytesOf(records, builder) > this.#log.maxBatchBytes) return this.#tooLarge()
+    for (const record of records) builder.append(record)
+    this.#waiting.shift()
+    return { taken: [write], batch: records.length === 0 ? undefined : builder.build() }
+  }
+
+  #tooLarge(): NextBatch<R, E> {
+    return { taken: [], batch: undefined, tooLarge: this.#waiting.shift()! }
+  }
+
+  #encoded({ records }: Write<R, E>): NewRecord[] {
+    const timestamp = this.#now().wallMs
+    return records.map((record) => ({ ...this.#encode(record), timestamp }))
+  }
+
+  async #append(batch: Buffer, transaction: TransactionOfWrite | undefined): Promise<void> {
     let failure: ErrorName | undefined
     try {
-      await this.#log.append(batch)
+      await this.#log.append(batch, transaction)
     } catch (error) {
       failure = error instanceof KafkaError ? error.errorName : 'UNKNOWN_SERVER_ERROR'
       this.#logger.warn('records of a coordinator could not be appended', { error })

@@ -1,4 +1,6 @@
+import type { TransactionOfWrite } from '@tidelog/coordinator'
 import { iterateBatches } from '@tidelog/protocol'
+import { VerificationGuard } from '@tidelog/storage'
 import type { Partition } from '../replicas/partition.ts'
 
 /** The partition of an internal topic that a coordinator keeps its state in, as far as it needs it. */
@@ -7,9 +9,10 @@ export interface CoordinatorLog {
   readonly maxBatchBytes: number
   /**
    * Appends one batch; calls take effect in order. Resolves when it lies below the high watermark.
+   * @param transaction Whose batch it is, when a producer's.
    * @throws KafkaError when it does not, or not in time.
    */
-  append(batch: Buffer): Promise<void>
+  append(batch: Buffer, transaction?: TransactionOfWrite): Promise<void>
   /** Every batch from the log's start to its end at the time of the call, in runs of about `maxBytes`. @throws KafkaError */
   read(maxBytes: number): AsyncIterable<readonly Buffer[]>
 }
@@ -20,8 +23,10 @@ export function partitionLog(partition: Partition, { commitTimeoutMs }: { commit
     get maxBatchBytes() {
       return partition.log.config['max.message.bytes']
     },
-    async append(batch) {
-      await partition.append(batch, { acks: -1, timeoutMs: commitTimeoutMs, origin: 'coordinator' })
+    async append(batch, transaction) {
+      const given = transaction?.guard
+      const guard = given instanceof VerificationGuard || given === null ? given : undefined
+      await partition.append(batch, { acks: -1, timeoutMs: commitTimeoutMs, origin: 'coordinator', guard })
     },
     async *read(maxBytes) {
       const endOffset = partition.logEndOffset

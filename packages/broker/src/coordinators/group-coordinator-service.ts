@@ -12,8 +12,10 @@ import {
   type GroupCoordinatorConfig,
   type GroupRecord,
   type ListedGroup,
+  type MarkerOfTransaction,
   type OffsetsOfTopic,
   type TopicsView,
+  type TransactionOfWrite,
 } from '@tidelog/coordinator'
 import { type Clock, isWellFormedText, type Logger, type Random } from '@tidelog/core'
 import { CONSUMER_OFFSETS_TOPIC } from '@tidelog/metadata'
@@ -139,6 +141,18 @@ export class GroupCoordinatorService {
 
   async commitOffsets(request: CommitOffsetsRequest, caller: Pick<Caller, 'apiVersion'>): Promise<CommitResultOfTopic[]> {
     return this.#coordinatorOf(request.groupId).ask((groups, ticket, now) => groups.commitOffsets(request, caller, ticket, now))
+  }
+
+  /** @throws KafkaError as the other methods; what the commit itself cannot do stands beside its partitions */
+  async commitOffsetsInTransaction(request: CommitOffsetsRequest, producer: TransactionOfWrite): Promise<CommitResultOfTopic[]> {
+    return this.#coordinatorOf(request.groupId).ask((groups, ticket, now) =>
+      groups.commitOffsetsInTransaction(request, producer, ticket, now),
+    )
+  }
+
+  /** Ends a producer's transaction in one partition of the offsets topic. @throws KafkaError of the append */
+  async writeMarker(index: number, marker: MarkerOfTransaction): Promise<void> {
+    await this.#partitions.of(index).ask((groups, ticket, now) => groups.writeMarker(marker, ticket, now))
   }
 
   async fetchOffsets(request: FetchOffsetsRequest): Promise<OffsetsOfTopic[]> {

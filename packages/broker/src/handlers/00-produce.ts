@@ -16,6 +16,7 @@ import { batchOfMessageSet } from '../replicas/old-formats.ts'
 import type { Partition } from '../replicas/partition.ts'
 import type { RequestContext } from '../request-context.ts'
 import type { VerificationMode } from '../transactions/partition-verifier.ts'
+import { verifiedGuard } from '../transactions/verified-guard.ts'
 
 type ProduceInput = ResponseInput<typeof Produce>
 type TopicRow = ProduceInput['responses'][number]
@@ -93,7 +94,7 @@ async function appendOne(
       apiVersion < FIRST_VERSION_WITH_BATCHES ? await batchesOfOldProducer(records, broker.offload) : wholeBatch(records, apiVersion)
     if (acks !== 0 && acks !== 1 && acks !== -1) throw new KafkaError('INVALID_REQUIRED_ACKS', `acks is ${acks}`)
     if (batches.length === 0) return { index, errorCode: 0, ...notAppended, recordErrors: [], currentLeader: {} }
-    const guard = transactionalId === null ? undefined : verifiedGuard(partition, batches, transactionalId, context)
+    const guard = transactionalId === null ? undefined : guardOf(partition, batches, transactionalId, context)
     isAtLog = true
     const { baseOffset, logAppendTimeMs, logStartOffset } = await partition.append(batches, {
       acks,
@@ -162,33 +163,42 @@ function hasTransactional(batches: Buffer): boolean {
   return false
 }
 
-/**
- * What a transactional batch is to be appended with. Where no transaction of its producer is open, the coordinator is asked once whether it includes
- * the partition, and the producer's batches wait for that in their order.
- * @throws KafkaError why the batch cannot be appended. Source: KIP-890.
- */
-function verifiedGuard(
+/** Of what a producer's partition is to be asked about for a batch that begins its transaction there. */
+function guardOf(
   partition: Partition,
   batches: Buffer,
   transactionalId: string,
   { apiVersion, broker }: RequestContext,
 ): VerificationGuard | null | undefined | Promise<VerificationGuard> {
   if (!hasTransactional(batches)) return undefined
-  const mode = verificationMode(apiVersion)
-  if (mode !== 'add' && !broker.config['transaction.partition.verification.enable']) return undefined
-  const producerId = batchHeader.producerId(batches, 0)
-  const producerEpoch = batchHeader.producerEpoch(batches, 0)
-  const guard = partition.log.producers.guardFor({
-    producerId,
-    producerEpoch,
-    baseSequence: batchHeader.baseSequence(batches, 0),
-    isV2: mode === 'add',
-  })
-  if (guard === undefined) return null
-  if (guard.isVerified) return guard
-  const { topic, index } = partition
-  return broker.verifier.verified(guard, { transactionalId, producerId, producerEpoch }, { topic, partition: index }, mode)
+  const producer = {
+    transactionalId,
+    producerId: batchHeader.producerId(batches, 0),
+    producerEpoch: batchHeader.producerEpoch(batches, 0),
+  }
+  const guard = verifiedGuard(
+    partition,
+    { ...producer, baseSequence: batchHeader.baseSequence(batches, 0) },
+    verificationMode(apiVersion),
+    broker,
+  )
+  return guard instanceof Promise ? guard.catch(retriedByProducers) : guard
 }
+
+/** Old producers know these errors of a coordinator not from Produce, but they try again after this one. */
+function retriedByProducers(error: unknown): never {
+  if (!(error instanceof KafkaError) || !ofCoordinators.has(error.errorName)) throw error
+  throw new KafkaError(
+    'NOT_ENOUGH_REPLICAS',
+    `Unable to verify the partition has been added to the transaction. Underlying error: ${error.errorName}`,
+  )
+}
+const ofCoordinators: ReadonlySet<string> = new Set([
+  'CONCURRENT_TRANSACTIONS',
+  'COORDINATOR_LOAD_IN_PROGRESS',
+  'COORDINATOR_NOT_AVAILABLE',
+  'NOT_COORDINATOR',
+])
 
 function verificationMode(apiVersion: number): VerificationMode {
   if (apiVersion >= FIRST_VERSION_THAT_ADDS) return 'add'

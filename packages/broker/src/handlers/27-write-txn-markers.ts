@@ -1,4 +1,4 @@
-import { KafkaError, WriteTxnMarkers } from '@tidelog/protocol'
+import { WriteTxnMarkers } from '@tidelog/protocol'
 import { defineHandler, errorCodeOf } from '../define-handler.ts'
 import type { RequestContext } from '../request-context.ts'
 
@@ -12,7 +12,7 @@ export const writeTxnMarkers = defineHandler(
     if (!context.isAuthorized('Alter', 'Cluster', 'kafka-cluster')) context.authorize('ClusterAction', 'Cluster', 'kafka-cluster')
     return {
       markers: await Promise.all(
-        markers.map(async ({ producerId, producerEpoch, coordinatorEpoch, transactionResult, topics }) => ({
+        markers.map(async ({ producerId, producerEpoch, coordinatorEpoch, transactionResult, transactionVersion, topics }) => ({
           producerId,
           topics: await Promise.all(
             topics.map(async ({ name, partitionIndexes }) => ({
@@ -26,6 +26,7 @@ export const writeTxnMarkers = defineHandler(
                       producerEpoch,
                       coordinatorEpoch,
                       committed: transactionResult,
+                      transactionVersion,
                     }),
                   ),
                 })),
@@ -54,7 +55,6 @@ async function codeOf(context: RequestContext, work: () => Promise<void>): Promi
     await work()
     return 0
   } catch (error) {
-    if (!(error instanceof RangeError)) return errorCodeOf(error, context).errorCode
-    return new KafkaError('INVALID_REQUEST').code
+    return errorCodeOf(error, context).errorCode
   }
 }

@@ -20,8 +20,10 @@ import { deleteRecords } from './21-delete-records.ts'
 import { initProducerId } from './22-init-producer-id.ts'
 import { offsetForLeaderEpoch } from './23-offset-for-leader-epoch.ts'
 import { addPartitionsToTxn } from './24-add-partitions-to-txn.ts'
+import { addOffsetsToTxn } from './25-add-offsets-to-txn.ts'
 import { endTxn } from './26-end-txn.ts'
 import { writeTxnMarkers } from './27-write-txn-markers.ts'
+import { txnOffsetCommit } from './28-txn-offset-commit.ts'
 import { describeConfigs } from './32-describe-configs.ts'
 import { alterConfigs } from './33-alter-configs.ts'
 import { alterReplicaLogDirs } from './34-alter-replica-log-dirs.ts'
@@ -35,6 +37,8 @@ import { offsetDelete } from './47-offset-delete.ts'
 import { updateFeatures } from './57-update-features.ts'
 import { describeCluster } from './60-describe-cluster.ts'
 import { describeProducers } from './61-describe-producers.ts'
+import { describeTransactions } from './65-describe-transactions.ts'
+import { listTransactions } from './66-list-transactions.ts'
 import { consumerGroupHeartbeat } from './68-consumer-group-heartbeat.ts'
 import { consumerGroupDescribe } from './69-consumer-group-describe.ts'
 import { listConfigResources } from './74-list-config-resources.ts'
@@ -50,8 +54,6 @@ export const notServed = [
   'UpdateMetadata',
   'ControlledShutdown',
   'SaslHandshake',
-  'AddOffsetsToTxn',
-  'TxnOffsetCommit',
   'DescribeAcls',
   'CreateAcls',
   'DeleteAcls',
@@ -75,8 +77,6 @@ export const notServed = [
   'BrokerRegistration',
   'BrokerHeartbeat',
   'UnregisterBroker',
-  'DescribeTransactions',
-  'ListTransactions',
   'AllocateProducerIds',
   'ControllerRegistration',
   'GetTelemetrySubscriptions',
@@ -125,8 +125,10 @@ export const handlers = {
   InitProducerId: initProducerId,
   OffsetForLeaderEpoch: offsetForLeaderEpoch,
   AddPartitionsToTxn: addPartitionsToTxn,
+  AddOffsetsToTxn: addOffsetsToTxn,
   EndTxn: endTxn,
   WriteTxnMarkers: writeTxnMarkers,
+  TxnOffsetCommit: txnOffsetCommit,
   DescribeConfigs: describeConfigs,
   AlterConfigs: alterConfigs,
   AlterReplicaLogDirs: alterReplicaLogDirs,
@@ -140,6 +142,8 @@ export const handlers = {
   UpdateFeatures: updateFeatures,
   DescribeCluster: describeCluster,
   DescribeProducers: describeProducers,
+  DescribeTransactions: describeTransactions,
+  ListTransactions: listTransactions,
   ConsumerGroupHeartbeat: consumerGroupHeartbeat,
   ConsumerGroupDescribe: consumerGroupDescribe,
   ListConfigResources: listConfigResources,

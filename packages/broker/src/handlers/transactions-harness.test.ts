@@ -1,9 +1,19 @@
 import assert from 'node:assert/strict'
-import { FindCoordinator } from '@tidelog/protocol'
-import type { Call } from '@tidelog/testkit'
+import { AddOffsetsToTxn, FindCoordinator } from '@tidelog/protocol'
+import type { Call, TestProducer } from '@tidelog/testkit'
 
 /** As any client does first: asking for a coordinator makes the topic. Resolves when this broker coordinates. */
 export async function createTransactionTopic(call: Call): Promise<void> {
   const { coordinators } = await call(FindCoordinator, 4, { keyType: 1, coordinatorKeys: ['t'] })
   assert.equal(coordinators[0]!.errorCode, 0)
 }
+
+/** Until the markers of the transaction before are there. */
+export async function addOffsets(call: Call, { transactionalId, producerId, producerEpoch }: TestProducer, groupId: string): Promise<void> {
+  let code: number = concurrentTransactions
+  while (code === concurrentTransactions) {
+    code = (await call(AddOffsetsToTxn, 3, { transactionalId, producerId, producerEpoch, groupId })).errorCode
+  }
+  assert.equal(code, 0)
+}
+const concurrentTransactions = 51

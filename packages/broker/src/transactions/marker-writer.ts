@@ -1,5 +1,7 @@
 import type { Clock } from '@tidelog/core'
-import { buildEndTxnMarker } from '@tidelog/protocol'
+import { CONSUMER_OFFSETS_TOPIC } from '@tidelog/metadata'
+import { buildEndTxnMarker, KafkaError } from '@tidelog/protocol'
+import type { GroupCoordinatorService } from '../coordinators/group-coordinator-service.ts'
 import type { ReplicaManager } from '../replicas/replica-manager.ts'
 
 /** The end of one producer's transaction, as its coordinator, or an administrator who ends a hanging one, decided it. */
@@ -8,17 +10,22 @@ export interface Marker {
   readonly producerEpoch: number
   readonly coordinatorEpoch: number
   readonly committed: boolean
+  /** The transaction.version that it follows: see KIP-890. */
+  readonly transactionVersion: number
 }
 
 /** Writes the ends of transactions into the partitions that this broker leads: one code path for WriteTxnMarkers and for its own coordinators. */
 export class MarkerWriter {
   readonly #replicas: ReplicaManager
+  readonly #groups: GroupCoordinatorService
   readonly #clock: Clock
   readonly #timeoutMs: () => number
 
   /** @param timeoutMs How long a marker may wait for the in-sync replicas. */
-  constructor({ replicas, clock, timeoutMs }: { replicas: ReplicaManager; clock: Clock; timeoutMs: () => number }) {
+  constructor(options: { replicas: ReplicaManager; groups: GroupCoordinatorService; clock: Clock; timeoutMs: () => number }) {
+    const { replicas, groups, clock, timeoutMs } = options
     this.#replicas = replicas
+    this.#groups = groups
     this.#clock = clock
     this.#timeoutMs = timeoutMs
   }
@@ -28,9 +35,29 @@ export class MarkerWriter {
    * @throws KafkaError UNKNOWN_TOPIC_OR_PARTITION, NOT_LEADER_OR_FOLLOWER, KAFKA_STORAGE_ERROR, INVALID_PRODUCER_EPOCH,
    * TRANSACTION_COORDINATOR_FENCED, REQUEST_TIMED_OUT
    */
-  async write(topic: string, index: number, { committed, ...marker }: Marker): Promise<void> {
+  async write(topic: string, index: number, marker: Marker): Promise<void> {
     const partition = this.#replicas.leaderOf(topic, index)
-    const batch = buildEndTxnMarker({ ...marker, type: committed ? 'commit' : 'abort', timestamp: this.#clock.now() })
+    if (topic === CONSUMER_OFFSETS_TOPIC) return this.#endOffsets(index, marker)
+    const { committed, producerId, producerEpoch, coordinatorEpoch } = marker
+    const batch = buildEndTxnMarker({
+      type: committed ? 'commit' : 'abort',
+      producerId,
+      producerEpoch,
+      coordinatorEpoch,
+      timestamp: this.#clock.now(),
+    })
     await partition.append(batch, { acks: -1, timeoutMs: this.#timeoutMs(), origin: 'coordinator' })
   }
+  /** By way of the groups' coordinator, to whom it decides whether offsets count. */
+  async #endOffsets(index: number, { producerId, producerEpoch, ...marker }: Marker): Promise<void> {
+    try {
+      await this.#groups.writeMarker(index, { producerId, producerEpoch, marker })
+    } catch (error) {
+      // The partition is led here, but not loaded, or not any more: whoever sends the marker tries again.
+      if (error instanceof KafkaError && notCoordinating.has(error.errorName)) throw new KafkaError('NOT_LEADER_OR_FOLLOWER')
+      throw error
+    }
+  }
 }
+
+const notCoordinating: ReadonlySet<string> = new Set(['COORDINATOR_LOAD_IN_PROGRESS', 'COORDINATOR_NOT_AVAILABLE', 'NOT_COORDINATOR'])

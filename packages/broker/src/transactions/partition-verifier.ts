@@ -24,15 +24,6 @@ interface Round {
   readonly answers: ((error: ErrorName | undefined) => void)[]
 }
 
-/** Errors that a coordinator is asked again after; old producers know none of them from Produce, but they try again after this one. */
-const unverified: ReadonlySet<ErrorName> = new Set([
-  'CONCURRENT_TRANSACTIONS',
-  'NETWORK_EXCEPTION',
-  'COORDINATOR_LOAD_IN_PROGRESS',
-  'COORDINATOR_NOT_AVAILABLE',
-  'NOT_COORDINATOR',
-])
-
 /**
  * Asks transaction coordinators for the leaders of partitions. What one producer needs in the same turn is asked together, and one question at a
  * time, for two changes of a transaction would stand in each other's way.
@@ -152,9 +143,5 @@ function producerError(error: ErrorName, mode: VerificationMode): KafkaError {
   if (error === 'INVALID_TXN_STATE' || (error === 'TRANSACTION_ABORTABLE' && mode === 'verify')) {
     return new KafkaError('INVALID_TXN_STATE', 'Partition was not added to the transaction')
   }
-  if (!unverified.has(error)) return new KafkaError(error)
-  return new KafkaError(
-    'NOT_ENOUGH_REPLICAS',
-    `Unable to verify the partition has been added to the transaction. Underlying error: ${error}`,
-  )
+  return new KafkaError(error)
 }

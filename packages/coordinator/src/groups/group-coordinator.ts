@@ -17,9 +17,10 @@ import {
 import { appendErrorToReply } from '../steps/append-error.ts'
 import type { Coordinator } from '../steps/coordinator.ts'
 import { DeadlineHeap, newDeadline } from '../steps/deadline-heap.ts'
-import type { Instant, Ticket } from '../steps/step.ts'
+import type { Instant, MarkerOfTransaction, Ticket, TransactionOfWrite } from '../steps/step.ts'
 import { ClassicGroup, type GroupMember } from './classic/classic-group.ts'
 import { Membership } from './classic/membership.ts'
+import { CommitChecks } from './commit-checks.ts'
 import { ConsumerGroups, type DescribedConsumerGroup } from './consumer/consumer-groups.ts'
 import type { ConsumerCaller } from './consumer/consumer-room.ts'
 import { readCommitted } from './consumer/group-changes.ts'
@@ -50,6 +51,7 @@ export class GroupCoordinator implements Coordinator<GroupRecord> {
   readonly #deadlines = new DeadlineHeap<GroupStepBuilder>()
   readonly #membership: Membership
   readonly #consumers: ConsumerGroups
+  readonly #commitChecks: CommitChecks
   readonly #offsets: GroupOffsets
   readonly #retentionCheck = newDeadline<GroupStepBuilder>((step) => this.#expire(step))
 
@@ -58,6 +60,7 @@ export class GroupCoordinator implements Coordinator<GroupRecord> {
     const isCurrent = (group: ClassicGroup) => this.#groups.get(group.id) === group
     this.#membership = new Membership({ config, deadlines: this.#deadlines, random, isCurrent })
     this.#consumers = new ConsumerGroups({ config, groups: this.#groups, deadlines: this.#deadlines, random, topics })
+    this.#commitChecks = new CommitChecks({ membership: this.#membership, consumers: this.#consumers })
     this.#offsets = new GroupOffsets(config)
   }
 
@@ -255,12 +258,9 @@ export class GroupCoordinator implements Coordinator<GroupRecord> {
    */
   commitOffsets(request: CommitOffsetsRequest, caller: Pick<Caller, 'apiVersion'>, ticket: Ticket, now: Instant): GroupStep {
     const step = new GroupStepBuilder(now)
-    const { groupId, memberId, groupInstanceId, generationIdOrMemberEpoch: generationId } = request
+    const { groupId, memberId } = request
     let group = this.#groups.get(groupId)
-    const error =
-      group?.type === 'consumer'
-        ? this.#consumers.commitError(group, request, caller)
-        : this.#commitError(group, { memberId, groupInstanceId, generationId }, caller)
+    const error = this.#commitChecks.error(group, request, caller)
     if (error !== undefined) {
       step.reply(ticket, this.#offsets.refuse(request, error))
       return step
@@ -270,28 +270,36 @@ export class GroupCoordinator implements Coordinator<GroupRecord> {
       const member = group.members.get(memberId)
       if (member !== undefined && group.isIn('Stable', 'PreparingRebalance')) this.#membership.keepAlive(now, member)
     }
-    const committing = group
-    this.#offsets.commit(step, request, ticket, (failure) => {
-      if (committing.type === 'consumer') return
-      if (failure === undefined) committing.isCommitted = true
-      else this.#forgetIfVoid(committing)
-    })
+    this.#offsets.commit(step, request, ticket, this.#committed(group))
     return step
   }
 
-  #commitError(
-    group: ClassicGroup | undefined,
-    { memberId, groupInstanceId, generationId }: { memberId: string; groupInstanceId: string | null; generationId: number },
-    { apiVersion }: Pick<Caller, 'apiVersion'>,
-  ): ErrorName | undefined {
-    // Without a generation, it comes from an admin client or from a consumer that uses the group for its offsets alone.
-    if (group === undefined) return generationId < 0 ? undefined : apiVersion >= 9 ? 'GROUP_ID_NOT_FOUND' : 'ILLEGAL_GENERATION'
-    if (generationId < 0 && group.state === 'Empty') return undefined
-    if (generationId < 0 && memberId === '' && groupInstanceId === null) return 'UNKNOWN_MEMBER_ID'
-    const error = this.#membership.memberError(group, memberId, groupInstanceId)
-    if (error !== undefined) return error
-    if (generationId !== group.generation) return 'ILLEGAL_GENERATION'
-    return group.state === 'CompletingRebalance' ? 'REBALANCE_IN_PROGRESS' : undefined
+  /** Reply: as to `commitOffsets`. The offsets count once the producer's transaction is committed. Source: KIP-98, KIP-447. */
+  commitOffsetsInTransaction(request: CommitOffsetsRequest, producer: TransactionOfWrite, ticket: Ticket, now: Instant): GroupStep {
+    const step = new GroupStepBuilder(now)
+    const group = this.#groups.get(request.groupId)
+    const error = this.#commitChecks.errorInTransaction(group, request)
+    if (error !== undefined) step.reply(ticket, this.#offsets.refuse(request, error))
+    else {
+      const committing = group ?? this.#create(request.groupId, now)
+      this.#offsets.commitInTransaction(step, request, producer, ticket, this.#committed(committing))
+    }
+    return step
+  }
+
+  #committed(group: Group): (failure: ErrorName | undefined) => void {
+    return (failure) => {
+      if (group.type === 'consumer') return
+      if (failure === undefined) group.isCommitted = true
+      else this.#forgetIfVoid(group)
+    }
+  }
+
+  /** Reply: undefined when the marker lies in the log and the offsets of the transaction count or are gone, else the error of the append. */
+  writeMarker(marker: MarkerOfTransaction, ticket: Ticket, now: Instant): GroupStep {
+    const step = new GroupStepBuilder(now)
+    this.#offsets.writeMarker(step, marker, ticket)
+    return step
   }
 
   /**

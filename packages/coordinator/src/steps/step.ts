@@ -15,10 +15,28 @@ export interface Reply {
   readonly response: unknown
 }
 
+/** Makes a write a batch of its own, in a producer's transaction. */
+export interface TransactionOfWrite {
+  readonly producerId: number
+  readonly producerEpoch: number
+  /** What the log gave out for it when the coordinator of the transaction was asked; null: its transaction was open. */
+  readonly guard?: object | null | undefined
+  /** In place of records: the end of the transaction. */
+  readonly marker?: {
+    readonly committed: boolean
+    readonly coordinatorEpoch: number
+    /** The transaction.version that it follows: see KIP-890. */
+    readonly transactionVersion: number
+  }
+}
+
+export type MarkerOfTransaction = TransactionOfWrite & Required<Pick<TransactionOfWrite, 'marker'>>
+
 /** Records to append in one batch, all or none, behind those of every earlier write. */
 export interface Write<R, E = never> {
   /** None: only waits until every earlier write is settled. */
   readonly records: readonly R[]
+  readonly transaction?: TransactionOfWrite | undefined
   /**
    * To be called once, in order of the writes: without `failure` when the records lie below the high watermark, else with the error that
    * kept them from it.
@@ -52,9 +70,14 @@ export class StepBuilder<R, E = never> implements Step<R, E> {
     this.replies.push({ ticket, response })
   }
 
-  write(records: readonly R[], settled: (step: StepBuilder<R, E>, failure: ErrorName | undefined) => void): void {
+  write(
+    records: readonly R[],
+    settled: (step: StepBuilder<R, E>, failure: ErrorName | undefined) => void,
+    transaction?: TransactionOfWrite,
+  ): void {
     this.writes.push({
       records,
+      transaction,
       settle: (now, failure) => {
         const step = new StepBuilder<R, E>(now)
         settled(step, failure)

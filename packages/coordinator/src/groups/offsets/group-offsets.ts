@@ -1,12 +1,13 @@
 import { type ErrorName, KafkaError, type OffsetCommitRequest } from '@tidelog/protocol'
 import { appendErrorToReply } from '../../steps/append-error.ts'
-import type { Ticket } from '../../steps/step.ts'
+import type { MarkerOfTransaction, Ticket, TransactionOfWrite } from '../../steps/step.ts'
 import type { Group } from '../group.ts'
 import type { GroupCoordinatorConfig } from '../group-config.ts'
 import type { CommittedOffset, OffsetRecord } from '../group-record.ts'
 import { codeOf } from '../group-replies.ts'
 import type { GroupStepBuilder } from '../group-step.ts'
 import { OffsetStore } from './offset-store.ts'
+import { OpenTransactions } from './open-transactions.ts'
 
 type CommittedPartition = OffsetCommitRequest['topics'][number]['partitions'][number]
 
@@ -71,8 +72,7 @@ const found = (partitionIndex: number, { offset, leaderEpoch, metadata }: Commit
 export class GroupOffsets {
   readonly #config: GroupCoordinatorConfig
   readonly #store = new OffsetStore()
-  /** Offsets of transactions whose end has not been replayed, by producer id. */
-  readonly #openTransactions = new Map<number, OffsetRecord[]>()
+  readonly #openTransactions = new OpenTransactions()
 
   constructor(config: GroupCoordinatorConfig) {
     this.#config = config
@@ -81,31 +81,17 @@ export class GroupOffsets {
   // --- the log ---------------------------------------------------------------------------------------------------------------------
 
   replay(record: OffsetRecord, producerId: number | undefined): void {
-    if (producerId === undefined) {
-      this.#store.replay(record)
+    if (producerId !== undefined) {
+      this.#openTransactions.add(producerId, record, this.#store.nextOrder())
       return
     }
-    const records = this.#openTransactions.get(producerId)
-    if (records === undefined) this.#openTransactions.set(producerId, [record])
-    else records.push(record)
+    this.#store.replay(record)
+    if (record.value === null) this.#openTransactions.forget(record)
   }
 
   endTransaction(producerId: number, committed: boolean): void {
-    const records = this.#openTransactions.get(producerId)
-    this.#openTransactions.delete(producerId)
-    if (committed) for (const record of records ?? []) this.#store.replay(record)
-  }
-
-  #hasOpenTransaction(group: string, topic: string, partition: number): boolean {
-    for (const records of this.#openTransactions.values()) {
-      if (records.some((record) => record.group === group && record.topic === topic && record.partition === partition)) return true
-    }
-    return false
-  }
-
-  #hasAnyOpenTransaction(group: string): boolean {
-    for (const records of this.#openTransactions.values()) if (records.some((record) => record.group === group)) return true
-    return false
+    const offsets = this.#openTransactions.end(producerId)
+    if (committed) for (const offset of offsets) this.#store.commitTransactional(offset)
   }
 
   /** Applies records ahead of their append and takes them back if it fails. */
@@ -116,7 +102,13 @@ export class GroupOffsets {
   ): void {
     const pending = records.map((record) => this.#store.applyAhead(record))
     step.write(records, (later, failure) => {
-      for (const change of pending) failure === undefined ? this.#store.commit(change) : this.#store.rollBack(change)
+      for (const change of pending) {
+        if (failure !== undefined) this.#store.rollBack(change)
+        else {
+          this.#store.commit(change)
+          if (change.record.value === null) this.#openTransactions.forget(change.record)
+        }
+      }
       settled(later, failure)
     })
   }
@@ -124,22 +116,62 @@ export class GroupOffsets {
   // --- committing ------------------------------------------------------------------------------------------------------------------
 
   commit(step: GroupStepBuilder, request: CommitOffsetsRequest, ticket: Ticket, settled: (failure: ErrorName | undefined) => void): void {
+    const { records, response } = this.#evaluate(request, step.now.wallMs)
+    this.apply(step, records, (later, failure) => {
+      settled(failure)
+      later.reply(ticket, failure === undefined ? response : this.refuse(request, appendErrorToReply(failure)))
+    })
+  }
+
+  /** The same in a transaction: the offsets count once it is committed, and are unstable until it is over. */
+  commitInTransaction(
+    step: GroupStepBuilder,
+    request: CommitOffsetsRequest,
+    producer: TransactionOfWrite,
+    ticket: Ticket,
+    settled: (failure: ErrorName | undefined) => void,
+  ): void {
+    const { records, response } = this.#evaluate(request, step.now.wallMs)
+    const { producerId } = producer
+    const pending = records.map((record) => this.#openTransactions.add(producerId, record, this.#store.nextOrder()))
+    step.write(
+      records,
+      (later, failure) => {
+        if (failure !== undefined) for (const offset of pending) this.#openTransactions.remove(producerId, offset)
+        settled(failure)
+        later.reply(ticket, failure === undefined ? response : this.refuse(request, appendErrorToReply(failure)))
+      },
+      producer,
+    )
+  }
+
+  /** Ends a transaction: its offsets count, or are gone, when the marker lies in the log. */
+  writeMarker(step: GroupStepBuilder, transaction: MarkerOfTransaction, ticket: Ticket): void {
+    step.write(
+      [],
+      (later, failure) => {
+        if (failure === undefined) this.endTransaction(transaction.producerId, transaction.marker.committed)
+        later.reply(ticket, failure === undefined ? undefined : new KafkaError(failure))
+      },
+      transaction,
+    )
+  }
+
+  /** What is to be appended, and the response once it has been. */
+  #evaluate(request: CommitOffsetsRequest, nowMs: number): { records: OffsetRecord[]; response: CommitResultOfTopic[] } {
     const records: OffsetRecord[] = []
     const response: CommitResultOfTopic[] = request.topics.map(({ name, partitions }) => ({
       name,
       partitions: partitions.map((partition) => {
         const { partitionIndex } = partition
-        const value = committedOffset(partition, request.retentionTimeMs, step.now.wallMs)
+        const value = committedOffset(partition, request.retentionTimeMs, nowMs)
         const error = this.#valueError(value)
         if (error !== undefined) return { partitionIndex, errorCode: codeOf(error) }
         records.push({ kind: 'offset', group: request.groupId, topic: name, partition: partitionIndex, value })
         return { partitionIndex, errorCode: 0 }
       }),
     }))
-    this.apply(step, records, (later, failure) => {
-      settled(failure)
-      later.reply(ticket, failure === undefined ? response : this.refuse(request, appendErrorToReply(failure)))
-    })
+    return { records, response }
   }
 
   #valueError({ offset, metadata, commitTimestamp, expireTimestamp }: CommittedOffset): ErrorName | undefined {
@@ -160,8 +192,7 @@ export class GroupOffsets {
 
   fetch(request: Pick<FetchOffsetsRequest, 'groupId' | 'topics' | 'requireStable'>): OffsetsOfTopic[] {
     const { groupId, topics, requireStable } = request
-    const isUnstable = (topic: string, partition: number) =>
-      requireStable && this.#openTransactions.size > 0 && this.#hasOpenTransaction(groupId, topic, partition)
+    const isUnstable = (topic: string, partition: number) => requireStable && this.#openTransactions.has(groupId, topic, partition)
     const unstable = new KafkaError('UNSTABLE_OFFSET_COMMIT').code
     if (topics === null) {
       return Array.from(this.#store.committedOf(groupId), ({ topic, partitions }) => ({
@@ -192,7 +223,7 @@ export class GroupOffsets {
     return partitions
       .filter(
         ({ partitionIndex: partition }) =>
-          this.#store.newest(group, topic, partition) !== null || this.#hasOpenTransaction(group, topic, partition),
+          this.#store.newest(group, topic, partition) !== null || this.#openTransactions.has(group, topic, partition),
       )
       .map(({ partitionIndex: partition }) => ({ kind: 'offset', group, topic, partition, value: null }))
   }
@@ -201,6 +232,10 @@ export class GroupOffsets {
   allTombstones(group: string, topics?: ReadonlySet<string>): OffsetRecord[] {
     const records: OffsetRecord[] = []
     for (const { topic, partition } of this.#store.newestOf(group)) {
+      if (topics === undefined || topics.has(topic)) records.push({ kind: 'offset', group, topic, partition, value: null })
+    }
+    for (const { topic, partition } of this.#openTransactions.of(group)) {
+      if (this.#store.newest(group, topic, partition) !== null) continue
       if (topics === undefined || topics.has(topic)) records.push({ kind: 'offset', group, topic, partition, value: null })
     }
     return records
@@ -213,7 +248,7 @@ export class GroupOffsets {
    */
   expired(group: Group, nowMs: number): { tombstones: OffsetRecord[]; all: boolean } {
     const tombstones: OffsetRecord[] = []
-    if (!this.#store.has(group.id)) return { tombstones, all: !this.#hasAnyOpenTransaction(group.id) }
+    if (!this.#store.has(group.id)) return { tombstones, all: !this.#openTransactions.hasGroup(group.id) }
     const sinceEmptyMs =
       group.type === 'classic' && group.protocolType !== undefined && group.state === 'Empty' ? group.stateSinceMs : undefined
     if (!group.knowsSubscription) return { tombstones, all: false }
@@ -221,11 +256,11 @@ export class GroupOffsets {
     for (const { topic, partition, offset } of this.#store.newestOf(group.id)) {
       const sinceMs = sinceEmptyMs ?? offset.commitTimestamp
       const isOver = offset.expireTimestamp === -1 ? nowMs - sinceMs >= this.#config.offsetsRetentionMs : nowMs >= offset.expireTimestamp
-      if (isOver && !group.isSubscribedTo(topic) && !this.#hasOpenTransaction(group.id, topic, partition)) {
+      if (isOver && !group.isSubscribedTo(topic) && !this.#openTransactions.has(group.id, topic, partition)) {
         tombstones.push({ kind: 'offset', group: group.id, topic, partition, value: null })
       } else all = false
     }
-    return { tombstones, all: all && !this.#hasAnyOpenTransaction(group.id) }
+    return { tombstones, all: all && !this.#openTransactions.hasGroup(group.id) }
   }
 }
 

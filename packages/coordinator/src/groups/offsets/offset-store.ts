@@ -3,6 +3,8 @@ import type { CommittedOffset, OffsetRecord } from '../group-record.ts'
 interface Slot {
   /** Below the high watermark. */
   committed: CommittedOffset | null
+  /** Of the change that brought `committed`: its place among all changes. */
+  order: number
   /** The newest change that is not yet there. */
   pending: PendingOffset | undefined
 }
@@ -11,6 +13,7 @@ interface Slot {
 export interface PendingOffset {
   readonly record: OffsetRecord
   readonly slot: Slot
+  readonly order: number
   older: PendingOffset | undefined
 }
 
@@ -24,23 +27,40 @@ type OffsetsByTopic = Map<string, Map<number, Slot>>
  */
 export class OffsetStore {
   readonly #groups = new Map<string, OffsetsByTopic>()
+  #lastOrder = 0
+
+  /** The place of the next change among all of them, as the log has them. */
+  nextOrder(): number {
+    return ++this.#lastOrder
+  }
 
   /** Applies a record that lies in the log. */
   replay(record: OffsetRecord): void {
     if (record.value === null && this.#find(record) === undefined) return
+    this.#commit(this.#slotOf(record), record, this.nextOrder())
+  }
+
+  /** Applies a change of a transaction that has been committed, unless a later one outside of it has come meanwhile. */
+  commitTransactional({ record, order }: { record: OffsetRecord; order: number }): void {
     const slot = this.#slotOf(record)
+    if (slot.committed === null || slot.order < order) this.#commit(slot, record, order)
+  }
+
+  #commit(slot: Slot, record: OffsetRecord, order: number): void {
     slot.committed = record.value
+    slot.order = order
     this.#forgetIfVoid(record, slot)
   }
 
   applyAhead(record: OffsetRecord): PendingOffset {
     const slot = this.#slotOf(record)
-    slot.pending = { record, slot, older: slot.pending }
+    slot.pending = { record, slot, order: this.nextOrder(), older: slot.pending }
     return slot.pending
   }
 
   commit(pending: PendingOffset): void {
     pending.slot.committed = pending.record.value
+    pending.slot.order = pending.order
     this.rollBack(pending)
   }
 
@@ -112,7 +132,7 @@ export class OffsetStore {
     }
     let slot = slots.get(partition)
     if (slot === undefined) {
-      slot = { committed: null, pending: undefined }
+      slot = { committed: null, order: 0, pending: undefined }
       slots.set(partition, slot)
     }
     return slot
