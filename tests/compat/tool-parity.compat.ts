@@ -10,6 +10,7 @@ const tools = {
   'kafka-configs': 'kafka.admin.ConfigCommand',
   'kafka-consumer-groups': 'org.apache.kafka.tools.consumer.group.ConsumerGroupCommand',
   'kafka-log-dirs': 'org.apache.kafka.tools.LogDirsCommand',
+  'kafka-features': 'org.apache.kafka.tools.FeatureCommand',
   'kafka-console-producer': 'org.apache.kafka.tools.ConsoleProducer',
   'kafka-console-consumer': 'org.apache.kafka.tools.consumer.ConsoleConsumer',
 } as const
@@ -23,6 +24,7 @@ const topics = (...args: string[]): Step => ({ tool: 'kafka-topics', args })
 const configs = (...args: string[]): Step => ({ tool: 'kafka-configs', args })
 const groups = (...args: string[]): Step => ({ tool: 'kafka-consumer-groups', args })
 const logDirs = (...args: string[]): Step => ({ tool: 'kafka-log-dirs', args })
+const features = (...args: string[]): Step => ({ tool: 'kafka-features', args })
 const produce = (input: string, ...args: string[]): Step => ({ tool: 'kafka-console-producer', args, input })
 const consume = (...args: string[]): Step => ({ tool: 'kafka-console-consumer', args })
 
@@ -112,6 +114,23 @@ const afternoon: Step[] = [
   groups('--delete', '--group', 'missing'),
   topics('--delete', '--topic', 'made'),
   topics('--list', '--exclude-internal'),
+  features('describe'),
+  features('upgrade'),
+  features('upgrade', '--feature', 'group.version=9'),
+  features('upgrade', '--feature', 'other.version=1', '--feature', 'another.version=1', '--dry-run'),
+  features('upgrade', '--feature', 'group.version'),
+  features('upgrade', '--feature', 'group.version=x'),
+  features('upgrade', '--release-version', '4.1', '--feature', 'group.version=1'),
+  features('upgrade', '--release-version', '9.9'),
+  features('downgrade', '--feature', 'transaction.version=1', '--unsafe', '--dry-run'),
+  features('disable', '--feature', 'other.version'),
+  features('version-mapping'),
+  features('version-mapping', '--release-version', '4.0-IV0'),
+  features('feature-dependencies', '--feature', 'transaction.version=2', '--feature', 'eligible.leader.replicas.version=1'),
+  features('feature-dependencies', '--feature', 'other.version=2'),
+  features('feature-dependencies', '--feature', 'group.version=7'),
+  features('no-such-word'),
+  features('feature-dependencies'),
 ]
 
 test('our tools print what the tools of Kafka 4.3 print, byte for byte', async (t) => {

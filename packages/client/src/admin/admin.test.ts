@@ -1,12 +1,13 @@
 import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
+import type { BrokerOptions } from '@tidelog/broker'
 import { startTestBroker } from '@tidelog/testkit'
 import { Consumer } from '../consumer/consumer.ts'
 import { Producer } from '../producer/producer.ts'
 import { Admin } from './admin.ts'
 
-async function setUp(t: TestContext): Promise<{ admin: Admin; bootstrapServers: string }> {
-  const broker = await startTestBroker()
+async function setUp(t: TestContext, options: BrokerOptions = {}): Promise<{ admin: Admin; bootstrapServers: string }> {
+  const broker = await startTestBroker(options)
   const admin = new Admin({ bootstrapServers: broker.bootstrapServers })
   t.after(async () => {
     await admin.close()
@@ -153,4 +154,26 @@ test('groups: listed, described, their offsets changed, their members removed', 
   await admin.deleteGroupOffsets('g', [partition])
   await admin.deleteGroups(['g'])
   assert.deepEqual(await admin.listGroups(), [])
+})
+
+test('features: described with ranges, levels and epoch, changed together or not at all', async (t) => {
+  const features = new Map([['group.version', { minVersion: 0, maxVersion: 1, defaultLevel: 1 }]])
+  const { admin } = await setUp(t, { features })
+  const before = await admin.describeFeatures()
+  assert.deepEqual(before.supportedFeatures, new Map([['group.version', { minVersion: 0, maxVersion: 1 }]]))
+  assert.deepEqual(before.finalizedFeatures, new Map([['group.version', { minVersionLevel: 1, maxVersionLevel: 1 }]]))
+  assert.equal(before.finalizedFeaturesEpoch, 0)
+  const downgrade = { feature: 'group.version', maxVersionLevel: 0, upgradeType: 'safe-downgrade' } as const
+  await admin.updateFeatures([downgrade], { validateOnly: true })
+  await assert.rejects(
+    admin.updateFeatures([downgrade, { feature: 'other', maxVersionLevel: 1 }]),
+    ({ failures }: { failures: Map<string, { code: string }> }) => {
+      assert.deepEqual([...failures.keys()], ['group.version', 'other'])
+      return failures.get('group.version')?.code === 'INVALID_UPDATE_VERSION'
+    },
+  )
+  assert.equal((await admin.describeFeatures()).finalizedFeatures.size, 1)
+  await admin.updateFeatures([downgrade])
+  const after = await admin.describeFeatures()
+  assert.deepEqual([after.finalizedFeatures.size, after.finalizedFeaturesEpoch], [0, 1])
 })

@@ -7,6 +7,7 @@ import type { OffsetAndMetadata, PartitionMap, TopicPartition } from '../topic-p
 import type { AdminCallOptions, AdminContext, Environment } from './admin-client.ts'
 import * as state from './cluster-state.ts'
 import * as configs from './configs.ts'
+import * as features from './features.ts'
 import * as groups from './groups.ts'
 import * as logDirs from './log-dirs.ts'
 import * as topics from './topics.ts'
@@ -145,6 +146,17 @@ export class Admin {
     options: AdminCallOptions = {},
   ): Promise<logDirs.ReplicaLogDirs[]> {
     return logDirs.describeReplicaLogDirs(this.#context, replicas, options)
+  }
+
+  // --- features ----------------------------------------------------------------------------------------------------------------------
+
+  describeFeatures(options: AdminCallOptions = {}): Promise<features.FeatureMetadata> {
+    return features.describeFeatures(this.#context, options)
+  }
+
+  /** Changes the levels that the cluster runs, all that are asked for or none. */
+  updateFeatures(updates: readonly features.FeatureUpdate[], options: ValidateOnly = {}): Promise<void> {
+    return features.updateFeatures(this.#context, updates, options)
   }
 
   // --- groups ------------------------------------------------------------------------------------------------------------------------

@@ -3,8 +3,8 @@ import { ConnectionError, connect, type FramedConnection } from '@tidelog/net'
 import { type Api, ApiVersions, type ApiVersionsResponse, errorTable, type RequestInput, type ResponseOf } from '@tidelog/protocol'
 import { ClientError, checkErrorCode, DisconnectedError, MalformedResponseError, TimeoutError, UnsupportedVersionError } from '../errors.ts'
 
-const clientSoftwareName = 'tidelog'
-const clientSoftwareVersion = '0.1.0'
+/** What this client calls itself. KIP-511. */
+export const clientSoftware = { clientSoftwareName: 'tidelog', clientSoftwareVersion: '0.1.0' }
 
 export interface BrokerAddress {
   readonly host: string
@@ -133,7 +133,7 @@ export class BrokerConnection {
 async function negotiate(connection: FramedConnection): Promise<ApiVersionsResponse> {
   let version = ApiVersions.versions[1]
   for (;;) {
-    const response = await connection.send(ApiVersions, version, { clientSoftwareName, clientSoftwareVersion })
+    const response = await connection.send(ApiVersions, version, clientSoftware)
     if (response.errorCode !== errorTable.UNSUPPORTED_VERSION.code || version === 0) {
       checkErrorCode(response.errorCode, `ApiVersions from ${connection.host}:${connection.port}`)
       return response

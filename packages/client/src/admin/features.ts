@@ -1,0 +1,67 @@
+import { ApiVersions, UpdateFeatures } from '@tidelog/protocol'
+import { clientSoftware } from '../cluster/broker-connection.ts'
+import { BrokerError, checkErrorCode } from '../errors.ts'
+import { type AdminCallOptions, type AdminContext, callOptions } from './admin-client.ts'
+import { allOrThrow } from './results.ts'
+
+export interface FeatureMetadata {
+  /** Levels that the cluster runs, by feature; a feature that it runs without is not in it. */
+  readonly finalizedFeatures: ReadonlyMap<string, { readonly minVersionLevel: number; readonly maxVersionLevel: number }>
+  /** Grows with every change of them; undefined when the broker does not know them. */
+  readonly finalizedFeaturesEpoch: number | undefined
+  /** Levels that the broker can run, by feature. */
+  readonly supportedFeatures: ReadonlyMap<string, { readonly minVersion: number; readonly maxVersion: number }>
+}
+
+export async function describeFeatures(context: AdminContext, options: AdminCallOptions): Promise<FeatureMetadata> {
+  const { cluster } = context
+  return cluster.retry(callOptions(context, 'describeFeatures', options), async () => {
+    const response = await (await cluster.anyConnection(options)).send(ApiVersions, clientSoftware)
+    checkErrorCode(response.errorCode, 'features')
+    const { finalizedFeatures, finalizedFeaturesEpoch, supportedFeatures } = response
+    return {
+      finalizedFeatures: new Map(finalizedFeatures.map(({ name, ...levels }) => [name, levels])),
+      finalizedFeaturesEpoch: finalizedFeaturesEpoch < 0 ? undefined : finalizedFeaturesEpoch,
+      supportedFeatures: new Map(supportedFeatures.map(({ name, ...range }) => [name, range])),
+    }
+  })
+}
+
+export interface FeatureUpdate {
+  readonly feature: string
+  /** 0: run without the feature. */
+  readonly maxVersionLevel: number
+  /** `upgrade` when absent. An unsafe downgrade may lose metadata. */
+  readonly upgradeType?: 'upgrade' | 'safe-downgrade' | 'unsafe-downgrade'
+}
+
+const upgradeTypeCodes = { upgrade: 1, 'safe-downgrade': 2, 'unsafe-downgrade': 3 } as const
+
+/** All or none of them. @throws The reason, of one feature, else PartialFailureError with the reason for each */
+export async function updateFeatures(
+  context: AdminContext,
+  updates: readonly FeatureUpdate[],
+  { validateOnly = false, ...options }: AdminCallOptions & { readonly validateOnly?: boolean },
+): Promise<void> {
+  const { cluster, config } = context
+  const retry = callOptions(context, 'updateFeatures', options)
+  const outcomes = await cluster.retry(retry, async () => {
+    const connection = await cluster.controllerConnection(retry)
+    const { errorCode, errorMessage, results } = await connection.send(UpdateFeatures, {
+      timeoutMs: config['request.timeout.ms'],
+      featureUpdates: updates.map(({ feature, maxVersionLevel, upgradeType = 'upgrade' }) => ({
+        feature,
+        maxVersionLevel,
+        upgradeType: upgradeTypeCodes[upgradeType],
+      })),
+      validateOnly,
+    })
+    const failure = errorCode === 0 ? undefined : new BrokerError(errorCode, 'updateFeatures', errorMessage)
+    if (failure?.retriable) throw failure
+    const rows = failure === undefined ? results : updates.map(({ feature }) => ({ feature, errorCode, errorMessage }))
+    return rows.map(({ feature, errorCode: code, errorMessage: message }) => {
+      return [feature, code === 0 ? { value: undefined } : { error: new BrokerError(code, `feature ${feature}`, message) }] as const
+    })
+  })
+  allOrThrow('updateFeatures', outcomes)
+}
