@@ -46,7 +46,7 @@ test('what Kafka wrote is understood: the golden offsets partition', async () =>
   assert.ok(listed.includes('golden-group'))
 })
 
-test('while the log is being replayed requests are told to come back, and elsewhere that they are wrong', async () => {
+test('G4: while the log is being replayed requests are told to come back, and elsewhere that they are wrong', async () => {
   const log = new MemoryLog()
   log.hold()
   const starting = GroupHarness.start(log)
@@ -63,7 +63,7 @@ test('while the log is being replayed requests are told to come back, and elsewh
   await assert.rejects(groups.fetchOffsets(fetchAll), failsWith('COORDINATOR_NOT_AVAILABLE'))
 })
 
-test('a record that cannot be read is passed over, and types from the future too', async () => {
+test('G8: a record that cannot be read is passed over, and types from the future too', async () => {
   const harness = await GroupHarness.start()
   await harness.groups.commitOffsets(commitRequest, caller)
   const builder = new BatchBuilder({ baseOffset: 1 })
@@ -89,7 +89,7 @@ test('commits that arrive while an append is under way leave in one batch behind
   )
 })
 
-test('a commit larger than a batch may be is refused whole, its neighbours are not', async () => {
+test('G6: a commit larger than a batch may be is refused whole, its neighbours are not', async () => {
   const { groups, log } = await GroupHarness.start()
   log.maxBatchBytes = 20_000
   const metadata = 'x'.repeat(4000)
@@ -104,7 +104,7 @@ test('a commit larger than a batch may be is refused whole, its neighbours are n
   assert.equal(groups.describeGroup('large', { apiVersion: 5 }).groupState, 'Dead')
 })
 
-test('who resigns answers everyone who waits, and the late outcome of an append changes nothing', async () => {
+test('G4: who resigns answers everyone who waits, and the late outcome of an append changes nothing', async () => {
   const harness = await GroupHarness.start()
   const { groups, log, clock } = harness
   const { memberId } = await groups.joinGroup(joinRequest, caller)
@@ -124,7 +124,7 @@ test('who resigns answers everyone who waits, and the late outcome of an append 
   assert.equal((await groups.fetchOffsets({ ...fetchAll, groupId: 'other' }))[0]?.partitions[0]?.committedOffset, 5)
 })
 
-test('an append that fails is told in the reply, and the next one is tried again', async () => {
+test('G4: an append that fails is told in the reply, and the next one is tried again', async () => {
   const { groups, log } = await GroupHarness.start()
   log.failure = new KafkaError('NOT_ENOUGH_REPLICAS')
   const [failed] = await groups.commitOffsets(commitRequest, caller)
@@ -134,7 +134,7 @@ test('an append that fails is told in the reply, and the next one is tried again
   assert.equal(done?.partitions[0]?.errorCode, 0)
 })
 
-test('when nobody knows whether an append was committed, the log tells: groups are loaded again', async () => {
+test('G4: when nobody knows whether an append was committed, the log tells: groups are loaded again', async () => {
   const { groups, log } = await GroupHarness.start()
   await groups.commitOffsets(commitRequest, caller)
   const append = log.append.bind(log)

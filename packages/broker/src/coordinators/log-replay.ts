@@ -1,5 +1,5 @@
 import type { Logger } from '@tidelog/core'
-import { iterateBatches, type RecordBatch, readEndTxnMarker, readRecords } from '@tidelog/protocol'
+import { batchHeader, iterateBatches, type RecordBatch, readEndTxnMarker, readRecords } from '@tidelog/protocol'
 import type { CoordinatorLog } from './coordinator-log.ts'
 
 /** A batch of an internal topic is no larger than max.message.bytes before compression by our writers; others' may be compressed. */
@@ -13,8 +13,8 @@ export interface ReplaySink {
 }
 
 /**
- * Brings a coordinator to the state that its log describes. A record that cannot be read is reported and passed over, for the rest must
- * not suffer from it.
+ * Brings a coordinator to the state that its log describes. A record that cannot be read, or a batch whose checksum is wrong, is reported and
+ * passed over, for the rest must not suffer from it.
  * @param isWanted Asked between reads: when it turns false, replay ends early.
  * @throws KafkaError when the log cannot be read
  */
@@ -39,6 +39,11 @@ function replayBatch(
   const unreadable = (offset: number, error: unknown) => {
     counts.unreadable++
     logger.error('a record of an internal topic cannot be read and is passed over', { offset, error: String(error) })
+  }
+  // Bytes that have changed on the disk may still decode, as an offset that nobody has committed.
+  if (batch.magic === 2 && !batchHeader.isCrcValid(batch.buffer, batch.at)) {
+    unreadable(batch.baseOffset, 'the checksum of its batch is wrong')
+    return
   }
   const producerId = batch.isTransactional ? batch.producerId : undefined
   try {

@@ -57,7 +57,7 @@ test('an error of the whole request stands beside every partition', async () => 
   assert.deepEqual(await codesOf(harness, 9, {}), [[code('NOT_COORDINATOR')]])
 })
 
-test('a commit of nothing asks no coordinator', async () => {
+test('G6: a commit of nothing asks no coordinator', async () => {
   const harness = await GroupHarness.start()
   harness.groups.resigned(0)
   assert.deepEqual(await codesOf(harness, 9, { topics: [] }), [])

@@ -6,7 +6,7 @@ import { deleteGroups } from './42-delete-groups.ts'
 
 const code = (name: keyof typeof errorTable) => errorTable[name].code
 
-test('each group is deleted on its own, one named twice once', async () => {
+test('G7: each group is deleted on its own, one named twice once', async () => {
   const harness = await GroupHarness.start()
   await harness.groups.commitOffsets(commitRequest, { apiVersion: 8 })
   harness.denied.add('Delete Group secret')

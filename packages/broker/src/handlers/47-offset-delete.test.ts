@@ -32,7 +32,7 @@ test('offsets are deleted; partitions that do not exist or may not be read have 
   assert.deepEqual(await harness.groups.fetchOffsets({ groupId: 'g', topics: null, requireStable: false }), [])
 })
 
-test('an error of the group is the only answer, and an empty list deletes nothing', async () => {
+test('G7: an error of the group is the only answer, and an empty list deletes nothing', async () => {
   const harness = await GroupHarness.start()
   const topics = [{ name: 'nowhere', partitions: at(0) }]
   assert.deepEqual(await harness.call(offsetDelete, 0, { groupId: 'g', topics }), { errorCode: code('GROUP_ID_NOT_FOUND'), topics: [] })

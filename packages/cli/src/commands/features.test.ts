@@ -53,8 +53,8 @@ test('upgrade, downgrade and disable ask for all levels together and tell what b
   assert.deepEqual(asked, [
     {
       updates: [
-        { feature: 'b', maxVersionLevel: 2, upgradeType: 'upgrade' },
         { feature: 'a', maxVersionLevel: 1, upgradeType: 'upgrade' },
+        { feature: 'b', maxVersionLevel: 2, upgradeType: 'upgrade' },
       ],
       validateOnly: false,
     },
@@ -76,10 +76,11 @@ test('what the broker refuses is told of every feature, and counted', async () =
 test('the levels of a release of Kafka are asked for together, without those at 0', async () => {
   const { admin, asked } = changing()
   await runWith(features, { admin }, ...at, 'upgrade', '--release-version', '4.0-IV0')
-  assert.deepEqual(
-    asked[0]?.updates.map(({ feature, maxVersionLevel }) => `${feature}=${maxVersionLevel}`),
-    ['metadata.version=22', 'kraft.version=1', 'group.version=1'],
-  )
+  assert.deepEqual(asked[0]?.updates.map(({ feature, maxVersionLevel }) => `${feature}=${maxVersionLevel}`).sort(), [
+    'group.version=1',
+    'kraft.version=1',
+    'metadata.version=22',
+  ])
 })
 
 test('releases and dependencies are told without a cluster', async () => {

@@ -20,7 +20,7 @@ function stableGroup(driver: GroupDriver, count: number, protocols: Record<strin
   return memberIds
 }
 
-test('a new member is told its id first and joins with it; clients before version 4 join at once', () => {
+test('G5: a new member is told its id first and joins with it; clients before version 4 join at once', () => {
   const driver = new GroupDriver()
   const first = driver.joined(driver.join({ clientId: 'app' }))
   assert.equal(first.errorCode, code('MEMBER_ID_REQUIRED'))
@@ -205,7 +205,7 @@ test('the protocol is the one that most members prefer among those that all of t
   )
 })
 
-test('nothing in common with the group is an inconsistent protocol: another type, no shared protocol, none at all', () => {
+test('G5: nothing in common with the group is an inconsistent protocol: another type, no shared protocol, none at all', () => {
   const driver = new GroupDriver()
   assert.equal(driver.joined(driver.join({ protocols: {} })).errorCode, code('INCONSISTENT_GROUP_PROTOCOL'))
   assert.equal(driver.joined(driver.join({ protocolType: '' })).errorCode, code('INCONSISTENT_GROUP_PROTOCOL'))
@@ -234,7 +234,7 @@ test('requests of strangers, of other generations and for no group are refused a
   assert.equal(driver.leave([{ memberId: 'x' }], 'none').members[0]!.errorCode, code('UNKNOWN_MEMBER_ID'))
 })
 
-test('a full group takes no newcomer, and is not disturbed by one', () => {
+test('G5: a full group takes no newcomer, and is not disturbed by one', () => {
   const driver = new GroupDriver({ config: { maxSize: 2 } })
   stableGroup(driver, 2)
   assert.equal(driver.joined(driver.join()).errorCode, code('GROUP_MAX_SIZE_REACHED'))
@@ -382,7 +382,7 @@ test('a partition that is given up tells everyone who waits', () => {
   assert.equal(driver.groups.nextDeadlineMs, Infinity)
 })
 
-test('two hundred members that come and go for a minute end in one stable generation', () => {
+test('G5: two hundred members that come and go for a minute end in one stable generation', () => {
   const driver = new GroupDriver({ config: { initialRebalanceDelayMs: 3000 } })
   const options = { sessionTimeoutMs: 10_000, rebalanceTimeoutMs: 5000 }
   let live = Array.from({ length: 200 }, () => driver.joinTwice(options).memberId)

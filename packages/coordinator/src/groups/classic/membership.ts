@@ -62,8 +62,11 @@ export class Membership {
       return
     }
     if (memberId === '') this.#joinNew(step, group, request, caller, ticket)
-    else if (group.pendingJoins.has(memberId)) this.#admit(step, group, request, caller, ticket, memberId)
-    else this.#rejoin(step, group, request, ticket)
+    else if (group.pendingJoins.has(memberId)) {
+      // Ids are given out to dynamic members only: a client that calls itself static with one is broken, and Kafka's coordinator fails on it.
+      if (request.groupInstanceId !== null) step.reply(ticket, joinError(memberId, 'UNKNOWN_SERVER_ERROR'))
+      else this.#admit(step, group, request, caller, ticket, memberId)
+    } else this.#rejoin(step, group, request, ticket)
   }
 
   /** group.max.size; a group in the first phase counts who has joined, for not all will come back. */

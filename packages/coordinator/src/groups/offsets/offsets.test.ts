@@ -101,7 +101,7 @@ test('a commit is a sign of life', () => {
   assert.equal(driver.heartbeat(memberId, 1).errorCode, 0)
 })
 
-test('metadata that is too long and offsets that are no safe numbers are refused, their neighbours are not', () => {
+test('G6: metadata that is too long and offsets that are no safe numbers are refused, their neighbours are not', () => {
   const driver = new GroupDriver()
   assert.equal(driver.committed(driver.commit({ metadata: 'x'.repeat(4096) })), 0)
   assert.equal(driver.committed(driver.commit({ metadata: 'x'.repeat(4097) })), code('OFFSET_METADATA_TOO_LARGE'))
@@ -143,7 +143,7 @@ test('offsets of a transaction count from its commit marker on, and never after 
   assert.equal(stable().committedOffset, 9)
 })
 
-test('offsets of topics that members subscribe to are not deleted, those of others are', () => {
+test('G7: offsets of topics that members subscribe to are not deleted, those of others are', () => {
   const driver = new GroupDriver()
   driver.commit({ topic: 't' })
   driver.commit({ topic: 'other' })
@@ -172,7 +172,7 @@ test('offsets of a group whose members are no consumers are deleted only when it
   assert.equal(deleteOffsets(driver, ['t']).errorCode, 0)
 })
 
-test('an empty group is deleted with its offsets, also with those still under way; one with members is not', () => {
+test('G7: an empty group is deleted with its offsets, also with those still under way; one with members is not', () => {
   const driver = new GroupDriver()
   assert.equal(deleteGroup(driver), code('GROUP_ID_NOT_FOUND'))
   driver.commit({ topic: 'a' })
