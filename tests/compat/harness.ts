@@ -134,14 +134,19 @@ export async function exercise(command: string, args: readonly string[], options
 }
 
 /** A JVM that lives for seconds need not optimise. */
-const quickToStart = ['-XX:+UseSerialGC', '-XX:TieredStopAtLevel=1']
+export const javaArgs = ['-XX:+UseSerialGC', '-XX:TieredStopAtLevel=1']
 
 /** The jars of Apache Kafka and its tools. @returns The class path. */
-export async function kafkaJars(version: KafkaVersion): Promise<string> {
+export const kafkaJars = (version: KafkaVersion): Promise<string> => jarsOf(`apache-kafka-${version}`, 'pom.xml', version)
+
+/** The jars of Kafka Streams, without RocksDB. @returns The class path. */
+export const kafkaStreamsJars = (): Promise<string> => jarsOf('kafka-streams-4.3.0', 'streams-pom.xml', '4.3.0')
+
+async function jarsOf(name: string, pomName: string, version: KafkaVersion): Promise<string> {
   await debianCommand('java', 'default-jdk-headless')
-  const dir = await installed(`apache-kafka-${version}`, async (target) => {
+  const dir = await installed(name, async (target) => {
     await debianCommand('mvn', 'maven')
-    const pom = join(compatDir, 'java', 'pom.xml')
+    const pom = join(compatDir, 'java', pomName)
     await succeed(
       'mvn',
       ['-q', '-B', '-f', pom, 'dependency:copy-dependencies', `-Dkafka.version=${version}`, `-DoutputDirectory=${target}`],
@@ -160,7 +165,7 @@ export async function kafkaTool(
   args: readonly string[],
   options: RunOptions = {},
 ): Promise<Finished> {
-  return run('java', ['-Xmx256M', ...quickToStart, '-cp', await kafkaJars(version), mainClass, ...args], options)
+  return run('java', ['-Xmx256M', ...javaArgs, '-cp', await kafkaJars(version), mainClass, ...args], options)
 }
 
 // --- brokers ---------------------------------------------------------------------------------------------------------------------
@@ -285,9 +290,9 @@ async function kafkaLauncher(version: KafkaVersion, dir: string, port: number, s
   )
   const jars = await kafkaJars(version)
   if (!existsSync(join(dir, 'data', 'meta.properties')))
-    await succeed('java', [...quickToStart, '-cp', jars, 'kafka.tools.StorageTool', 'format', '-t', 'abcdefghijklmnopqrstug', '-c', file])
+    await succeed('java', [...javaArgs, '-cp', jars, 'kafka.tools.StorageTool', 'format', '-t', 'abcdefghijklmnopqrstug', '-c', file])
   return () => {
-    const child = spawn('java', ['-Xmx1G', ...quickToStart, '-cp', jars, 'kafka.Kafka', file], { stdio: ['ignore', 'pipe', 'pipe'] })
+    const child = spawn('java', ['-Xmx1G', ...javaArgs, '-cp', jars, 'kafka.Kafka', file], { stdio: ['ignore', 'pipe', 'pipe'] })
     return serving(
       child,
       async () =>

@@ -1,4 +1,4 @@
-// What franz-go can do with a broker that has no transactions yet. Prints "ok NAME" a step; asks for a restart with "RESTART".
+// What franz-go can do with a broker. Prints "ok NAME" a step; asks for a restart with "RESTART".
 package main
 
 import (
@@ -168,54 +168,56 @@ func seeks() {
 
 func groups() {
 	for _, balancer := range []kgo.GroupBalancer{kgo.RangeBalancer(), kgo.CooperativeStickyBalancer()} {
-		topic := "grouped-" + balancer.ProtocolName()
-		cl := client()
-		must(kadm.NewClient(cl).CreateTopic(ctx, 6, 1, nil, topic))
-		cl.Close()
-		var seen sync.Map
-		var count atomic.Int32
-		var members sync.WaitGroup
-		start := func() context.CancelFunc {
-			until, stop := context.WithCancel(ctx)
-			members.Add(1)
-			go func() {
-				defer members.Done()
-				member := client(kgo.ConsumerGroup("go-"+topic), kgo.ConsumeTopics(topic), kgo.Balancers(balancer), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.DisableAutoCommit(), kgo.HeartbeatInterval(300*time.Millisecond))
-				defer member.Close()
-				for until.Err() == nil {
-					member.PollFetches(until).EachRecord(func(record *kgo.Record) {
-						if _, again := seen.LoadOrStore(string(record.Value), true); !again {
-							count.Add(1)
-						}
-					})
-					member.CommitUncommittedOffsets(ctx) // a rebalance in between reads those records again
-				}
-			}()
-			return stop
-		}
-		producer := must(kgo.NewClient(kgo.SeedBrokers(bootstrap)))
-		stops := []context.CancelFunc{start(), start()}
-		for i := 0; i < 1500; i++ {
-			producer.Produce(ctx, &kgo.Record{Topic: topic, Key: fmt.Append(nil, i), Value: fmt.Append(nil, i)}, nil)
-			if i == 500 {
-				stops = append(stops, start())
-			}
-			if i == 1000 {
-				check(producer.Flush(ctx) == nil, "flush")
-				stops[0]()
-			}
-			if i%20 == 0 {
-				time.Sleep(20 * time.Millisecond)
-			}
-		}
-		check(producer.Flush(ctx) == nil, "flush")
-		eventually(func() bool { return count.Load() == 1500 })
-		for _, stop := range stops {
-			stop()
-		}
-		members.Wait()
-		producer.Close()
+		groupOfThree("grouped-"+balancer.ProtocolName(), kgo.Balancers(balancer), kgo.HeartbeatInterval(300*time.Millisecond))
 	}
+}
+
+// A group reads all of a topic while one of its members joins late and another one leaves. The group has the name of the topic.
+func groupOfThree(topic string, options ...kgo.Opt) {
+	cl := client()
+	must(kadm.NewClient(cl).CreateTopic(ctx, 6, 1, nil, topic))
+	cl.Close()
+	var seen sync.Map
+	var count atomic.Int32
+	var members sync.WaitGroup
+	start := func() context.CancelFunc {
+		until, stop := context.WithCancel(ctx)
+		members.Go(func() {
+			member := client(append(options, kgo.ConsumerGroup(topic), kgo.ConsumeTopics(topic), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.DisableAutoCommit())...)
+			defer member.Close()
+			for until.Err() == nil {
+				member.PollFetches(until).EachRecord(func(record *kgo.Record) {
+					if _, again := seen.LoadOrStore(string(record.Value), true); !again {
+						count.Add(1)
+					}
+				})
+				member.CommitUncommittedOffsets(ctx) // a rebalance in between reads those records again
+			}
+		})
+		return stop
+	}
+	producer := must(kgo.NewClient(kgo.SeedBrokers(bootstrap)))
+	stops := []context.CancelFunc{start(), start()}
+	for i := 0; i < 1500; i++ {
+		producer.Produce(ctx, &kgo.Record{Topic: topic, Key: fmt.Append(nil, i), Value: fmt.Append(nil, i)}, nil)
+		if i == 500 {
+			stops = append(stops, start())
+		}
+		if i == 1000 {
+			check(producer.Flush(ctx) == nil, "flush")
+			stops[0]()
+		}
+		if i%20 == 0 {
+			time.Sleep(20 * time.Millisecond)
+		}
+	}
+	check(producer.Flush(ctx) == nil, "flush")
+	eventually(func() bool { return count.Load() == 1500 })
+	for _, stop := range stops {
+		stop()
+	}
+	members.Wait()
+	producer.Close()
 }
 
 func commits() {
@@ -303,7 +305,7 @@ func main() {
 	for _, step := range []struct {
 		name string
 		run  func()
-	}{{"admin", admin}, {"codecs", codecs}, {"seeks", seeks}, {"groups", groups}, {"commits", commits}, {"pattern", pattern}, {"restart", restart}} {
+	}{{"admin", admin}, {"codecs", codecs}, {"seeks", seeks}, {"groups", groups}, {"commits", commits}, {"pattern", pattern}, {"transactions", transactions}, {"groupTransactSession", groupTransactSession}, {"serverSideGroup", serverSideGroup}, {"restart", restart}} {
 		step.run()
 		fmt.Println("ok", step.name)
 	}

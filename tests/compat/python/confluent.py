@@ -1,9 +1,9 @@
-"""What confluent-kafka (librdkafka) can do with a broker that has no transactions yet, against BOOTSTRAP. Prints 'ok NAME' a step."""
+"""What confluent-kafka (librdkafka) can do with a broker, against BOOTSTRAP. Prints 'ok NAME' a step."""
 import sys
 import threading
 import time
 
-from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaError, Producer, TopicPartition
+from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaError, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import (AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, NewPartitions, NewTopic, OffsetSpec, ResourceType)
 
 BOOTSTRAP = sys.argv[1]
@@ -122,39 +122,50 @@ def seeks_pauses_and_offsets():
     assert list(low.values())[0].low_watermark == 40
 
 
+def group_of_three(topic, **settings):
+    """A group that has the name of the topic reads all of it, while one of its members joins late and another one leaves."""
+    done(admin.create_topics([NewTopic(topic, 6, 1)]))
+    seen, stops, threads = set(), {}, {}
+
+    def member(name):
+        consumer = consumer_of(topic, **settings)
+        consumer.subscribe([topic])
+        while not stops[name].is_set():
+            message = consumer.poll(0.2)
+            if message is not None and not message.error():
+                seen.add(message.value())
+                consumer.commit(message, asynchronous=True)
+        consumer.close()
+
+    def start(name):
+        stops[name] = threading.Event()
+        threads[name] = threading.Thread(target=member, args=(name,), daemon=True)
+        threads[name].start()
+
+    start('a'), start('b')
+    produce(topic, [b'1-%d' % i for i in range(500)])
+    start('c')
+    time.sleep(2)
+    produce(topic, [b'2-%d' % i for i in range(500)])
+    stops['a'].set()
+    produce(topic, [b'3-%d' % i for i in range(500)])
+    eventually(lambda: len(seen) == 1500, 40)
+    for stop in stops.values():
+        stop.set()
+    for thread in threads.values():
+        thread.join(20)
+
+
 def group_of_three_with_one_joining_and_one_leaving():
     for strategy in ('range', 'cooperative-sticky'):
-        topic = f'grouped-{strategy}'
-        done(admin.create_topics([NewTopic(topic, 6, 1)]))
-        seen, stops, threads = set(), {}, {}
+        group_of_three(f'grouped-{strategy}', partition_assignment_strategy=strategy, session_timeout_ms=10000)
 
-        def member(name):
-            consumer = consumer_of(f'three-{strategy}', partition_assignment_strategy=strategy, session_timeout_ms=10000)
-            consumer.subscribe([topic])
-            while not stops[name].is_set():
-                message = consumer.poll(0.2)
-                if message is not None and not message.error():
-                    seen.add(message.value())
-                    consumer.commit(message, asynchronous=True)
-            consumer.close()
 
-        def start(name):
-            stops[name] = threading.Event()
-            threads[name] = threading.Thread(target=member, args=(name,), daemon=True)
-            threads[name].start()
-
-        start('a'), start('b')
-        produce(topic, [b'1-%d' % i for i in range(500)])
-        start('c')
-        time.sleep(2)
-        produce(topic, [b'2-%d' % i for i in range(500)])
-        stops['a'].set()
-        produce(topic, [b'3-%d' % i for i in range(500)])
-        eventually(lambda: len(seen) == 1500, 40)
-        for stop in stops.values():
-            stop.set()
-        for thread in threads.values():
-            thread.join(20)
+def group_of_three_that_the_broker_assigns():
+    for assignor in ('uniform', 'range'):
+        group_of_three(f'next-{assignor}', group_protocol='consumer', group_remote_assignor=assignor)
+        described = done(admin.describe_consumer_groups([f'next-{assignor}']))[f'next-{assignor}']
+        assert (described.type.name, described.state.name) == ('CONSUMER', 'EMPTY'), described
 
 
 def manual_and_automatic_commits():
@@ -199,6 +210,91 @@ def groups_are_described_changed_and_deleted():
     done(admin.delete_consumer_groups(['manual']))
 
 
+def transactional(transactional_id):
+    producer = Producer({'bootstrap.servers': BOOTSTRAP, 'transactional.id': transactional_id})
+    producer.init_transactions(30)
+    return producer
+
+
+def committed_values(topic):
+    """What a reader of committed records gets, up to a record behind all transactions."""
+    produce(topic, [b'end'], partition=0)
+    consumer, values = consumer_of(isolation_level='read_committed'), []
+    consumer.assign([TopicPartition(topic, 0, 0)])
+    while b'end' not in values:
+        values += [record.value() for record in drain(consumer, 1)]
+    consumer.close()
+    return values[:-1]
+
+
+def transactions_are_committed_aborted_and_fenced():
+    first = transactional('fenced')
+
+    def send(producer, *values):
+        producer.begin_transaction()
+        for value in values:
+            producer.produce('transactions', value, partition=0)
+
+    send(first, b'a', b'b')
+    first.commit_transaction(30)
+    send(first, b'c')
+    assert first.flush(30) == 0
+    first.abort_transaction(30)
+    send(first, b'd')
+    first.commit_transaction(30)
+    send(first, b'e')
+    assert first.flush(30) == 0
+    second = transactional('fenced')
+    send(second, b'f')
+    second.commit_transaction(30)
+    try:
+        first.commit_transaction(30)
+        assert False, 'the first one is not fenced'
+    except KafkaException as error:
+        assert error.args[0].code() in (KafkaError._FENCED, KafkaError.INVALID_PRODUCER_EPOCH, KafkaError.PRODUCER_FENCED), error
+    assert committed_values('transactions') == [b'a', b'b', b'd', b'f']
+
+
+def offsets_are_committed_with_a_transaction():
+    produce('to-copy', [b'%d' % i for i in range(100)], partition=0)
+    producer = transactional('copier')
+    partition = TopicPartition('to-copy', 0)
+
+    def copy(group, count, end):
+        consumer = consumer_of(group, isolation_level='read_committed')
+        consumer.subscribe(['to-copy'])
+        records = drain(consumer, count)[:count]
+        producer.begin_transaction()
+        for record in records:
+            producer.produce('copied', record.value(), partition=0)
+        offset = TopicPartition('to-copy', 0, records[-1].offset() + 1)
+        producer.send_offsets_to_transaction([offset], consumer.consumer_group_metadata(), 30)
+        end(30)
+        committed = consumer.committed([partition])[0].offset
+        consumer.close()
+        return committed
+
+    assert copy('copiers', 40, producer.commit_transaction) == 40
+    assert copy('copiers', 30, producer.abort_transaction) == 40
+    assert copy('copiers', 60, producer.commit_transaction) == 100
+    assert committed_values('copied') == [b'%d' % i for i in range(100)]
+
+    # The group has moved on without this member.
+    late = consumer_of('moved-on')
+    late.subscribe(['to-copy'])
+    drain(late, 1)
+    metadata = late.consumer_group_metadata()
+    late.close()
+    producer.begin_transaction()
+    producer.produce('copied', b'late', partition=0)
+    try:
+        producer.send_offsets_to_transaction([TopicPartition('to-copy', 0, 7)], metadata, 30)
+        assert False, 'offsets of a member that has left are taken'
+    except KafkaException as error:
+        assert error.args[0].txn_requires_abort(), error
+    producer.abort_transaction(30)
+
+
 def nothing_is_lost_by_a_restart():
     produce('restarted', [b'%d' % i for i in range(200)], partition=0)
     consumer = consumer_of('restarted')
@@ -217,5 +313,6 @@ def nothing_is_lost_by_a_restart():
 
 for function in [admin_topics, every_codec_with_keys_headers_and_tombstones, seeks_pauses_and_offsets,
                  group_of_three_with_one_joining_and_one_leaving, manual_and_automatic_commits, static_members_and_regex,
-                 groups_are_described_changed_and_deleted, nothing_is_lost_by_a_restart]:
+                 groups_are_described_changed_and_deleted, group_of_three_that_the_broker_assigns,
+                 transactions_are_committed_aborted_and_fenced, offsets_are_committed_with_a_transaction, nothing_is_lost_by_a_restart]:
     step(function)

@@ -294,8 +294,51 @@ def idempotent_producer():
     producer.close()
 
 
+def transactions():
+    if VERSION < (3, 0):
+        return
+    from kafka import errors
+
+    def transactional(transactional_id):
+        producer = KafkaProducer(bootstrap_servers=BOOTSTRAP, transactional_id=transactional_id)
+        producer.init_transactions()
+        return producer
+
+    def send(producer, *values):
+        producer.begin_transaction()
+        for value in values:
+            producer.send('transactions', value, partition=0).get(30)
+
+    first = transactional('python')
+    send(first, b'a', b'b')
+    first.commit_transaction()
+    send(first, b'c')
+    first.abort_transaction()
+    send(first, b'd')
+    source = TopicPartition('transactions', 0)
+    consumer = KafkaConsumer(bootstrap_servers=BOOTSTRAP, group_id='transactors', isolation_level='read_committed', auto_offset_reset='earliest', enable_auto_commit=False)
+    consumer.assign([source])
+    first.send_offsets_to_transaction({source: committed(2)}, 'transactors')
+    first.commit_transaction()
+    eventually(lambda: consumer.committed(source) == 2)
+    send(first, b'e')
+    second = transactional('python')
+    send(second, b'f')
+    second.commit_transaction()
+    try:
+        first.commit_transaction()
+        assert False, 'the first one is not fenced'
+    except errors.KafkaError as error:
+        assert isinstance(error, (errors.ProducerFencedError, errors.InvalidProducerEpochError)), error
+    consumer.seek_to_beginning(source)
+    assert [record.value for record in drain(consumer, 4)] == [b'a', b'b', b'd', b'f']
+    consumer.close()
+    second.close()
+    first.close(0)
+
+
 for function in [admin_topics, every_codec_with_keys_headers_and_tombstones, seeks_pauses_and_offsets,
                  group_of_three_with_one_joining_and_one_leaving, manual_and_automatic_commits, regex_subscription,
                  groups_are_described_and_deleted, nothing_is_lost_by_a_restart, walk_through_bankbranch,
-                 walk_through_keys_msgpack_and_callbacks, idempotent_producer]:
+                 walk_through_keys_msgpack_and_callbacks, idempotent_producer, transactions]:
     step(function)
