@@ -40,9 +40,37 @@
 
   ;; One LZ4 block from [at, end) to [out, limit). Returns where the output ends, -1 for garbage, -2 when it does not fit.
   (func (export "lz4Block") (param $at i32) (param $end i32) (param $out i32) (param $limit i32) (result i32)
-    (local $base i32) (local $token i32) (local $length i32) (local $byte i32) (local $distance i32) (local $from i32)
+    (local $base i32) (local $token i32) (local $length i32) (local $byte i32) (local $distance i32) (local $from i32) (local $to i32) (local $safeEnd i32) (local $safeLimit i32)
     (local.set $base (local.get $out))
+    ;; Up to 14 literals and 18 bytes of match, which is what most sequences are: so far from both ends they need no look at them, and are copied as if
+    ;; they were longest. Whatever else a sequence is, it is begun again below.
+    (local.set $safeEnd (i32.sub (local.get $end) (i32.const 17)))
+    (local.set $safeLimit (i32.sub (local.get $limit) (i32.const 33)))
     (loop $sequence
+      (block $slow
+        (br_if $slow (i32.ge_s (local.get $at) (local.get $safeEnd)))
+        (br_if $slow (i32.ge_s (local.get $out) (local.get $safeLimit)))
+        (loop $short
+          (local.set $token (i32.load8_u (local.get $at)))
+          (local.set $length (i32.shr_u (local.get $token) (i32.const 4)))
+          (br_if $slow (i32.eq (local.get $length) (i32.const 15)))
+          (i64.store (local.get $out) (i64.load offset=1 (local.get $at)))
+          (i64.store offset=8 (local.get $out) (i64.load offset=9 (local.get $at)))
+          (local.set $from (i32.add (i32.add (local.get $at) (local.get $length)) (i32.const 1)))
+          (local.set $to (i32.add (local.get $out) (local.get $length)))
+          (local.set $distance (i32.load16_u (local.get $from)))
+          (local.set $length (i32.and (local.get $token) (i32.const 15)))
+          (br_if $slow (i32.eq (local.get $length) (i32.const 15)))
+          (br_if $slow (i32.lt_u (local.get $distance) (i32.const 8)))
+          (br_if $slow (i32.gt_u (local.get $distance) (i32.sub (local.get $to) (local.get $base))))
+          (local.set $at (i32.add (local.get $from) (i32.const 2)))
+          (local.set $from (i32.sub (local.get $to) (local.get $distance)))
+          (i64.store (local.get $to) (i64.load (local.get $from)))
+          (i64.store offset=8 (local.get $to) (i64.load offset=8 (local.get $from)))
+          (i32.store16 offset=16 (local.get $to) (i32.load16_u offset=16 (local.get $from)))
+          (local.set $out (i32.add (i32.add (local.get $to) (local.get $length)) (i32.const 4)))
+          (br_if $slow (i32.ge_s (local.get $at) (local.get $safeEnd)))
+          (br_if $short (i32.lt_s (local.get $out) (local.get $safeLimit)))))
       (if (i32.ge_u (local.get $at) (local.get $end)) (then (return (i32.const -1))))
       (local.set $token (i32.load8_u (local.get $at)))
       (local.set $at (i32.add (local.get $at) (i32.const 1)))
