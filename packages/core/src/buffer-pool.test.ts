@@ -33,3 +33,19 @@ test('huge and foreign buffers are not kept, nor more than the limit', () => {
   )
   assert.equal(kept.length, 2)
 })
+
+test('one that is up to twice as large serves too, the best fitting first; what has rested longest makes way', () => {
+  const MIB = 2 ** 20
+  const pool = new BufferPool({ maxIdleBytes: 12 * MIB })
+  const lend = (mib: number) => pool.allocate(mib * MIB)
+  const isSame = (one: Buffer, other: Buffer) => one.buffer === other.buffer
+  const [three, five, four] = [lend(3), lend(5), lend(4)]
+  for (const buffer of [three, five, four]) pool.release(buffer)
+  assert.ok(isSame(lend(2.5), three))
+  assert.ok(isSame(lend(2), four))
+  assert.ok(!isSame(lend(2), five))
+  const eight = lend(8)
+  pool.release(eight)
+  assert.ok(!isSame(lend(3), five))
+  assert.ok(isSame(lend(8), eight))
+})

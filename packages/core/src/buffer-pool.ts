@@ -19,8 +19,8 @@ export class BufferPool {
   readonly #minBytes: number
   readonly #maxBytes: number
   readonly #maxIdleBytes: number
-  /** By size: powers of two up to a megabyte, then whole megabytes. */
-  readonly #idle = new Map<number, ArrayBuffer[]>()
+  /** In order of their return. Sizes are powers of two up to a megabyte, then whole megabytes. */
+  readonly #idle: ArrayBuffer[] = []
   readonly #lent = new WeakSet<ArrayBuffer>()
   #idleBytes = 0
 
@@ -34,9 +34,9 @@ export class BufferPool {
   allocate(bytes: number): Buffer {
     if (bytes < this.#minBytes || bytes > this.#maxBytes) return Buffer.allocUnsafe(bytes)
     const size = bytes <= MIB ? 2 ** Math.ceil(Math.log2(bytes)) : Math.ceil(bytes / MIB) * MIB
-    let memory = this.#idle.get(size)?.pop()
+    let memory = this.#takeIdle(size)
     if (memory === undefined) memory = Buffer.allocUnsafeSlow(size).buffer as ArrayBuffer
-    else this.#idleBytes -= size
+    else this.#idleBytes -= memory.byteLength
     this.#lent.add(memory)
     return Buffer.from(memory, 0, bytes)
   }
@@ -45,11 +45,22 @@ export class BufferPool {
   release(buffer: Uint8Array): void {
     const memory = buffer.buffer as ArrayBuffer
     if (!this.#lent.delete(memory)) return
-    const size = memory.byteLength
-    if (this.#idleBytes + size > this.#maxIdleBytes) return
-    this.#idleBytes += size
-    const idle = this.#idle.get(size)
-    if (idle === undefined) this.#idle.set(size, [memory])
-    else idle.push(memory)
+    this.#idle.push(memory)
+    this.#idleBytes += memory.byteLength
+    while (this.#idleBytes > this.#maxIdleBytes) this.#idleBytes -= this.#idle.shift()!.byteLength
+  }
+
+  /** The smallest that is large enough; one that is more than twice as large is left for those who need it, and no small frame that is kept pins it down. */
+  #takeIdle(size: number): ArrayBuffer | undefined {
+    const idle = this.#idle
+    let best = -1
+    let bestBytes = 2 * size + 1
+    for (let index = idle.length - 1; index >= 0 && bestBytes > size; index--) {
+      const { byteLength } = idle[index]!
+      if (byteLength < size || byteLength >= bestBytes) continue
+      best = index
+      bestBytes = byteLength
+    }
+    return best < 0 ? undefined : idle.splice(best, 1)[0]
   }
 }

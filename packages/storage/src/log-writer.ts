@@ -8,10 +8,11 @@ import { MAX_RELATIVE_OFFSET } from './offset-index.ts'
 import type { AppendOrigin, CompletedTransaction, ProducerBatch } from './producer-state.ts'
 import type { RollLimits } from './roll-limits.ts'
 import { lastOffsetOf, leaderEpochOf } from './stored-batch.ts'
+import { MAX_CHUNK_BYTES } from './tail-cache.ts'
 import type { VerificationGuard } from './verification-guard.ts'
 
 /** One write takes no more than this, so that the copy into it does not hold up the event loop; a single larger append goes alone. */
-const MAX_GROUP_BYTES = 4 * 1024 * 1024
+const MAX_GROUP_BYTES = MAX_CHUNK_BYTES
 /** After so much that is written and waits for its fsync, those who wait are not kept waiting for what comes behind them. */
 const MAX_UNFLUSHED_BYTES = 16 * 1024 * 1024
 

@@ -2,7 +2,8 @@ import { batchHeader } from '@tidelog/protocol'
 import { lastOffsetOf, wholeBatches } from './stored-batch.ts'
 
 const MIN_CHUNK_BYTES = 4 * 1024
-const MAX_CHUNK_BYTES = 512 * 1024
+/** All chunks of a busy log are of this size, so that the memory of an old one is used for the next. */
+export const MAX_CHUNK_BYTES = 1024 * 1024
 /** So much is copied together from chunks that follow each other, so that a reader of many small appends need not ask for each chunk. */
 const GATHERED_BYTES = 64 * 1024
 /** Chunks come in powers of two and this fraction more, so that one of 1 MiB holds a batch of max.message.bytes. */
@@ -30,7 +31,8 @@ export class TailCache {
   readonly #maxBytes: number
   readonly #chunks = new Set<Chunk>()
   #bytes = 0
-  readonly #spare = new Map<number, Buffer[]>()
+  /** In the order in which they came: what nobody wanted for longest makes way, as sizes do that a log has grown out of. */
+  readonly #spare: Buffer[] = []
   #spareBytes = 0
 
   /** @param maxBytes 0 keeps nothing. */
@@ -43,10 +45,10 @@ export class TailCache {
     let sizeBytes = MIN_CHUNK_BYTES
     while (sizeBytes + sizeBytes / CHUNK_MARGIN < bytes) sizeBytes *= 2
     sizeBytes += sizeBytes / CHUNK_MARGIN
-    const spare = this.#spare.get(sizeBytes)?.pop()
-    if (spare === undefined) return Buffer.allocUnsafeSlow(sizeBytes)
+    const spare = this.#spare.findLastIndex(({ length }) => length === sizeBytes)
+    if (spare < 0) return Buffer.allocUnsafeSlow(sizeBytes)
     this.#spareBytes -= sizeBytes
-    return spare
+    return this.#spare.splice(spare, 1)[0]!
   }
 
   add(chunk: Chunk): void {
@@ -62,11 +64,10 @@ export class TailCache {
     const { buffer } = chunk
     if (!this.#chunks.delete(chunk)) return
     this.#bytes -= buffer.length
-    if (chunk.isShared || chunk.isWriting || this.#spareBytes + buffer.length > MAX_SPARE_BYTES) return
-    const spare = this.#spare.get(buffer.length) ?? []
-    this.#spare.set(buffer.length, spare)
-    spare.push(buffer)
+    if (chunk.isShared || chunk.isWriting) return
+    this.#spare.push(buffer)
     this.#spareBytes += buffer.length
+    while (this.#spareBytes > MAX_SPARE_BYTES) this.#spareBytes -= this.#spare.shift()!.length
   }
 }
 
