@@ -41,7 +41,8 @@ export const consumerGroupMemberMetadataValue = defineData({
       0,
       0,
       nullable({ sessionTimeoutMs: int32, supportedProtocols: array({ name: string, metadata: bytes }) }),
-      null,
+      // Kafka's default is not null, so null is written.
+      { sessionTimeoutMs: 0, supportedProtocols: [] },
     ),
   },
 })
@@ -65,7 +66,7 @@ const ownedPartitions = array({
   topicId: uuid,
   partitions: array(int32),
   /** Beside each partition, the epoch in which the member got it. */
-  assignmentEpochs: tagged(0, 0, nullable(array(int32)), null),
+  assignmentEpochs: tagged(0, 0, nullable(array(int32)), []),
 })
 export const consumerGroupCurrentMemberAssignmentKey = defineData({ versions: [8, 8], fields: memberKey })
 export const consumerGroupCurrentMemberAssignmentValue = defineData({

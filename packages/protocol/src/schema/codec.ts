@@ -90,6 +90,19 @@ function nullablePart(shape: Nullable, context: Context): Part {
   return primitivePart(of, context, nullable)
 }
 
+/** A struct that is a tagged field and may be null begins with a varint: 0 for null, else 1. Source: Kafka's MessageDataGenerator. */
+function taggedNullableStruct(of: Fields, context: Context): Part {
+  const struct = structPart(of, context)
+  return {
+    minBytes: 1,
+    read: (reader) => (reader.unsignedVarint() === 0 ? null : struct.read(reader)),
+    write(writer, value) {
+      writer.unsignedVarint(value == null ? 0 : 1)
+      if (value != null) struct.write(writer, value)
+    },
+  }
+}
+
 function arrayPart(element: Part, flexible: boolean, nullable: boolean): Part {
   const readLength = flexible ? compactLength : intLength
   const writeLength = flexible ? writeCompactLength : writeIntLength
@@ -216,7 +229,9 @@ function structPart(fields: Fields, context: Context): Part {
       layout.push({ name, read: null, fallback })
       continue
     }
-    const part = partOf(declared.of, context)
+    const { of, tag } = declared
+    const isTaggedStruct = tag !== undefined && !isFields(of) && of.kind === 'nullable' && isFields(of.of)
+    const part = isTaggedStruct ? taggedNullableStruct(of.of as Fields, context) : partOf(of, context)
     if (declared.tag === undefined) {
       plain.push({ name, part, fallback })
       layout.push({ name, read: part.read, fallback })

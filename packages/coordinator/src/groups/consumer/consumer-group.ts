@@ -12,7 +12,7 @@ import {
   regexOf,
 } from './consumer-member.ts'
 import type { ConsumerRecord, MemberMetadata, ResolvedRegex, TargetEpoch } from './consumer-record.ts'
-import { stringsInOrder } from './java-order.ts'
+import { inBuckets, javaStringHash, mapCopyCapacity, timelineOrder } from './java-order.ts'
 
 /** Names as clients see them in ListGroups and ConsumerGroupDescribe. */
 export type ConsumerGroupState = 'Empty' | 'Assigning' | 'Reconciling' | 'Stable'
@@ -58,6 +58,8 @@ export class ConsumerGroup {
   #refreshedForEpoch = 0
 
   readonly #members = new Map<string, ConsumerMember>()
+  /** The most members that there have been since the group was loaded. */
+  peakSize = 0
   readonly #targets = new Map<string, Assignment>()
   readonly #resolvedRegexes = new Map<string, ResolvedRegex>()
 
@@ -196,15 +198,21 @@ export class ConsumerGroup {
   }
 
   /** The assignor that most members ask for; undefined when none does. */
-  preferredAssignor(member?: ConsumerMember, updated?: ConsumerMember): string | undefined {
+  get preferredAssignor(): string | undefined {
+    return mostOften(this.#assignors, timelineOrder([...this.#assignors.keys()], this.#assignors.size))
+  }
+
+  /** The same once `updated` has taken the place of `member`. */
+  preferredAssignorWith(member: ConsumerMember, updated: ConsumerMember): string | undefined {
     const counts = new Map(this.#assignors)
-    if (member?.serverAssignor != null) count(counts, member.serverAssignor, -1)
-    if (updated?.serverAssignor != null) count(counts, updated.serverAssignor, 1)
-    let preferred: string | undefined
-    for (const name of stringsInOrder([...counts.keys()])) {
-      if (preferred === undefined || counts.get(name)! > counts.get(preferred)!) preferred = name
+    if (member.serverAssignor !== null) count(counts, member.serverAssignor, -1)
+    const names = timelineOrder([...this.#assignors.keys()], this.#assignors.size).filter((name) => counts.has(name))
+    if (updated.serverAssignor !== null) {
+      // What HashMap.compute adds comes first in its bucket.
+      if (!counts.has(updated.serverAssignor)) names.unshift(updated.serverAssignor)
+      count(counts, updated.serverAssignor, 1)
     }
-    return preferred
+    return mostOften(counts, inBuckets(names, javaStringHash, mapCopyCapacity(this.#assignors.size, counts.size)))
   }
 
   // --- topics ----------------------------------------------------------------------------------------------------------------------
@@ -294,6 +302,7 @@ export class ConsumerGroup {
     if (member === undefined) this.#members.delete(memberId)
     else {
       this.#members.set(memberId, member)
+      this.peakSize = Math.max(this.peakSize, this.#members.size)
       this.#tally(member, 1)
     }
   }
@@ -407,6 +416,13 @@ export const newMemberTimers = (ends: Record<keyof MemberTimers, (step: GroupSte
   join: newDeadline(ends.join),
   sync: newDeadline(ends.sync),
 })
+
+/** Of those that are counted most often, the first in `order`. */
+function mostOften(counts: ReadonlyMap<string, number>, order: readonly string[]): string | undefined {
+  let most: string | undefined
+  for (const name of order) if (most === undefined || counts.get(name)! > counts.get(most)!) most = name
+  return most
+}
 
 function count(counts: Map<string, number>, key: string, by: 1 | -1): void {
   const sum = (counts.get(key) ?? 0) + by

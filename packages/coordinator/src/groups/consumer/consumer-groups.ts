@@ -118,7 +118,7 @@ export class ConsumerGroups {
       groupState: group.state,
       groupEpoch: group.epoch,
       assignmentEpoch: group.target.epoch,
-      assignorName: group.preferredAssignor() ?? this.#room.config.consumer.assignors[0]!,
+      assignorName: group.preferredAssignor ?? this.#room.config.consumer.assignors[0]!,
       members: Array.from(group.members.values(), (member) => this.#describeMember(group, member)),
       authorizedOperations: -2147483648,
     }))

@@ -247,7 +247,7 @@ export class ConsumerMembers {
     const { assignmentIntervalMs } = consumer.settingsOf(group.id)
     const { timestampMs } = group.target
     if (timestampMs !== 0 && assignmentIntervalMs !== 0 && step.now.wallMs < timestampMs + assignmentIntervalMs) return last
-    const assignor = group.preferredAssignor(member, updated) ?? consumer.assignors[0]!
+    const assignor = group.preferredAssignorWith(member, updated) ?? consumer.assignors[0]!
     const { topics } = this.#room
     const subscriptionType = change.subscriptionType ?? group.subscriptionType
     const computed = computeTarget(group, updated, { epoch, nowMs: step.now.wallMs, assignor, subscriptionType, topics })

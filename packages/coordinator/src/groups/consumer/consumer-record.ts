@@ -219,14 +219,20 @@ function decodeGroupEpoch(value: Buffer): GroupEpoch {
   return consumerGroupMetadataValue.exactCodec(reader.int16()).read(reader) as GroupEpoch
 }
 
-const memberFromValue = ({ classicMemberMetadata, subscribedTopicNames, ...member }: ConsumerGroupMemberMetadataValue): MemberMetadata => ({
-  ...member,
-  subscribedTopicNames: new Set(subscribedTopicNames),
-  classic: classicMemberMetadata && {
-    sessionTimeoutMs: classicMemberMetadata.sessionTimeoutMs,
-    supportedProtocols: classicMemberMetadata.supportedProtocols.map(({ name, metadata }) => ({ name, metadata: Buffer.from(metadata) })),
-  },
-})
+function memberFromValue({
+  classicMemberMetadata: classic,
+  subscribedTopicNames,
+  ...member
+}: ConsumerGroupMemberMetadataValue): MemberMetadata {
+  const protocols = classic?.supportedProtocols.map(({ name, metadata }) => ({ name, metadata: Buffer.from(metadata) })) ?? []
+  return {
+    ...member,
+    subscribedTopicNames: new Set(subscribedTopicNames),
+    // A record from before the field reads as one without protocols.
+    classic:
+      classic === null || protocols.length === 0 ? null : { sessionTimeoutMs: classic.sessionTimeoutMs, supportedProtocols: protocols },
+  }
+}
 
 function currentFromValue(value: Buffer): CurrentState {
   const { memberEpoch, previousMemberEpoch, state, assignedPartitions, partitionsPendingRevocation } = decode(

@@ -40,6 +40,14 @@ export function copiedCapacity(size: number): number {
   return capacity
 }
 
+/** Buckets of a HashMap that was made from a map of `size` and has grown to `grownSize` since. */
+export function mapCopyCapacity(size: number, grownSize: number): number {
+  let capacity = size === 0 ? 16 : 1
+  while (size > 0 && capacity < Math.trunc(size / 0.75 + 1)) capacity *= 2
+  while (grownSize > capacity * 0.75) capacity *= 2
+  return capacity
+}
+
 /** Keys by bucket; within one, as they came. */
 export function inBuckets<K>(keys: Iterable<K>, hashOf: (key: K) => number, capacity: number): K[] {
   const placed = Array.from(keys, (key) => {
@@ -47,6 +55,17 @@ export function inBuckets<K>(keys: Iterable<K>, hashOf: (key: K) => number, capa
     return { key, bucket: (hash ^ (hash >>> 16)) & (capacity - 1) }
   })
   return placed.sort((a, b) => a.bucket - b.bucket).map(({ key }) => key)
+}
+
+/** The order of Kafka's TimelineHashMap, which never shrinks: `peakSize` is the most keys that it has had. */
+export function timelineOrder(keys: readonly string[], peakSize: number): string[] {
+  let slotBits = 1
+  while (peakSize * 0.75 > 2 ** slotBits) slotBits++
+  const placed = keys.map((key) => ({
+    key,
+    slot: Number(BigInt.asUintN(64, BigInt(javaStringHash(key)) * -7046029254386353131n) >> BigInt(64 - slotBits)),
+  }))
+  return placed.sort((a, b) => a.slot - b.slot).map(({ key }) => key)
 }
 
 export const stringsInOrder = (keys: ReadonlySet<string> | readonly string[]): string[] =>

@@ -1,5 +1,5 @@
 import { KafkaError } from '@tidelog/protocol'
-import { RE2JS, RE2JSException } from 're2js'
+import { RE2JS, RE2JSException, RE2JSSyntaxException } from 're2js'
 import { newDeadline } from '../../steps/deadline-heap.ts'
 import type { GroupStepBuilder } from '../group-step.ts'
 import type { ConsumerGroup } from './consumer-group.ts'
@@ -23,10 +23,8 @@ function compile(regex: string): RE2JS {
     return RE2JS.compile(regex)
   } catch (error) {
     if (!(error instanceof RE2JSException)) throw error
-    throw new KafkaError(
-      'INVALID_REGULAR_EXPRESSION',
-      `SubscribedTopicRegex \`${regex}\` is not a valid regular expression: ${error.message}.`,
-    )
+    const reason = error instanceof RE2JSSyntaxException ? error.getDescription() : error.message
+    throw new KafkaError('INVALID_REGULAR_EXPRESSION', `SubscribedTopicRegex \`${regex}\` is not a valid regular expression: ${reason}.`)
   }
 }
 

@@ -2,7 +2,7 @@ import { type AssignedMember, assignors, type GroupSpec } from './assignors/inde
 import type { ConsumerGroup, SubscriptionType } from './consumer-group.ts'
 import { type Assignment, type ConsumerMember, noAssignment, regexOf, sameAssignment } from './consumer-member.ts'
 import type { ConsumerRecord } from './consumer-record.ts'
-import { stringsInOrder } from './java-order.ts'
+import { stringsInOrder, timelineOrder } from './java-order.ts'
 import type { TopicsView } from './topics.ts'
 
 /** Names that a member subscribes to, itself and by its regular expression. */
@@ -25,7 +25,9 @@ export function computeTarget(
 ): { records: ConsumerRecord[]; own: Assignment } {
   const { epoch, nowMs, assignor, subscriptionType, topics } = options
   const specs = new Map<string, AssignedMember>()
-  for (const member of group.members.values()) specs.set(member.memberId, specOf(group, member, group.targetOf(member.memberId), topics))
+  for (const memberId of timelineOrder([...group.members.keys()], group.peakSize)) {
+    specs.set(memberId, specOf(group, group.members.get(memberId)!, group.targetOf(memberId), topics))
+  }
   const replaced = group.staticMember(updated.instanceId)
   if (replaced !== undefined && replaced.memberId !== updated.memberId) {
     specs.delete(replaced.memberId)
