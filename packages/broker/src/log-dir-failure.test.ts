@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import {
@@ -164,8 +165,62 @@ test('L20: a log dir that turns read-only under load goes offline alone: its par
   assert.equal((await connection.send(Heartbeat, 4, heartbeat)).errorCode, 16)
   await createTopic(connection, 'new', { partitions: 2 })
   for (const index of [0, 1]) assert.equal(await dirOf(connection, 'new', index), dirs[0])
-  const deletion = await connection.send(DeleteTopics, 5, { topicNames: [topic], timeoutMs: 50 })
-  assert.equal(deletion.responses[0]!.errorCode, 7, 'a topic whose files cannot be deleted stays until they can')
+})
+
+test('L20: a topic with partitions on a failed disk is deleted at once; what comes back with the disk is set aside, beside a new topic of its name', async (t) => {
+  const base = await temporaryDirectory(t)
+  const dirs = [join(base, 'one'), join(base, 'two')]
+  const config = { 'log.dirs': dirs.join(','), 'node.id': '1' }
+  let failing: string | undefined
+  const fs = readOnlyIn(() => failing)
+  let broker = await startTestBroker({ config, fs })
+  t.after(() => broker.close())
+  let connection = await connectTo(t, broker)
+  const others = ['other', topic]
+  for (const name of others) await createTopic(connection, name, { partitions: 2 })
+  const acked = new Map<number, string[]>()
+  for (const index of [0, 1]) assert.equal(await produce(connection, index, `old ${index}`, acked), 0)
+  const lost = (await dirOf(connection, topic, 0)) === dirs[1] ? 0 : 1
+  failing = dirs[1]
+  assert.equal(await produce(connection, lost, 'lost', acked), 56)
+  await untilLeaderIs(connection, lost, -1)
+
+  const { responses } = await connection.send(DeleteTopics, 5, { topicNames: others, timeoutMs: 10_000 })
+  assert.deepEqual(
+    responses.map(({ errorCode }) => errorCode),
+    [0, 0],
+  )
+  assert.deepEqual((await connection.send(Metadata, 9, { topics: null })).topics, [])
+  await createTopic(connection, topic, { partitions: 2 })
+  const anew = new Map<number, string[]>()
+  for (const index of [0, 1]) {
+    assert.equal(await dirOf(connection, topic, index), dirs[0])
+    assert.equal(await produce(connection, index, `new ${index}`, anew), 0)
+  }
+  await broker.close()
+
+  for (failing of [dirs[1], undefined]) {
+    broker = await startTestBroker({ config, fs })
+    connection = await connectTo(t, broker)
+    for (const index of [0, 1]) {
+      await untilLeaderIs(connection, index, 1)
+      assert.deepEqual((await read(connection, index)).values, anew.get(index))
+    }
+    if (failing === undefined) {
+      await createTopic(connection, 'other', { partitions: 2 })
+      for (const partition of [0, 1]) {
+        const offsets = await connection.send(ListOffsets, 5, {
+          replicaId: -1,
+          isolationLevel: 0,
+          topics: [{ name: 'other', partitions: [{ partitionIndex: partition, timestamp: -1 }] }],
+        })
+        assert.equal(offsets.topics[0]!.partitions[0]!.offset, 0)
+      }
+    }
+    await broker.close()
+  }
+  const strays = (await readdir(dirs[1]!)).filter((name) => name.endsWith('-stray')).map((name) => name.slice(0, name.indexOf('.')))
+  assert.deepEqual(strays.sort(), [`other-${lost}`, `${topic}-${lost}`])
 })
 
 test('L20: a start without one of several log dirs serves the others and makes nothing anew; a start that finds it repaired serves all of it', async (t) => {

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { cp, mkdtemp, readFile, rm } from 'node:fs/promises'
+import { cp, mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
@@ -93,12 +93,11 @@ test('an adopted topic keeps its old records, and a group its offsets', async (t
   await broker.close()
 })
 
-test('L16: a folder that appears once the cluster is known is left alone, also by a topic of its name that is made, and deleted, later', async (t) => {
+test('L16: a folder that appears once the cluster is known is left alone, and set aside for a topic of its name that is made later', async (t) => {
   const dir = await temporaryDirectory(t)
   await (await startTestBroker({ config: { 'log.dirs': dir } })).close()
   await cp(join(golden, 'data/golden-plain-0'), join(dir, 'stray-0'), { recursive: true })
-  const log = join(dir, 'stray-0/00000000000000000000.log')
-  const before = await readFile(log)
+  const before = await readFile(join(dir, 'stray-0/00000000000000000000.log'))
   const broker = await startTestBroker({ config: { 'log.dirs': dir } })
   t.after(() => broker.close())
   const call = await connectForTest(t, broker)
@@ -112,8 +111,10 @@ test('L16: a folder that appears once the cluster is known is left alone, also b
     timeoutMs: 1000,
     topicData: [{ name: 'stray', partitionData: [{ index: 0, records: batchOf() }] }],
   })
-  assert.notEqual(responses[0]?.partitionResponses[0]?.errorCode, 0)
+  assert.deepEqual([responses[0]?.partitionResponses[0]?.errorCode, responses[0]?.partitionResponses[0]?.baseOffset], [0, 0])
   const deleted = await call(DeleteTopics, 6, { topics: [{ name: 'stray', topicId: ZERO_UUID }], timeoutMs: 5000 })
   assert.equal(deleted.responses[0]?.errorCode, 0)
-  assert.deepEqual(await readFile(log), before)
+  const aside = (await readdir(dir)).filter((name) => /^stray-0\.[0-9a-f]{32}-stray$/.test(name))
+  assert.equal(aside.length, 1)
+  assert.deepEqual(await readFile(join(dir, aside[0]!, '00000000000000000000.log')), before)
 })

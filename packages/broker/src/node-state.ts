@@ -8,6 +8,7 @@ import {
   raiseLeaderEpochs,
   STORE_FILE_NAMES,
   type SupportedFeatures,
+  storedTopicId,
 } from '@tidelog/metadata'
 import { type CleanerSettings, type FileSystem, type LogConfig, LogDirs, LogManager, resolveLogConfig, unusable } from '@tidelog/storage'
 import { adopt, foundIn, readKraftState } from './adoption.ts'
@@ -79,6 +80,7 @@ export async function openNodeState(options: NodeStateOptions): Promise<NodeStat
     configOf: (topic: string): LogConfig =>
       view === undefined || known?.has(topic) === false ? ofUnknownTopics : view.configs.logConfigOf(topic),
     isKnown: (topic: string, partition: number) => view?.image.hasPartition(topic, partition) ?? false,
+    topicIdOf: (topic: string) => storedTopicId(store, topic),
   }
   let logs: LogManager | undefined
   const clusterId = await openCluster(store, {
@@ -149,6 +151,7 @@ async function openLogs({
   offlineDirs,
   configOf,
   isKnown,
+  topicIdOf,
   finishDeletions,
   clock,
   random,
@@ -164,6 +167,7 @@ async function openLogs({
   offlineDirs: ReadonlySet<string>
   configOf: (topic: string) => LogConfig
   isKnown: (topic: string, partition: number) => boolean
+  topicIdOf: (topic: string) => Promise<string | undefined>
   finishDeletions: boolean
 }): Promise<LogManager> {
   const logs = await LogManager.open({
@@ -172,6 +176,7 @@ async function openLogs({
     configOf,
     isCordoned: (dir) => isCordoned(config, dir),
     isKnown,
+    topicIdOf,
     finishDeletions,
     moveBytesPerSecond: () => config['replica.alter.log.dirs.io.max.bytes.per.second'],
     clock,

@@ -1,12 +1,13 @@
 import { type Clock, type Random, randomUuid } from '@tidelog/core'
 import { defaultFeatureLevels, type SupportedFeatures, supportedFeatures } from './features.ts'
 import { createMissing } from './store/bulk-write.ts'
-import { isStoreError, type MetadataStore } from './store/metadata-store.ts'
+import { ifThere, isStoreError, type MetadataStore } from './store/metadata-store.ts'
 import {
   type BrokerRegistration,
   brokerIdPath,
   CLUSTER_ID,
   decodeClusterId,
+  decodeTopic,
   encodeBroker,
   encodeClusterId,
   encodeFeatures,
@@ -14,6 +15,7 @@ import {
   FEATURE,
   LOG_DIR_EVENT_PREFIX,
   PERSISTENT_PATHS,
+  topicPath,
 } from './znodes.ts'
 
 export interface OpenClusterOptions {
@@ -77,4 +79,10 @@ export async function updateRegistration(store: MetadataStore, broker: BrokerReg
 /** Lets the controller know that this broker has partitions in a log dir that has failed; it asks which. KIP-112. */
 export async function reportLogDirFailure(store: MetadataStore, brokerId: number): Promise<void> {
   await store.create(LOG_DIR_EVENT_PREFIX, encodeLogDirFailure(brokerId), { sequential: true })
+}
+
+/** The id of the topic of that name; undefined when there is none, or it has none: a Kafka before 2.8 made it. */
+export async function storedTopicId(store: MetadataStore, topic: string): Promise<string | undefined> {
+  const node = await ifThere(store.get(topicPath(topic)))
+  return node && decodeTopic(topic, node.data).topicId
 }

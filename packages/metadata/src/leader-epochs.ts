@@ -1,8 +1,9 @@
 import type { Logger } from '@tidelog/core'
 import type { FoundPartition } from './adopted-topics.ts'
+import { storedTopicId } from './cluster.ts'
 import { writeInChunks } from './store/bulk-write.ts'
 import { ifThere, type MetadataStore, type StoreOperation } from './store/metadata-store.ts'
-import { decodePartitionState, decodeTopic, encodePartitionState, partitionStatePath, topicPath } from './znodes.ts'
+import { decodePartitionState, encodePartitionState, partitionStatePath } from './znodes.ts'
 
 /**
  * Lets the store catch up with leader epochs that another Kafka has written in the meantime, when a directory that was adopted once comes back from it: the
@@ -17,7 +18,7 @@ export async function raiseLeaderEpochs(store: MetadataStore, found: Iterable<Fo
     if (node === undefined) continue
     const state = decodePartitionState(topic, partition, node.data)
     if (state.leaderEpoch >= lastLeaderEpoch) continue
-    if (!topicIds.has(topic)) topicIds.set(topic, decodeTopic(topic, (await store.get(topicPath(topic))).data).topicId)
+    if (!topicIds.has(topic)) topicIds.set(topic, await storedTopicId(store, topic))
     if (topicId !== undefined && topicId !== topicIds.get(topic)) continue // a stray's
     const data = encodePartitionState({ ...state, leaderEpoch: lastLeaderEpoch })
     raised.push({ type: 'set', path, data, version: node.stat.version })

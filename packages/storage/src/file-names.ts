@@ -61,7 +61,16 @@ export function futureFolder(topic: string, partition: number, random: Random): 
 
 /** Where a deleted partition waits: the topic is cut so that the longest legal one still fits a file name. Source: Kafka's LocalLog.logDeleteDirName. */
 export function deleteFolder(topic: string, partition: number, random: Random): string {
-  const tail = `-${partition}.${uniqueId(random)}-delete`
+  return cappedFolder(topic, partition, `${uniqueId(random)}-delete`)
+}
+
+/** Where the folder of a partition is kept that nobody owns. Source: Kafka's UnifiedLog.logStrayDirName. */
+export function strayFolder(topic: string, partition: number, random: Random): string {
+  return cappedFolder(topic, partition, `${uniqueId(random)}-stray`)
+}
+
+function cappedFolder(topic: string, partition: number, suffix: string): string {
+  const tail = `-${partition}.${suffix}`
   return `${topic.slice(0, MAX_NAME_BYTES - tail.length)}${tail}`
 }
 

@@ -1,9 +1,8 @@
 import type { Logger } from '@tidelog/core'
 import { KafkaError } from '@tidelog/protocol'
-import { partitionFolder, type TopicPartition } from './file-names.ts'
+import type { TopicPartition } from './file-names.ts'
 import type { FileSystem } from './file-system.ts'
 import { LogDirectory } from './log-directory.ts'
-import { LogDirRefusedError } from './meta-properties.ts'
 
 /** The log dirs of one LogManager, in the order of log.dirs. */
 export class LogDirectories {
@@ -52,9 +51,9 @@ export class LogDirectories {
     )
   }
 
-  /** The directory that a partition's log lies in. */
+  /** The directory that a partition's log lies in, also one that could not be opened. */
   holding(name: string): LogDirectory | undefined {
-    return this.all.find(({ logs }) => logs.has(name))
+    return this.all.find(({ logs, broken }) => logs.has(name) || broken.has(name))
   }
 
   at(path: string): LogDirectory | undefined {
@@ -92,22 +91,14 @@ export class LogDirectories {
 
   /**
    * Looks through all of them. One that cannot be read is offline.
-   * @returns The partitions of each that can. @throws LogDirRefusedError when a partition is in two of them.
+   * @returns The partitions of each that can.
    */
   async scan(): Promise<Map<LogDirectory, TopicPartition[]>> {
     const found = new Map<LogDirectory, TopicPartition[]>()
-    const places = new Map<string, LogDirectory>()
     for (const directory of this.all) {
       if (directory.isOffline) continue
       const partitions = await directory.scan().catch((error: unknown) => directory.goOffline(error))
-      if (partitions === undefined) continue
-      found.set(directory, partitions)
-      for (const { topic, partition } of partitions) {
-        const name = partitionFolder(topic, partition)
-        const other = places.get(name)
-        if (other !== undefined) throw new LogDirRefusedError(`${name} is in both ${other.path} and ${directory.path}`)
-        places.set(name, directory)
-      }
+      if (partitions !== undefined) found.set(directory, partitions)
     }
     return found
   }

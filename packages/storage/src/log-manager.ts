@@ -4,10 +4,9 @@ import { KafkaError } from '@tidelog/protocol'
 import { BackgroundTasks } from './background-tasks.ts'
 import type { CleanerSettings } from './compaction/cleaner-settings.ts'
 import { LogCleaner } from './compaction/log-cleaner.ts'
-import { deleteFolder, futureFolder, partitionFolder, type TopicPartition } from './file-names.ts'
+import { futureFolder, partitionFolder, type TopicPartition } from './file-names.ts'
 import { FilePool } from './file-pool.ts'
 import { type FileSystem, nodeFileSystem } from './file-system.ts'
-import { inParallel } from './in-parallel.ts'
 import { IndexMemory } from './index-memory.ts'
 import { Log } from './log.ts'
 import type { LogConfig } from './log-config.ts'
@@ -16,6 +15,7 @@ import type { LogDirectory } from './log-directory.ts'
 import { defaultLogManagerSettings, type LogManagerSettings, logsAtATime } from './log-manager-settings.ts'
 import { LogMoves } from './log-moves.ts'
 import type { LogManagerOptions, LogOptions, LogResources } from './log-options.ts'
+import { LogRemovals } from './log-removals.ts'
 import { openLogs } from './log-start.ts'
 import { RateLimit } from './rate-limit.ts'
 import { RetentionClock } from './retention-clock.ts'
@@ -24,7 +24,6 @@ import { TailCache } from './tail-cache.ts'
 
 /** New logs whose files are made at a time: a disk thread or two are left to producers and consumers. */
 const MAKERS = 2
-const DELETES_AT_A_TIME = 8
 
 /** All logs of one broker: opens what the log dirs hold, makes and deletes logs, keeps their checkpoints and retention going. */
 export class LogManager {
@@ -39,8 +38,7 @@ export class LogManager {
   readonly #moves: LogMoves
   readonly #logs = new Map<string, Log>()
   readonly #tasks: BackgroundTasks
-  /** Folders that wait for their removal. */
-  readonly #removals = new Set<string>()
+  readonly #removals: LogRemovals
   /** New logs that have no files yet, or did not when they were queued. */
   readonly #unmade: Log[] = []
   #makers = 0
@@ -89,6 +87,16 @@ export class LogManager {
       retentionClock: options.retentionClock ?? new RetentionClock(clock, logger),
     }
     this.#directories = new LogDirectories(options.dirs, { ...options, fs, offline: options.offlineDirs })
+    this.#removals = new LogRemovals({
+      directories: this.#directories,
+      logs: this.#logs,
+      fs,
+      random,
+      logger,
+      tasks: this.#tasks,
+      cancelMove: (name) => this.#moves.cancel(name),
+      onStorageError: (directory, error) => this.#onStorageError(directory, error),
+    })
     this.#moves = new LogMoves({
       directories: this.#directories,
       fs,
@@ -98,7 +106,7 @@ export class LogManager {
       getLog: (name) => this.#logs.get(name),
       openFuture: (...args) => this.#openFuture(...args),
       onStorageError: (directory, error) => this.#onStorageError(directory, error),
-      removeLater: (path, delayMs) => this.#removeLater(path, delayMs),
+      removeLater: (path, delayMs) => this.#removals.removeLater(path, delayMs),
     })
     this.#cleaner = options.cleaner && this.#newCleaner(options.cleaner)
   }
@@ -155,8 +163,8 @@ export class LogManager {
   }
 
   /**
-   * The log of a partition, in the directory that was asked for or that takes new ones; the one that is there if there is one. It can be used at once: its files
-   * are made when the disk comes to them, or ahead of its first record.
+   * The log of a partition, in the directory that was asked for or that takes new ones; the one that is there if there is one, unless it is of another
+   * topic: that is set aside. It can be used at once: its files are made when the disk comes to them, or ahead of its first record.
    * @param options.isNew false: it has been somewhere before, so it may lie in a directory that is offline. @param options.makesFiles Resolves once they
    * are there.
    * @throws KafkaError KAFKA_STORAGE_ERROR when it is there and could not be opened, may lie in an offline directory, or no directory is left.
@@ -164,7 +172,11 @@ export class LogManager {
   async createLog(topic: string, partition: number, topicId: string, { isNew = true, makesFiles = false } = {}): Promise<Log> {
     const name = partitionFolder(topic, partition)
     const known = this.#logs.get(name)
-    if (known !== undefined) return known
+    if (known !== undefined) {
+      const isOther = known.topicId !== undefined && topicId !== ZERO_UUID && known.topicId !== topicId
+      if (!isOther) return known
+      await this.#removals.setAside(this.#directories.holding(name)!, known)
+    }
     if (this.#isClosed) throw new KafkaError('KAFKA_STORAGE_ERROR', `${name} cannot be made: the log manager is closed`)
     const failed = this.#directories.all.find(({ broken }) => broken.has(name))
     if (failed !== undefined)
@@ -216,50 +228,9 @@ export class LogManager {
     return (await this.#fs.stat(path).catch(() => null)) !== undefined
   }
 
-  /**
-   * Takes logs out of service at once, their folders renamed, which a power cut does not take back once it resolves; the files go after
-   * file.delete.delay.ms.
-   * @returns Those that could not be deleted, and why: KafkaError KAFKA_STORAGE_ERROR.
-   */
-  async deleteLogs(places: readonly TopicPartition[]): Promise<ReadonlyMap<string, KafkaError>> {
-    const failed = new Map<string, KafkaError>()
-    const renamed = new Map<LogDirectory, string[]>()
-    const fail = (directory: LogDirectory, names: readonly string[], error: unknown): void => {
-      this.#onStorageError(directory, error)
-      for (const name of names)
-        failed.set(name, new KafkaError('KAFKA_STORAGE_ERROR', `${name} cannot be deleted in ${directory.path}`, { cause: error }))
-    }
-    await inParallel(places, DELETES_AT_A_TIME, async ({ topic, partition }) => {
-      const name = partitionFolder(topic, partition)
-      await this.#moves.cancel(name)
-      const log = this.#logs.get(name)
-      const directory = this.#directories.holding(name)
-      if (log === undefined || directory === undefined || directory.isOffline) {
-        // What cannot be deleted now would come back with its directory.
-        const { offlineDirs } = this
-        if (offlineDirs.length > 0)
-          failed.set(name, new KafkaError('KAFKA_STORAGE_ERROR', `${name} may lie in ${offlineDirs}, which is offline`))
-        return
-      }
-      this.#logs.delete(name)
-      directory.logs.delete(name)
-      const folder = deleteFolder(topic, partition, this.#random)
-      try {
-        await log.moveTo(join(directory.path, folder))
-      } catch (error) {
-        fail(directory, [name], error)
-        return
-      }
-      const names = renamed.get(directory)
-      if (names === undefined) renamed.set(directory, [name])
-      else names.push(name)
-      this.#logger.info('Deleted a log', { partition: name, folder })
-      this.#removeLater(join(directory.path, folder), log.config['file.delete.delay.ms'])
-    })
-    for (const [directory, names] of renamed) {
-      await this.#fs.syncDirectory(directory.path).catch((error: unknown) => fail(directory, names, error))
-    }
-    return failed
+  /** See LogRemovals. */
+  deleteLogs(places: readonly TopicPartition[]): Promise<ReadonlyMap<string, KafkaError>> {
+    return this.#removals.deleteLogs(places)
   }
 
   /** Takes over the configuration of a topic, or of all, after it changed. */
@@ -308,7 +279,7 @@ export class LogManager {
     this.#isClosed = true
     await Promise.all([this.#moves.stop(), this.#cleaner?.close(), this.#tasks.stop()])
     for (const directory of this.#directories.all) await directory.close({ brokerEpoch, logsAtATime: logsAtATime(this.#settings) })
-    for (const path of this.#removals) await this.#fs.removeTree(path).catch(() => {}) // the next start goes on with it
+    await this.#removals.finish()
   }
 
   /** Closes without writing anything, as a crash would. */
@@ -333,6 +304,8 @@ export class LogManager {
       logger: this.#logger,
       logsAtATime: logsAtATime(this.#settings),
       isAdopting,
+      topicIdOf: async (topic) => this.#options.topicIdOf?.(topic),
+      setAside: (directory, place) => this.#removals.setAside(directory, place),
       openLog: async (directory, place, topicId) => {
         const log = await Log.open(this.#logOptions(directory, place, topicId))
         this.#add(directory, log)
@@ -343,7 +316,7 @@ export class LogManager {
     // What waits for its removal may be all that is left of a partition whose copy lies in a directory that is offline.
     if (isAdopting || this.#directories.isAnyOffline) return
     for (const directory of this.#directories.all) {
-      for (const { folder } of directory.deleted) this.#removeLater(join(directory.path, folder), 0)
+      for (const { folder } of directory.deleted) this.#removals.removeLater(join(directory.path, folder), 0)
     }
   }
 
@@ -483,14 +456,6 @@ export class LogManager {
     tasks.every(settings.producerIdExpirationCheckIntervalMs, settings.producerIdExpirationCheckIntervalMs, async () => {
       const { producerIdExpirationMs } = this.#settings
       for (const log of this.#logs.values()) log.removeExpiredProducers(producerIdExpirationMs)
-    })
-  }
-
-  #removeLater(path: string, delayMs: number): void {
-    this.#removals.add(path)
-    this.#tasks.later(delayMs, async () => {
-      this.#removals.delete(path)
-      await this.#fs.removeTree(path).catch((error: unknown) => this.#logger.warn('A deleted log could not be removed', { path, error }))
     })
   }
 

@@ -62,6 +62,8 @@ export interface LogManagerOptions extends LogResources {
   readonly configOf: (topic: string) => LogConfig
   /** Whether a partition is the cluster's. Retention and compaction leave one alone that is not. All are when absent. */
   readonly isKnown?: (topic: string, partition: number) => boolean
+  /** The id of the cluster's topic of that name, if it has one. Of two folders of one partition it tells which is the partition's. */
+  readonly topicIdOf?: (topic: string) => Promise<string | undefined>
   /** Asked for whenever one is needed; intervals hold from the start. */
   readonly settings?: () => Partial<LogManagerSettings>
   /** How logs are compacted, asked for whenever something begins; without it none is. */

@@ -23,6 +23,10 @@ export interface LogStartOptions {
   readonly logsAtATime: number
   /** The directories are being taken over: all of them are needed, and copies of partitions stay as they are. */
   readonly isAdopting: boolean
+  /** The id of the cluster's topic of that name, if it has one. */
+  readonly topicIdOf: (topic: string) => Promise<string | undefined>
+  /** Renames the folder of a partition that is of another topic. @throws KafkaError KAFKA_STORAGE_ERROR, and the directory is offline */
+  readonly setAside: (directory: LogDirectory, place: TopicPartition) => Promise<void>
   /** Opens the log of a partition and puts it in its place. */
   readonly openLog: (directory: LogDirectory, place: TopicPartition, topicId: string | undefined) => Promise<void>
   /** Takes the logs out of service that were opened in a directory before it failed, and leaves them as a crash would. */
@@ -38,6 +42,7 @@ export async function openLogs(options: LogStartOptions): Promise<void> {
   const { directories, moves, clock, logsAtATime, isAdopting } = options
   let turnBeganMs = clock.monotonic()
   const found = await directories.scan()
+  await setTwinsAside(options, found)
   await leaveOutFailed(options)
   if (isAdopting) moves.leaveAlone()
   else await moves.finishExchanges(found)
@@ -55,6 +60,42 @@ export async function openLogs(options: LogStartOptions): Promise<void> {
   if (isAdopting) return
   await moves.resume()
   await leaveOutFailed(options)
+}
+
+/**
+ * A partition in two directories: its topic was deleted and made again while the disk of the older one was away. That one is set aside, as in Kafka.
+ * @throws LogDirRefusedError when it cannot be told which one it is
+ */
+async function setTwinsAside(
+  { fs, isAdopting, topicIdOf, setAside }: LogStartOptions,
+  found: Map<LogDirectory, TopicPartition[]>,
+): Promise<void> {
+  const homes = new Map<string, LogDirectory>()
+  for (const [directory, partitions] of found) {
+    for (const place of [...partitions]) {
+      const name = partitionFolder(place.topic, place.partition)
+      const other = homes.get(name)
+      if (other === undefined) {
+        homes.set(name, directory)
+        continue
+      }
+      const topicId = isAdopting ? undefined : await topicIdOf(place.topic)
+      const both = [other, directory] as const
+      const strays: LogDirectory[] = []
+      for (const home of both) {
+        const ofTopic = await readPartitionMetadata(fs, join(home.path, name)).catch(() => undefined)
+        if (topicId !== undefined && ofTopic !== undefined && ofTopic !== topicId) strays.push(home)
+      }
+      if (strays.length !== 1) throw new LogDirRefusedError(`${name} is in both ${other.path} and ${directory.path}`)
+      const stray = strays[0]!
+      homes.set(name, both.find((home) => home !== stray)!)
+      found.set(
+        stray,
+        found.get(stray)!.filter(({ topic, partition }) => topic !== place.topic || partition !== place.partition),
+      )
+      await setAside(stray, place).catch(() => {}) // it is offline
+    }
+  }
 }
 
 async function openFound({ fs, logger, openLog }: LogStartOptions, directory: LogDirectory, place: TopicPartition): Promise<void> {

@@ -39,8 +39,6 @@ export class ReplicaManager {
   /** Partitions of this broker whose log dir is offline, by name. */
   readonly #offline = new Set<string>()
   readonly #listeners: LeadershipListener[] = []
-  /** Folders that are of another topic than the one that now has their name: they are not deleted with it. */
-  readonly #foreign = new Set<string>()
   #controllerEpoch = 0
   /** The controller's calls are applied one after the other, whole. */
   #applying: Promise<unknown> = Promise.resolve()
@@ -180,13 +178,6 @@ export class ReplicaManager {
     const wasLeader = partition?.isLeader === true
     if (partition === undefined) {
       const log = await this.#logOf(topic, index, { topicId, ...options })
-      if (log.topicId !== undefined && topicId !== ZERO_UUID && log.topicId !== topicId) {
-        this.#foreign.add(log.name)
-        throw new KafkaError(
-          'INCONSISTENT_TOPIC_ID',
-          `the folder of ${log.name} in ${log.logDir} is of topic id ${log.topicId}, not ${topicId}`,
-        )
-      }
       if (log.topicId === undefined && topicId !== ZERO_UUID) await log.assignTopicId(topicId)
       partition = new Partition({ topic, index, topicId, log, nodeId: this.#nodeId, timers: this.#timers, state })
       const byIndex = this.#partitions.get(topic) ?? new Map<number, Partition>()
@@ -210,7 +201,7 @@ export class ReplicaManager {
     { topicId, isNew, makesFiles }: { topicId: string; isNew: boolean; makesFiles: boolean },
   ): Promise<Log> {
     try {
-      const log = this.#logs.getLog(topic, index) ?? (await this.#logs.createLog(topic, index, topicId, { isNew, makesFiles }))
+      const log = await this.#logs.createLog(topic, index, topicId, { isNew, makesFiles })
       if (log.isFailed) throw new KafkaError('KAFKA_STORAGE_ERROR', `${log.name} is in ${log.logDir}, which is offline`)
       return log
     } catch (error) {
@@ -252,8 +243,9 @@ export class ReplicaManager {
     ]
     for (const { topicName, partitionIndex } of stops) this.#stop(topicName, partitionIndex)
     const removed = stops.flatMap(({ topicName, partitionIndex, remove }) =>
-      remove && !this.#foreign.has(`${topicName}-${partitionIndex}`) ? { topic: topicName, partition: partitionIndex } : [],
+      remove ? { topic: topicName, partition: partitionIndex } : [],
     )
+    for (const { topic, partition } of removed) this.#offline.delete(nameOf(topic, partition))
     const failed = await this.#logs.deleteLogs(removed)
     const partitionErrors = stops.map(({ topicName, partitionIndex }) => {
       const error = failed.get(`${topicName}-${partitionIndex}`)

@@ -111,6 +111,7 @@ export class ClusterState {
     const topic = this.topics.get(name)
     if (topic === undefined) return
     this.topics.delete(name)
+    for (const offline of this.#offlineReplicas.values()) for (const index of topic.partitions.keys()) offline.delete(`${name}-${index}`)
     this.#namesById.delete(topic.topicId)
     const key = collisionKey(name)
     if (key !== undefined) this.#namesByCollisionKey.get(key)?.delete(name)

@@ -50,21 +50,21 @@ export class ControlSender {
     await this.#send(brokerId, UpdateMetadata, request)
   }
 
-  /** @returns Whether the broker has none of the replicas any more. */
+  /**
+   * @returns Whether the broker serves none of the replicas any more, and will not. What lies on a disk of its that has failed is a stray when that is back,
+   * as in Kafka: nobody waits for it.
+   */
   async stopReplica(brokerId: number, request: StopReplicaRequest | undefined): Promise<boolean> {
     if (request === undefined) return true
     const response = await this.#send(brokerId, StopReplica, request)
     if (response === undefined) return false
-    const failed = response.partitionErrors.find(({ errorCode }) => errorCode !== 0)
-    if (failed === undefined) return true
-    const error = errorByCode(failed.errorCode)
-    this.#logger.error('a broker could not delete a replica', {
-      brokerId,
-      topic: failed.topicName,
-      partition: failed.partitionIndex,
-      error,
-    })
-    return false
+    const failed = response.partitionErrors.filter(({ errorCode }) => errorCode !== 0)
+    for (const { topicName, partitionIndex, errorCode } of failed.slice(0, 1)) {
+      const error = errorByCode(errorCode)
+      const count = failed.length
+      this.#logger.error('a broker could not delete replicas', { brokerId, count, topic: topicName, partition: partitionIndex, error })
+    }
+    return failed.every(({ errorCode }) => errorCode === storageError)
   }
 
   /** Sends nothing more. */
