@@ -116,7 +116,7 @@ async function assemble(options: BrokerOptions & { logger: Logger }, closers: Cl
     replicas.onDirFailure(dir)
     reportLogDirFailure(store, nodeId).catch((error) => logger.warn('the failure of a log dir could not be reported', { dir, error }))
   }
-  const groups = startGroupCoordinators({ config, image, replicas, clock, random, logger })
+  const groups = startGroupCoordinators({ config, configs, image, replicas, clock, random, logger })
   const producerIds = new ProducerIdAllocator({ store, brokerId: nodeId })
   const markerWriter = new MarkerWriter({ replicas, groups, clock, timeoutMs: () => config['request.timeout.ms'] })
   const transactions = startTransactionCoordinators({ config, image, replicas, producerIds, markerWriter, clock, logger })

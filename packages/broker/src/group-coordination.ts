@@ -2,6 +2,7 @@ import type { Clock, Logger, Random } from '@tidelog/core'
 import { CONSUMER_OFFSETS_TOPIC, type MetadataImage } from '@tidelog/metadata'
 import { codecById } from '@tidelog/protocol'
 import type { BrokerConfig } from './config/broker-config.ts'
+import type { ConfigService } from './config/config-service.ts'
 import { partitionLog } from './coordinators/coordinator-log.ts'
 import { GroupCoordinatorService } from './coordinators/group-coordinator-service.ts'
 import { ImageTopics } from './coordinators/image-topics.ts'
@@ -12,19 +13,15 @@ const MINUTE_MS = 60_000
 /** The group coordinators of a broker, told of the partitions of the offsets topic that it leads and of topics that go. */
 export function startGroupCoordinators(options: {
   config: BrokerConfig
+  configs: ConfigService
   image: MetadataImage
   replicas: ReplicaManager
   clock: Clock
   random: Random
   logger: Logger
 }): GroupCoordinatorService {
-  const { config, image, replicas, clock, random, logger } = options
+  const { config, configs, image, replicas, clock, random, logger } = options
   const topics = new ImageTopics(image, clock)
-  const consumerSettings = () => ({
-    sessionTimeoutMs: config['group.consumer.session.timeout.ms'],
-    heartbeatIntervalMs: config['group.consumer.heartbeat.interval.ms'],
-    assignmentIntervalMs: config['group.consumer.assignment.interval.ms'],
-  })
   const groups = new GroupCoordinatorService({
     topics,
     config: {
@@ -38,7 +35,7 @@ export function startGroupCoordinators(options: {
       consumer: {
         maxSize: config['group.consumer.max.size'],
         assignors: config['group.consumer.assignors'],
-        settingsOf: consumerSettings,
+        settingsOf: (groupId) => configs.consumerGroupSettings(groupId),
       },
     },
     codec: codecById(config['offsets.topic.compression.codec']),

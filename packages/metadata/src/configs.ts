@@ -18,7 +18,7 @@ export type ConfigTexts = ReadonlyMap<string, string>
 
 export interface ConfigEntity {
   readonly type: ConfigEntityType
-  /** A topic, a broker's id, … or DEFAULT_ENTITY. */
+  /** A topic, a broker's id, a group's id as `sanitize` writes it, … or DEFAULT_ENTITY. */
   readonly name: string
 }
 
@@ -27,7 +27,7 @@ export type ConfigListener = (entity: ConfigEntity, configs: ConfigTexts) => voi
 
 /** Notifications older than this are removed by whoever sees them: every broker has read them. As in Kafka. */
 const NOTIFICATION_LIFETIME_MS = 15 * 60 * 1000
-const ENTITY_TYPES: readonly ConfigEntityType[] = ['topics', 'brokers', 'clients', 'users', 'ips']
+const ENTITY_TYPES: readonly ConfigEntityType[] = ['topics', 'brokers', 'clients', 'users', 'ips', 'groups']
 const NO_CONFIGS: ConfigTexts = new Map()
 
 /**
@@ -44,6 +44,7 @@ export class ClusterConfigs {
     clients: new Map(),
     users: new Map(),
     ips: new Map(),
+    groups: new Map(),
   }
   readonly #listeners = new Set<ConfigListener>()
   readonly #seen = new Set<string>()

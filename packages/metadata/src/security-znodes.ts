@@ -34,6 +34,9 @@ export function sanitize(name: string): string {
   return encodeURIComponent(name).replace(/[!~*'()]/g, percent)
 }
 
+/** What `sanitize` was given. */
+export const desanitize = (name: string): string => decodeURIComponent(name)
+
 /**
  * Where the ACLs of one resource lie.
  * Kafka's ZooKeeper mode takes resource names as they are and so cannot have all that KRaft allows (a group `team/a`): here what a path cannot hold, and

@@ -28,6 +28,7 @@ export const PERSISTENT_PATHS: readonly string[] = [
   '/config/users',
   '/config/brokers',
   '/config/ips',
+  '/config/groups',
   '/admin',
   DELETE_TOPICS,
   '/isr_change_notification',
@@ -37,7 +38,7 @@ export const PERSISTENT_PATHS: readonly string[] = [
 ]
 
 /** Kinds of things that have dynamic configurations. */
-export type ConfigEntityType = 'topics' | 'brokers' | 'clients' | 'users' | 'ips'
+export type ConfigEntityType = 'topics' | 'brokers' | 'clients' | 'users' | 'ips' | 'groups'
 /** The name under which the defaults of a kind are kept, as brokers' cluster-wide defaults. */
 export const DEFAULT_ENTITY = '<default>'
 

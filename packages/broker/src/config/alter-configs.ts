@@ -24,7 +24,7 @@ const invalidConfig = (message: string) => new KafkaError('INVALID_CONFIG', mess
 const invalidRequest = (message: string) => new KafkaError('INVALID_REQUEST', message)
 
 /** Runs `check`; its ConfigError becomes a KafkaError that carries the same sentence. */
-function refusing(refusal: (message: string) => KafkaError, check: () => void): void {
+export function refusing(refusal: (message: string) => KafkaError, check: () => void): void {
   try {
     check()
   } catch (error) {

@@ -1,6 +1,7 @@
+import type { ConsumerGroupSettings } from '@tidelog/coordinator'
 import { ConfigError, type Logger } from '@tidelog/core'
 import type { ClusterConfigs, ConfigEntity, MetadataImage } from '@tidelog/metadata'
-import { checkTopicName, DEFAULT_ENTITY } from '@tidelog/metadata'
+import { checkTopicName, DEFAULT_ENTITY, desanitize, sanitize } from '@tidelog/metadata'
 import { KafkaError } from '@tidelog/protocol'
 import { type LogConfig, logConfig, resolveLogConfig } from '@tidelog/storage'
 import { alteredBrokerConfigs, alteredTopicConfigs, type ConfigOp, checkTopicConfigs, replacing } from './alter-configs.ts'
@@ -16,6 +17,7 @@ import {
   everything,
   type Wanted,
 } from './describe-configs.ts'
+import { alteredGroupConfigs, consumerGroupSettings } from './group-settings.ts'
 import { listenerValuesIn } from './listener-values.ts'
 import { type Listeners, listenersOf } from './listeners.ts'
 import type { ParsedBrokerConfig } from './parse-broker-config.ts'
@@ -59,6 +61,8 @@ function isValid(name: string, text: string): boolean {
     throw error
   }
 }
+
+const groupEntity = (groupId: string): ConfigEntity => ({ type: 'groups', name: sanitize(groupId) })
 
 const invalidRequest = (message: string) => new KafkaError('INVALID_REQUEST', message)
 
@@ -113,6 +117,16 @@ export class ConfigService {
     }
   }
 
+  /** What holds for a group of the consumer protocol. */
+  consumerGroupSettings(groupId: string): ConsumerGroupSettings {
+    return consumerGroupSettings(this.#configs.get(groupEntity(groupId)), this.config)
+  }
+
+  /** Ids of groups that have configurations of their own. */
+  groupsWithConfigs(): string[] {
+    return [...this.#configs.names('groups')].filter((name) => this.#configs.get({ type: 'groups', name }).size > 0).map(desanitize)
+  }
+
   /** @returns What ends the subscription. */
   onLogConfigChange(listener: LogConfigListener): () => void {
     this.#logListeners.add(listener)
@@ -151,7 +165,7 @@ export class ConfigService {
         return describeBroker(this.#layers(), wanted)
       case ConfigResourceType.group:
         if (name === '') throw invalidRequest('Group name must not be empty')
-        return describeGroup(this.#layers(), wanted)
+        return describeGroup(this.#configs.get(groupEntity(name)), this.#layers(), wanted)
       case ConfigResourceType.brokerLogger:
         throw invalidRequest('Broker loggers are not served: the log level is set where the broker is started')
       default:
@@ -219,7 +233,8 @@ export class ConfigService {
         }
       }
       case ConfigResourceType.group:
-        throw invalidRequest('Configurations of groups cannot be altered: no group protocol that reads them is served yet')
+        if (name === '') throw invalidRequest('Default group resources are not allowed.')
+        return { entity: groupEntity(name), change: (current, ops) => alteredGroupConfigs(current, ops, this.config) }
       case ConfigResourceType.brokerLogger:
         throw invalidRequest('Broker loggers are not served: the log level is set where the broker is started')
       default:

@@ -100,12 +100,16 @@ function describeBrokerConfig(name: string, layers: readonly ConfigLayer[]): Des
   return entry(name, row, value, brokerSynonymsIn(layers, name), readOnly)
 }
 
-/** The configurations of a group: what the broker gives, since no group has its own yet. */
-export function describeGroup(brokerLayers: readonly ConfigLayer[], wanted: Wanted): DescribedConfig[] {
+/** The configurations of a group: its own, and what the broker gives. */
+export function describeGroup(own: ReadonlyMap<string, string>, brokerLayers: readonly ConfigLayer[], wanted: Wanted): DescribedConfig[] {
   return groupNames.filter(wanted).map((name) => {
     const row = groupConfig.row(name)!
     const source = row.brokerNames[0] ?? name
     const value = brokerLayers.find(({ entries }) => entries.has(source))?.entries.get(source) ?? row.defaultText!
-    return entry(name, row, value, [{ name: source, value, source: ConfigSource.default }], false)
+    const synonyms: Synonym[] = [{ name: source, value, source: ConfigSource.default }]
+    const ownText = own.get(name)
+    if (ownText === undefined) return entry(name, row, value, synonyms, false)
+    const ownValue = canonical(groupConfig, name, ownText)
+    return entry(name, row, ownValue, [{ name, value: ownValue, source: ConfigSource.group }, ...synonyms], false)
   })
 }

@@ -1,5 +1,5 @@
 import { boolean, configTable, int, string } from '@tidelog/core'
-import { NO_GROUP_CONFIGS, SHARE, STREAMS } from './rows/unused-reasons.ts'
+import { SHARE, STREAMS } from './rows/unused-reasons.ts'
 
 const checkOffsetReset = (text: string): string | undefined =>
   /^(latest|earliest|by_duration:P(?=[0-9T])(\d+D)?(T(?=[0-9.])(\d+H)?(\d+M)?([0-9.]+S)?)?)$/i.test(text)
@@ -14,7 +14,6 @@ export const groupConfig = configTable({
     unit: 'ms',
     importance: 'medium',
     brokerNames: ['group.consumer.assignment.interval.ms'],
-    unused: NO_GROUP_CONFIGS,
     doc: 'Least time between two assignments of the group.',
   }),
   'consumer.heartbeat.interval.ms': int({
@@ -23,7 +22,6 @@ export const groupConfig = configTable({
     unit: 'ms',
     importance: 'medium',
     brokerNames: ['group.consumer.heartbeat.interval.ms'],
-    unused: NO_GROUP_CONFIGS,
     doc: "Heartbeat interval that the group's members are given.",
   }),
   'consumer.session.timeout.ms': int({
@@ -32,7 +30,6 @@ export const groupConfig = configTable({
     unit: 'ms',
     importance: 'medium',
     brokerNames: ['group.consumer.session.timeout.ms'],
-    unused: NO_GROUP_CONFIGS,
     doc: 'Time without a heartbeat after which a member is removed from the group.',
   }),
   'share.assignment.interval.ms': int({

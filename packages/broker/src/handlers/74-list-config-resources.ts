@@ -6,8 +6,8 @@ const { topic, broker, brokerLogger, clientMetrics, group } = ConfigResourceType
 const known: readonly number[] = [group, clientMetrics, brokerLogger, broker, topic]
 
 /**
- * Names the resources that can have dynamic configurations. Version 0 asks for client metrics alone; groups, client metrics and
- * loggers have none yet, so they are empty. KIP-714, KIP-1142.
+ * Names the resources that can have dynamic configurations, of groups those that have some. Version 0 asks for client metrics alone; these
+ * and loggers have none yet, so they are empty. KIP-714, KIP-1142.
  */
 export const listConfigResources = defineHandler(
   ListConfigResources,
@@ -18,10 +18,12 @@ export const listConfigResources = defineHandler(
     const wanted = new Set(asked.length === 0 ? known : asked)
     const { image } = context.broker
     const brokers = wanted.has(broker) ? [...image.brokers.keys()].map(String) : []
+    const groups = wanted.has(group) ? context.broker.configs.groupsWithConfigs().sort() : []
     const topics = wanted.has(topic) ? [...image.topics.keys()].sort() : []
     return {
       errorCode: 0,
       configResources: [
+        ...groups.map((resourceName) => ({ resourceName, resourceType: group })),
         ...brokers.map((resourceName) => ({ resourceName, resourceType: broker })),
         ...topics.map((resourceName) => ({ resourceName, resourceType: topic })),
       ],

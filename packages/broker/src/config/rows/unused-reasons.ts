@@ -19,7 +19,6 @@ export const TIERED = 'tiered storage is not served: every segment stays on loca
 export const TWO_PHASE_COMMIT = 'transactions that an outside coordinator decides need InitProducerId 6, which Kafka marks unstable'
 export const STREAMS = 'streams groups are not served yet'
 export const NO_MIGRATION = 'a group changes its protocol only while it has no members'
-export const NO_GROUP_CONFIGS = 'groups have no configurations of their own yet'
 export const SHARE = 'share groups are not served yet'
 export const ONE_BROKER = 'clusters of several brokers are not served yet'
 export const QUOTAS = 'quotas are not served yet'
