@@ -61,7 +61,8 @@ test('kafkajs: offsets sent with a transaction count when it is committed, and n
   await eventually('the offset is committed', async () => (await committed()) === '3')
   await copy('9', 'abort')
   await broker.restart()
-  assert.equal(await committed(), '3')
+  // Right behind a restart the group may still be loading.
+  await eventually('the offset is still the one', async () => (await committed().catch(() => undefined)) === '3')
   await copy('12', 'commit')
   await eventually('the offset is committed', async () => (await committed()) === '12')
 })

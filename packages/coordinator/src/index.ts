@@ -37,3 +37,4 @@ export {
 } from './transactions/transaction-coordinator.ts'
 export { decodeTransactionRecord, encodeTransactionRecord, type TransactionRecord } from './transactions/transaction-record.ts'
 export type { MarkerOutcome, MarkerResult, MarkerSend } from './transactions/transaction-step.ts'
+export { transactionalIdPattern } from './transactions/transactional-id-pattern.ts'

@@ -19,7 +19,7 @@ const features: readonly (FeatureRange & { readonly name: string; readonly isSer
   // 1: the consumer rebalance protocol. KIP-848.
   { name: 'group.version', minVersion: 0, maxVersion: 1, defaultLevel: 1, isServed: true },
   // 1: flexible versions of transaction state records; 2: an epoch a transaction, partitions added by Produce. KIP-890.
-  { name: 'transaction.version', minVersion: 0, maxVersion: 2, defaultLevel: 2, isServed: false },
+  { name: 'transaction.version', minVersion: 0, maxVersion: 2, defaultLevel: 2, isServed: true },
 ]
 
 /** What this software serves. */

@@ -82,11 +82,21 @@ export function normalForm(value: unknown, names: Names, key = ''): unknown {
 }
 
 /** Rows that Kafka gives in the order of a hash map; those of one name keep their order. */
-const unordered = new Set(['topics', 'responses', 'partitions', 'partitionResponses', 'activeProducers'])
+const unordered = new Set([
+  'topics',
+  'responses',
+  'partitions',
+  'partitionResponses',
+  'activeProducers',
+  'topicResults',
+  'resultsByPartition',
+  'abortedTransactions',
+])
 
 function inOrder(key: string, rows: unknown[]): unknown[] {
   if (!unordered.has(key)) return rows
   const nameOf = (row: unknown): string => {
+    if (typeof row === 'number') return `${row}`.padStart(8)
     const { name, topic, topicId, index, partition, partitionIndex, producerId } = row as Record<string, unknown>
     return [name, topic, topicId, index, partition, partitionIndex, producerId].map((part) => `${part}`.padStart(8)).join(' ')
   }

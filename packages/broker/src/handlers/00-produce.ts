@@ -94,13 +94,11 @@ async function appendOne(
       apiVersion < FIRST_VERSION_WITH_BATCHES ? await batchesOfOldProducer(records, broker.offload) : wholeBatch(records, apiVersion)
     if (acks !== 0 && acks !== 1 && acks !== -1) throw new KafkaError('INVALID_REQUIRED_ACKS', `acks is ${acks}`)
     if (batches.length === 0) return { index, errorCode: 0, ...notAppended, recordErrors: [], currentLeader: {} }
-    const guard = transactionalId === null ? undefined : guardOf(partition, batches, transactionalId, context)
+    const asked = transactionalId === null ? undefined : guardOf(partition, batches, transactionalId, context)
+    // Only what waits for a coordinator may let others go ahead.
+    const guard = asked instanceof Promise ? await asked : asked
     isAtLog = true
-    const { baseOffset, logAppendTimeMs, logStartOffset } = await partition.append(batches, {
-      acks,
-      timeoutMs,
-      guard: guard instanceof Promise ? await guard : guard,
-    })
+    const { baseOffset, logAppendTimeMs, logStartOffset } = await partition.append(batches, { acks, timeoutMs, guard })
     return { index, errorCode: 0, errorMessage: null, baseOffset, logAppendTimeMs, logStartOffset, recordErrors: [], currentLeader: {} }
   } catch (error) {
     const recordErrors = error instanceof RecordValidationError ? error.recordErrors : []

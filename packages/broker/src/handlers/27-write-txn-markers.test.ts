@@ -8,6 +8,7 @@ test('an administrator ends a transaction that hangs: the last stable offset goe
   const { call } = await startBrokerForTest(t)
   await createTransactionTopic(call)
   await createTopic({ send: call }, 'orders')
+  await initProducer(call, 'txn')
   const producer = await initProducer(call, 'txn')
   await addPartition(call, producer, 'orders')
   await produceInTransaction(call, producer, { topic: 'orders' })
@@ -29,4 +30,5 @@ test('an administrator ends a transaction that hangs: the last stable offset goe
   assert.deepEqual(await endOffsets(call, 'orders'), [2, 2])
   assert.deepEqual(await write(2, producer.producerEpoch), [52])
   assert.deepEqual(await write(3, producer.producerEpoch - 1), [47])
+  assert.deepEqual(await write(3, -1), [42])
 })

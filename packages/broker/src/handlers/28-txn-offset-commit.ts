@@ -27,6 +27,7 @@ export const txnOffsetCommit = defineHandler(
     const codes = new Map<Partition, number>()
     const toCommit = topics.map((topic) => existing(topic, context, codes)).filter(({ partitions }) => partitions.length > 0)
     if (toCommit.length > 0) {
+      if (groupId === '') throw new KafkaError('INVALID_GROUP_ID')
       const producer = { producerId: request.producerId, producerEpoch: request.producerEpoch }
       const guard = await guardOf(request, context)
       const committed = await context.broker.groups.commitOffsetsInTransaction(

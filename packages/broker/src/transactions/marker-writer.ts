@@ -32,10 +32,13 @@ export class MarkerWriter {
 
   /**
    * Resolves when the marker is committed.
-   * @throws KafkaError UNKNOWN_TOPIC_OR_PARTITION, NOT_LEADER_OR_FOLLOWER, KAFKA_STORAGE_ERROR, INVALID_PRODUCER_EPOCH,
+   * @throws KafkaError INVALID_REQUEST (no such producer can be), UNKNOWN_TOPIC_OR_PARTITION, NOT_LEADER_OR_FOLLOWER, KAFKA_STORAGE_ERROR, INVALID_PRODUCER_EPOCH,
    * TRANSACTION_COORDINATOR_FENCED, REQUEST_TIMED_OUT
    */
   async write(topic: string, index: number, marker: Marker): Promise<void> {
+    if (!(marker.producerId >= 0 && Number.isSafeInteger(marker.producerId) && marker.producerEpoch >= 0)) {
+      throw new KafkaError('INVALID_REQUEST', `producer ${marker.producerId} with epoch ${marker.producerEpoch} is none`)
+    }
     const partition = this.#replicas.leaderOf(topic, index)
     if (topic === CONSUMER_OFFSETS_TOPIC) return this.#endOffsets(index, marker)
     const { committed, producerId, producerEpoch, coordinatorEpoch } = marker

@@ -24,6 +24,7 @@ import type { TransactionCoordinatorConfig } from './transaction-config.ts'
 import { TransactionEntry } from './transaction-entry.ts'
 import type { TransactionRecord } from './transaction-record.ts'
 import { type MarkerResult, type MarkerSend, type TransactionStep, TransactionStepBuilder } from './transaction-step.ts'
+import type { TransactionalIdPattern } from './transactional-id-pattern.ts'
 
 export interface InitProducerRequest {
   readonly transactionalId: string
@@ -75,6 +76,8 @@ export interface TransactionFilter {
   readonly producerIds: ReadonlySet<number>
   /** Only transactions that began longer ago; negative: all of them. */
   readonly durationMs: number
+  /** Undefined: all of them. */
+  readonly pattern: TransactionalIdPattern | undefined
 }
 
 const retryBackoffMs = 20
@@ -427,7 +430,7 @@ export class TransactionCoordinator implements Coordinator<TransactionRecord, Ma
     return { ...producerOf(transaction), state, timeoutMs, startTimestamp, partitions }
   }
 
-  list({ states, producerIds, durationMs }: TransactionFilter, now: Instant): ListedTransaction[] {
+  list({ states, producerIds, durationMs, pattern }: TransactionFilter, now: Instant): ListedTransaction[] {
     const listed: ListedTransaction[] = []
     for (const { transactionalId, transaction } of this.#entries.values()) {
       if (transaction === undefined) continue
@@ -435,6 +438,7 @@ export class TransactionCoordinator implements Coordinator<TransactionRecord, Ma
       if (producerIds.size > 0 && !producerIds.has(producerId)) continue
       if (states.size > 0 && !states.has(state)) continue
       if (durationMs >= 0 && now.wallMs - startTimestamp <= durationMs) continue
+      if (pattern !== undefined && !pattern.matches(transactionalId)) continue
       listed.push({ transactionalId, producerId, state })
     }
     return listed

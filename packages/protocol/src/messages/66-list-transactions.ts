@@ -6,7 +6,6 @@ export const ListTransactions = defineApi({
   key: 66,
   name: 'ListTransactions',
   versions: [0, 2],
-  announced: [0, 1],
   flexibleFrom: 0,
   request: {
     stateFilters: array(string),
