@@ -10,7 +10,7 @@ export interface Verdict {
   readonly anomalies: readonly Anomaly[]
   /** All of them. */
   readonly counts: ReadonlyMap<AnomalyKind, number>
-  /** Events by op and outcome, as 'send ok'; 'read' counts records. */
+  /** Events by op and outcome, as 'send ok'; 'read' counts records, 'copy' those that were sent as copies of others. */
   readonly events: ReadonlyMap<string, number>
 }
 
@@ -37,6 +37,7 @@ export class HistoryChecker {
       case 'send':
         this.#order.noteSend(event)
         this.#noteAckedEnd(event)
+        if (event.from !== undefined) this.#count('copy', 1)
         break
       case 'poll':
         this.#readers.notePoll(event)

@@ -77,7 +77,10 @@ async function prepareBroker(
     'log.dirs': data,
     'offsets.topic.num.partitions': '1',
     'group.initial.rebalance.delay.ms': '0',
-    // A member that is gone is noticed between two restarts.
+    'transaction.state.log.num.partitions': '2',
+    // What a crashed producer has left open is aborted between two restarts, as
+    // a member that is gone is noticed.
+    'transaction.abort.timed.out.transaction.cleanup.interval.ms': '500',
     'group.min.session.timeout.ms': '1000',
     'log.flush.offset.checkpoint.interval.ms': '2000',
     'log.retention.ms': '-1',

@@ -124,7 +124,17 @@ function shuffled<T>(items: readonly T[], int: (end: number) => number): T[] {
 
 /** A run in which nothing happened shows nothing. */
 function vacuities({ events }: Verdict): string[] {
-  const expected = ['send ok', 'send fail', 'read', 'commit ok', 'committed ok', 'list_offsets ok', 'crash_client info', 'assigned ok']
+  const expected = [
+    'send ok',
+    'send fail',
+    'read',
+    'commit ok',
+    'committed ok',
+    'list_offsets ok',
+    'crash_client info',
+    'assigned ok',
+    'txn ok',
+  ]
   return expected.filter((what) => (events.get(what) ?? 0) === 0).map((what) => `nothing of '${what}' happened`)
 }
 
@@ -158,6 +168,7 @@ function table({ events }: Verdict, acts: readonly Act[], broker: BatteredBroker
   return [
     `sent ${count('send invoke')}, acked ${count('send ok')}, refused ${count('send fail')}, of unknown fate ${count('send info')}; read ${count('read')}`,
     `commits ${count('commit ok')} and ${count('commit info')} of unknown fate, committed offsets asked for ${count('committed ok')}, ends ${count('list_offsets ok')}, client crashes ${count('crash_client info')}, rebalances ${count('assigned ok')}`,
+    `ends of transactions ${count('txn ok')} with ${count('copy')} copies, ${count('txn fail')} aborted against their will and ${count('txn info')} of unknown fate`,
     `the broker started ${broker.startMs.length} times, in ${spread(broker.startMs)} ms (median, longest)`,
     '| fault | times | next ack after it served, ms (median, longest) |',
     '| --- | --- | --- |',

@@ -42,8 +42,9 @@ export class VersionOrder {
     if (sent === undefined) throw new Error(`the history answers a send of ${value} that it does not have`)
     sent.outcome = type
     if (type === 'ok' && offset !== undefined && offset >= 0) this.#noteAt(this.#partition(place), offset, value, sent, 'was acked')
-    // An idempotent producer that never gives up is only told so when the broker has forgotten what it acked.
-    if (error !== undefined && /OUT_OF_ORDER_SEQUENCE|UNKNOWN_PRODUCER_ID|INVALID_PRODUCER_EPOCH|data loss/i.test(error)) {
+    // An idempotent producer that never gives up is only told so when the broker has forgotten what it acked; a transaction that took too long is fenced.
+    const isFenced = sent.transaction !== undefined && error?.startsWith('INVALID_PRODUCER_EPOCH') === true
+    if (error !== undefined && !isFenced && /OUT_OF_ORDER_SEQUENCE|UNKNOWN_PRODUCER_ID|INVALID_PRODUCER_EPOCH|data loss/i.test(error)) {
       this.#report('loss reported', place, error, { values: [value] })
     }
   }

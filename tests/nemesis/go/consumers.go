@@ -16,6 +16,12 @@ import (
 func (d *driver) logPoll(p process, mode, group string, fetches kgo.Fetches) map[place]int64 {
 	fetches.EachError(func(topic string, partition int32, err error) {
 		var loss *kgo.ErrDataLoss
+		if errors.As(err, &loss) && isTransactional(topic) {
+			// The client takes the epoch of the last record that it gave out for that of the last batch that it passed, aborted ones and markers included:
+			// with a new epoch it goes back to the end of the old one. Whether anything is lost, the checker finds out by itself.
+			d.logPositions(p, map[place]int64{{topic, partition}: loss.ResetTo})
+			return
+		}
 		if errors.As(err, &loss) || errors.Is(err, kerr.OffsetOutOfRange) {
 			d.log(p, event{Op: "poll", Type: "fail", Mode: mode, Group: group, Topic: topic, Partition: &partition, Error: err.Error()})
 		}
@@ -26,10 +32,15 @@ func (d *driver) logPoll(p process, mode, group string, fetches kgo.Fetches) map
 		if len(of.Records) == 0 {
 			return
 		}
-		reads := make([]read, len(of.Records))
-		for i, record := range of.Records {
-			reads[i] = read{record.Offset, nameOf(record), string(record.Key)}
+		var reads []read
+		for _, record := range of.Records {
+			if !record.Attrs.IsControl() {
+				reads = append(reads, read{record.Offset, nameOf(record), string(record.Key)})
+			}
 			next[place{of.Topic, of.Partition}] = record.Offset + 1
+		}
+		if len(reads) == 0 {
+			return
 		}
 		records = append(records, partitionReads{of.Topic, of.Partition, reads})
 	})
@@ -37,6 +48,15 @@ func (d *driver) logPoll(p process, mode, group string, fetches kgo.Fetches) map
 		d.log(p, event{Op: "poll", Type: "ok", Mode: mode, Group: group, Records: records})
 	}
 	return next
+}
+
+func hasLoss(fetches kgo.Fetches) bool {
+	found := false
+	fetches.EachError(func(_ string, _ int32, err error) {
+		var loss *kgo.ErrDataLoss
+		found = found || errors.As(err, &loss)
+	})
+	return found
 }
 
 func poll(cl *kgo.Client) kgo.Fetches {
@@ -141,23 +161,7 @@ func (d *driver) readInGroup(name string, seed uint64, mortal bool) {
 	random := rand.New(rand.NewPCG(seed, 4))
 	for {
 		p := newProcess(name)
-		rebalanced := func(op string) func(context.Context, *kgo.Client, map[string][]int32) {
-			return func(_ context.Context, _ *kgo.Client, partitions map[string][]int32) {
-				var offsets []placeAndOffset
-				for topic, numbers := range partitions {
-					for _, partition := range numbers {
-						offsets = append(offsets, placeAndOffset{place{topic, partition}, -1})
-					}
-				}
-				if len(offsets) > 0 {
-					d.log(p, event{Op: op, Type: "ok", Group: group, Offsets: offsets})
-				}
-			}
-		}
-		cl := d.client(p, kgo.ConsumerGroup(group), kgo.ConsumeTopics(d.topics()...), kgo.Balancers(kgo.CooperativeStickyBalancer()),
-			kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.DisableAutoCommit(), kgo.BlockRebalanceOnPoll(),
-			kgo.SessionTimeout(3*time.Second), kgo.HeartbeatInterval(300*time.Millisecond), kgo.RebalanceTimeout(4*time.Second),
-			kgo.OnPartitionsAssigned(rebalanced("assigned")), kgo.OnPartitionsRevoked(rebalanced("revoked")), kgo.OnPartitionsLost(rebalanced("lost")))
+		cl := d.client(p, append(d.memberOptions(p, group), kgo.ConsumeTopics(d.topics()...), kgo.DisableAutoCommit())...)
 		end := time.Now().Add(time.Duration(10+random.IntN(20)) * time.Second)
 		for !d.groupHasRead() && (d.isStopped() || !mortal || time.Now().Before(end)) {
 			next := d.logPoll(p, "group", group, poll(cl))
@@ -174,15 +178,37 @@ func (d *driver) readInGroup(name string, seed uint64, mortal bool) {
 	}
 }
 
+func (d *driver) memberOptions(p process, group string) []kgo.Opt {
+	rebalanced := func(op string) func(context.Context, *kgo.Client, map[string][]int32) {
+		return func(_ context.Context, cl *kgo.Client, partitions map[string][]int32) {
+			var offsets []placeAndOffset
+			for topic, numbers := range partitions {
+				for _, partition := range numbers {
+					offsets = append(offsets, placeAndOffset{place{topic, partition}, -1})
+				}
+			}
+			if len(offsets) == 0 {
+				return
+			}
+			_, generation := cl.GroupMetadata()
+			d.log(p, event{Op: op, Type: "ok", Group: group, Offsets: offsets, Generation: &generation})
+		}
+	}
+	return []kgo.Opt{kgo.ConsumerGroup(group), kgo.Balancers(kgo.CooperativeStickyBalancer()), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.BlockRebalanceOnPoll(),
+		kgo.SessionTimeout(3 * time.Second), kgo.HeartbeatInterval(300 * time.Millisecond), kgo.RebalanceTimeout(4 * time.Second),
+		kgo.OnPartitionsAssigned(rebalanced("assigned")), kgo.OnPartitionsRevoked(rebalanced("revoked")), kgo.OnPartitionsLost(rebalanced("lost"))}
+}
+
 func (d *driver) commit(p process, cl *kgo.Client, next map[place]int64) {
 	if len(next) == 0 {
 		return
 	}
 	logged := placesOf(next)
-	d.log(p, event{Op: "commit", Type: "invoke", Group: group, Offsets: logged})
+	_, generation := cl.GroupMetadata()
+	d.log(p, event{Op: "commit", Type: "invoke", Group: group, Offsets: logged, Generation: &generation})
 	within, cancel := context.WithTimeout(context.Background(), 15*time.Second)
 	defer cancel()
-	answer := event{Op: "commit", Type: "ok", Group: group, Offsets: logged}
+	answer := event{Op: "commit", Type: "ok", Group: group, Offsets: logged, Generation: &generation}
 	cl.CommitOffsetsSync(within, epochOffsetsOf(next), func(_ *kgo.Client, _ *kmsg.OffsetCommitRequest, response *kmsg.OffsetCommitResponse, err error) {
 		if err == nil && response == nil {
 			err = errors.New("no answer")
@@ -211,19 +237,25 @@ func (d *driver) observe() {
 	defer cl.Close()
 	adm := kadm.NewClient(cl)
 	for last := false; !last; {
-		last = d.isSettled()
-		d.observeCommitted(p, adm)
-		d.observeEnds(p, adm)
+		last = isClosed(d.settled)
+		d.observeCommitted(p, adm, group)
+		d.observeCommitted(p, adm, copiers)
+		d.observeEnds(p, adm.ListEndOffsets, false)
+		d.observeEnds(p, adm.ListCommittedOffsets, true)
 		time.Sleep(300 * time.Millisecond)
 	}
 }
 
-func (d *driver) observeCommitted(p process, adm *kadm.Client) {
+func (d *driver) observeCommitted(p process, adm *kadm.Client, group string) {
 	within, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
+	topics := d.topics()
+	if group == copiers {
+		topics = []string{transactedTopic}
+	}
 	d.log(p, event{Op: "committed", Type: "invoke", Group: group})
 	answer := event{Op: "committed", Type: "ok", Group: group}
-	found, err := adm.FetchOffsetsForTopics(within, group, d.topics()...)
+	found, err := adm.FetchOffsetsForTopics(kadm.RequireStable(within), group, topics...)
 	if err == nil {
 		err = found.Error()
 	}
@@ -237,12 +269,12 @@ func (d *driver) observeCommitted(p process, adm *kadm.Client) {
 	d.log(p, answer)
 }
 
-func (d *driver) observeEnds(p process, adm *kadm.Client) {
+func (d *driver) observeEnds(p process, list func(context.Context, ...string) (kadm.ListedOffsets, error), isCommitted bool) {
 	within, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
-	d.log(p, event{Op: "list_offsets", Type: "invoke"})
-	answer := event{Op: "list_offsets", Type: "ok"}
-	found, err := adm.ListEndOffsets(within, d.topics()...)
+	d.log(p, event{Op: "list_offsets", Type: "invoke", IsCommitted: isCommitted})
+	answer := event{Op: "list_offsets", Type: "ok", IsCommitted: isCommitted}
+	found, err := list(within, d.topics()...)
 	if err == nil {
 		err = found.Error()
 	}
@@ -256,31 +288,14 @@ func (d *driver) observeEnds(p process, adm *kadm.Client) {
 	d.log(p, answer)
 }
 
-// When all is quiet: every partition from 0 to its end.
+// When all is quiet: every partition from 0 to what was acked last.
 func (d *driver) readEverything() {
 	p := newProcess("final")
 	position := d.startPositions()
 	cl := d.client(p, kgo.ConsumePartitions(offsetsOf(position)), kgo.ConsumeResetOffset(kgo.NoResetOffset()))
 	defer cl.Close()
 	d.logPositions(p, position)
-	ends := map[place]int64{}
-	for len(ends) < len(d.places) && !d.isLate() {
-		within, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-		found, err := kadm.NewClient(cl).ListEndOffsets(within, d.topics()...)
-		cancel()
-		if err == nil && found.Error() == nil {
-			found.Each(func(o kadm.ListedOffset) { ends[place{o.Topic, o.Partition}] = o.Offset })
-		}
-	}
-	isBehind := func() bool {
-		for in, end := range ends {
-			if position[in] < end {
-				return true
-			}
-		}
-		return false
-	}
-	for isBehind() && !d.isLate() {
+	for !d.hasRead(position) {
 		for in, next := range d.logPoll(p, "final", "", poll(cl)) {
 			position[in] = next
 		}

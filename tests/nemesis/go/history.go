@@ -25,6 +25,12 @@ type event struct {
 	Offset    *int64 `json:"offset,omitempty"`
 	Error     string `json:"error,omitempty"`
 
+	Transaction string          `json:"transaction,omitempty"`
+	From        *placeAndOffset `json:"from,omitempty"`
+	End         string          `json:"end,omitempty"`
+	Generation  *int32          `json:"generation,omitempty"`
+	IsCommitted bool            `json:"isCommitted,omitempty"`
+
 	Mode    string           `json:"mode,omitempty"`
 	Group   string           `json:"group,omitempty"`
 	Records []partitionReads `json:"records,omitempty"`

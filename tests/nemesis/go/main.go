@@ -25,14 +25,24 @@ type driver struct {
 	*history
 	bootstrap string
 	places    []place
-	stop      chan struct{}
-	settled   chan struct{}
+	// Those that no transaction writes to.
+	plain []place
+	stop  chan struct{}
+	// Everything is sent, the copies and what is behind them too.
+	sent    chan struct{}
+	settled chan struct{}
 
 	mutex     sync.Mutex
 	stoppedAt time.Time
-	// Behind the highest acked offset, and behind what the group has committed.
-	ackedEnds, committedEnds map[place]int64
+	// Behind the highest acked offset (where transactions write, behind the record that is sent behind them all), behind what the group has committed,
+	// and behind what the copiers have.
+	ackedEnds, committedEnds, copiedEnds map[place]int64
 }
+
+const (
+	transactedTopic = "nemesis-transacted"
+	copiedTopic     = "nemesis-copied"
+)
 
 var topics = []struct {
 	name       string
@@ -42,6 +52,8 @@ var topics = []struct {
 	{"nemesis-plain", 3, map[string]string{"segment.bytes": "1048576"}},
 	{"nemesis-flushed", 2, map[string]string{"segment.bytes": "2097152", "flush.messages": "1"}},
 	{"nemesis-timed", 2, map[string]string{"segment.ms": "5000", "flush.ms": "1000"}},
+	{transactedTopic, 3, map[string]string{"segment.bytes": "1048576"}},
+	{copiedTopic, 3, map[string]string{"segment.ms": "5000"}},
 }
 
 func (d *driver) topics() []string {
@@ -52,12 +64,28 @@ func (d *driver) topics() []string {
 	return names
 }
 
-func (d *driver) client(p process, options ...kgo.Opt) *kgo.Client {
-	// A broker that is away comes back within seconds.
-	common := []kgo.Opt{kgo.SeedBrokers(d.bootstrap), kgo.ClientID(fmt.Sprintf("%s-%d", p.client, p.id)),
+func isTransactional(topic string) bool { return topic == transactedTopic || topic == copiedTopic }
+
+func (d *driver) ofTopic(topic string) []place {
+	var places []place
+	for _, in := range d.places {
+		if in.topic == topic {
+			places = append(places, in)
+		}
+	}
+	return places
+}
+
+// A broker that is away comes back within seconds.
+func (d *driver) common(p process) []kgo.Opt {
+	return []kgo.Opt{kgo.SeedBrokers(d.bootstrap), kgo.ClientID(fmt.Sprintf("%s-%d", p.client, p.id)),
 		kgo.RetryBackoffFn(func(int) time.Duration { return 100 * time.Millisecond }), kgo.MetadataMinAge(100 * time.Millisecond),
-		kgo.RequestTimeoutOverhead(30 * time.Second), kgo.FetchMaxWait(500 * time.Millisecond)}
-	cl, err := kgo.NewClient(append(common, options...)...)
+		kgo.RequestTimeoutOverhead(30 * time.Second), kgo.FetchMaxWait(500 * time.Millisecond),
+		kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.KeepControlRecords()}
+}
+
+func (d *driver) client(p process, options ...kgo.Opt) *kgo.Client {
+	cl, err := kgo.NewClient(append(d.common(p), options...)...)
 	if err != nil {
 		panic(err)
 	}
@@ -81,29 +109,25 @@ func (d *driver) createTopics() {
 			panic(err)
 		}
 		for partition := range topic.partitions {
-			d.places = append(d.places, place{topic.name, partition})
+			in := place{topic.name, partition}
+			d.places = append(d.places, in)
+			if !isTransactional(topic.name) {
+				d.plain = append(d.plain, in)
+			}
 		}
 	}
 }
 
-func (d *driver) isStopped() bool {
+func isClosed(channel <-chan struct{}) bool {
 	select {
-	case <-d.stop:
+	case <-channel:
 		return true
 	default:
 		return false
 	}
 }
 
-// The producers and readers are done.
-func (d *driver) isSettled() bool {
-	select {
-	case <-d.settled:
-		return true
-	default:
-		return false
-	}
-}
+func (d *driver) isStopped() bool { return isClosed(d.stop) }
 
 func (d *driver) isLate() bool {
 	d.mutex.Lock()
@@ -133,8 +157,31 @@ func (d *driver) committed(next map[place]int64) {
 	}
 }
 
+func (d *driver) copied(next map[place]int64) {
+	d.mutex.Lock()
+	defer d.mutex.Unlock()
+	for in, offset := range next {
+		d.copiedEnds[in] = max(d.copiedEnds[in], offset)
+	}
+}
+
+// The copiers have come to the record behind all transactions, or take too long.
+func (d *driver) hasCopied() bool {
+	if d.isLate() {
+		return true
+	}
+	d.mutex.Lock()
+	defer d.mutex.Unlock()
+	for _, in := range d.ofTopic(transactedTopic) {
+		if end, isKnown := d.ackedEnds[in]; !isKnown || d.copiedEnds[in] < end {
+			return false
+		}
+	}
+	return true
+}
+
 func (d *driver) hasRead(position map[place]int64) bool {
-	if !d.isStopped() || d.producing() {
+	if !isClosed(d.sent) {
 		return false
 	}
 	if d.isLate() {
@@ -168,7 +215,7 @@ func (d *driver) producing() bool {
 }
 
 func main() {
-	d := &driver{stop: make(chan struct{}), settled: make(chan struct{}), ackedEnds: map[place]int64{}, committedEnds: map[place]int64{}}
+	d := &driver{stop: make(chan struct{}), sent: make(chan struct{}), settled: make(chan struct{}), ackedEnds: map[place]int64{}, committedEnds: map[place]int64{}, copiedEnds: map[place]int64{}}
 	rate := flag.Int("rate", 600, "records a second, in all")
 	seed := flag.Uint64("seed", 1, "for sizes, keys, partitions and lives of clients")
 	flag.StringVar(&d.bootstrap, "bootstrap", "", "host:port")
@@ -180,12 +227,16 @@ func main() {
 		close(d.stop)
 	}()
 
-	var producers, readers, observers sync.WaitGroup
+	var producers, copying, readers, observers sync.WaitGroup
 	codecs := []kgo.CompressionCodec{kgo.NoCompression(), kgo.NoCompression(), kgo.Lz4Compression(), kgo.ZstdCompression()}
 	for i, codec := range codecs {
 		producers.Go(func() { d.produce(fmt.Sprintf("producer%d", i), *rate/len(codecs), *seed*100+uint64(i), codec) })
 	}
 	producers.Go(func() { d.produceTooLarge(*seed) })
+	for i := range 2 {
+		producers.Go(func() { d.produceInTransactions(fmt.Sprintf("transactor%d", i), *seed*100+uint64(i)) })
+		copying.Go(func() { d.copyInTransactions(fmt.Sprintf("copier%d", i), *seed*100+uint64(i)) })
+	}
 	readers.Go(d.readAll)
 	readers.Go(func() { d.readAndSeek(*seed) })
 	for i := range 3 {
@@ -196,6 +247,10 @@ func main() {
 	d.mutex.Lock()
 	d.stoppedAt = time.Now()
 	d.mutex.Unlock()
+	d.sendBehind(transactedTopic)
+	copying.Wait()
+	d.sendBehind(copiedTopic)
+	close(d.sent)
 	readers.Wait()
 	close(d.settled)
 	observers.Wait()

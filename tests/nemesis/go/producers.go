@@ -63,7 +63,7 @@ func (d *driver) produceAs(p process, perSecond int, life time.Duration, random 
 	for !d.isStopped() && time.Now().Before(end) {
 		<-ticks.C
 		for due += float64(perSecond) * tick.Seconds(); due >= 1; due-- {
-			to := d.places[random.IntN(len(d.places))]
+			to := d.plain[random.IntN(len(d.plain))]
 			id := fmt.Sprintf("%d-%d", p.id, counter)
 			key := fmt.Sprintf("%s-%d-%d", p.client, to.partition, random.IntN(4))
 			counter++
@@ -100,7 +100,7 @@ func (d *driver) produceTooLarge(seed uint64) {
 	for !d.isStopped() {
 		p := newProcess("oversized")
 		cl := d.client(p, kgo.RequiredAcks(kgo.AllISRAcks()), kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.ProducerBatchCompression(kgo.NoCompression()))
-		to := d.places[random.IntN(len(d.places))]
+		to := d.plain[random.IntN(len(d.plain))]
 		id, key := fmt.Sprintf("%d-0", p.id), p.client
 		record := &kgo.Record{Topic: to.topic, Partition: to.partition, Key: []byte(key), Value: valueOf(id, key, maxMessageBytes+1)}
 		d.log(p, event{Op: "send", Type: "invoke", Topic: to.topic, Partition: &to.partition, Key: key, Value: id})
