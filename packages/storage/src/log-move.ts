@@ -37,11 +37,13 @@ export class LogMove {
   }
 
   /**
-   * Cuts off what the copy has and the log has not: its end, when the broker stopped before it was on disk. To be done before anything is appended to
+   * Brings the two together after a stop: cuts off what the copy has and the log has not, its end, when the broker stopped before it was on disk. To be done before anything is appended to
    * the log again. Source: KIP-101, KIP-279.
    */
   async align(): Promise<void> {
     const { current, future } = this
+    // A copy follows the start of its log. One that is ahead of it was told of a deletion of which a power cut has left nothing else.
+    if (future.logStartOffset > current.logStartOffset) await current.advanceLogStart(Math.min(future.logStartOffset, current.logEndOffset))
     if (future.logEndOffset > current.logEndOffset) await future.truncateTo(current.logEndOffset)
     for (;;) {
       const { latestEpoch } = future
