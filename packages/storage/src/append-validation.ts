@@ -106,13 +106,18 @@ function prepareClientBatch(batch: RecordBatch, options: PrepareOptions): Prepar
   const rules = {
     name,
     requireKeys: config['cleanup.policy'].includes('compact'),
-    minTimestampMs: isLogAppendTime ? Number.NEGATIVE_INFINITY : nowMs - config['message.timestamp.before.max.ms'],
+    minTimestampMs: isLogAppendTime ? Number.NEGATIVE_INFINITY : earliestMs(nowMs, config['message.timestamp.before.max.ms']),
     maxTimestampMs: isLogAppendTime ? Number.POSITIVE_INFINITY : nowMs + config['message.timestamp.after.max.ms'],
     maxOutputBytes: maxOutputBytes(config),
   }
   const validated = validateRecords(batch, rules, offload)
   if (!(validated instanceof Promise)) return convert(batch, client(batch, validated.maxTimestamp), options)
   return validated.then(({ maxTimestamp }) => convert(batch, client(batch, maxTimestamp), options))
+}
+
+/** Without a limit any time may be, also one before 1970. */
+function earliestMs(nowMs: number, beforeMaxMs: number): number {
+  return beforeMaxMs === Number.MAX_SAFE_INTEGER ? Number.MIN_SAFE_INTEGER : nowMs - beforeMaxMs
 }
 
 const client = (batch: RecordBatch, maxTimestamp: number): PreparedBatch => ({
