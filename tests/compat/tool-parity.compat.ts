@@ -10,6 +10,8 @@ const tools = {
   'kafka-configs': 'kafka.admin.ConfigCommand',
   'kafka-consumer-groups': 'org.apache.kafka.tools.consumer.group.ConsumerGroupCommand',
   'kafka-log-dirs': 'org.apache.kafka.tools.LogDirsCommand',
+  'kafka-groups': 'org.apache.kafka.tools.GroupsCommand',
+  'kafka-transactions': 'org.apache.kafka.tools.TransactionsCommand',
   'kafka-features': 'org.apache.kafka.tools.FeatureCommand',
   'kafka-console-producer': 'org.apache.kafka.tools.ConsoleProducer',
   'kafka-console-consumer': 'org.apache.kafka.tools.consumer.ConsoleConsumer',
@@ -24,6 +26,8 @@ const topics = (...args: string[]): Step => ({ tool: 'kafka-topics', args })
 const configs = (...args: string[]): Step => ({ tool: 'kafka-configs', args })
 const groups = (...args: string[]): Step => ({ tool: 'kafka-consumer-groups', args })
 const logDirs = (...args: string[]): Step => ({ tool: 'kafka-log-dirs', args })
+const allGroups = (...args: string[]): Step => ({ tool: 'kafka-groups', args })
+const transactions = (...args: string[]): Step => ({ tool: 'kafka-transactions', args })
 const features = (...args: string[]): Step => ({ tool: 'kafka-features', args })
 const produce = (input: string, ...args: string[]): Step => ({ tool: 'kafka-console-producer', args, input })
 const consume = (...args: string[]): Step => ({ tool: 'kafka-console-consumer', args })
@@ -109,6 +113,17 @@ const afternoon: Step[] = [
   groups('--reset-offsets', '--group', 'readers', '--from-file', '@FILE@', '--execute'),
   groups('--reset-offsets', '--group', 'readers', '--dry-run'),
   groups('--describe', '--group', 'readers'),
+  allGroups('--list'),
+  allGroups('--list', '--consumer'),
+  allGroups('--list', '--group-type', 'consumer'),
+  allGroups('--list', '--consumer', '--share'),
+  transactions('list'),
+  transactions('describe', '--transactional-id', 'none'),
+  transactions('describe-producers', '--topic', 'records', '--partition', '0'),
+  transactions('abort', '--topic', 'records', '--partition', '0', '--start-offset', '1'),
+  transactions('abort', '--topic', 'records', '--partition', '0'),
+  transactions('find-hanging', '--broker-id', '1'),
+  transactions('find-hanging', '--partition', '1'),
   groups('--delete-offsets', '--group', 'readers', '--topic', 'records'),
   groups('--delete', '--group', 'readers'),
   groups('--delete', '--group', 'missing'),
@@ -170,12 +185,13 @@ function comparable({ code, stdout, stderr }: Finished, { port, dir }: BrokerPro
       .replaceAll(dir.replace(/data$/, ''), 'DIR/')
       .replace(/TopicId: \S+/g, 'TopicId: ID')
       .replace(/[0-9a-f]{8}-[0-9a-f-]{27}/g, 'UUID')
+      .replace(/\b1[0-9]{12}\b/g, 'TIMESTAMP')
   // Java's stack traces, its log lines and its advertisements are no part of what a user is told.
   const noise = /^\s+at |^Caused by|^SLF4J|^\s*\.\.\. \d+ more|^java\.util\.concurrent\.ExecutionException.*GroupIdNotFound|KIP-848/
   const lines = plain(stderr)
     .split('\n')
     .filter((line) => !noise.test(line))
-  const usage = lines.findIndex((line) => /^Option +Description|^Usage: tidelog/.test(line))
+  const usage = lines.findIndex((line) => /^Option (\(\* = required\))? +Description|^Usage: tidelog/.test(line))
   const told = (usage < 0 ? lines : lines.slice(0, usage)).join('\n').trim()
   return `exit ${code}\n${plain(stdout)}\n[stderr]\n${told}`
 }

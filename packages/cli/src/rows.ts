@@ -28,6 +28,13 @@ function csvCell(cell: Cell): string {
   return /[",\n\r]/.test(written) ? `"${written.replaceAll('"', '""')}"` : written
 }
 
+/** A table as Kafka's older tools print it: columns as wide as their longest cell, each followed by a TAB. Source: ToolsUtils.prettyPrintTable. */
+export function tabbedTable(header: readonly string[], rows: readonly (readonly (string | number)[])[]): string {
+  const lines = [header, ...rows].map((cells) => cells.map(String))
+  const widths = header.map((_, column) => lines.reduce((width, cells) => Math.max(width, cells[column]!.length), 0))
+  return lines.map((cells) => `${cells.map((cell, column) => `${cell.padEnd(widths[column]!)}\t`).join('')}\n`).join('')
+}
+
 /** A row of left-justified columns, each `widths[i]` wide and followed by a blank; a width of 0 is a last column without padding. */
 export function padded(cells: readonly (string | number)[], widths: readonly number[]): string {
   return cells.map((cell, i) => String(cell).padEnd(widths[i] ?? 0)).join(' ')

@@ -12,6 +12,8 @@ const commands: ReadonlyMap<string, () => Promise<Command>> = new Map([
   ['console-producer', async () => (await import('./commands/console-producer.ts')).consoleProducer],
   ['console-consumer', async () => (await import('./commands/console-consumer.ts')).consoleConsumer],
   ['consumer-groups', async () => (await import('./commands/consumer-groups.ts')).consumerGroups],
+  ['groups', async () => (await import('./commands/groups.ts')).groups],
+  ['transactions', async () => (await import('./commands/transactions.ts')).transactions],
   ['features', async () => (await import('./commands/features.ts')).features],
   ['get-offsets', async () => (await import('./commands/get-offsets.ts')).getOffsets],
   ['verify-log', async () => (await import('./commands/verify-log.ts')).verifyLog],

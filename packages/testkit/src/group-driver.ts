@@ -102,6 +102,7 @@ export class GroupDriver {
   held: Write<GroupRecord>[] = []
   now: Instant = { wallMs: 1_700_000_000_000, monotonicMs: 0 }
   readonly #config: GroupCoordinatorConfig
+  readonly #seed: number
   #nextTicket = 1
 
   constructor({
@@ -111,6 +112,7 @@ export class GroupDriver {
     seed = 1,
   }: { config?: Partial<GroupCoordinatorConfig>; log?: GroupDriver['log']; topics?: DrivenTopics; seed?: number } = {}) {
     this.#config = { ...defaults, ...config }
+    this.#seed = seed
     this.log = [...log]
     this.topics = topics
     this.groups = new GroupCoordinator({ config: this.#config, random: seededRandom(seed), topics })
@@ -123,7 +125,8 @@ export class GroupDriver {
 
   /** Another coordinator over the same log, as after a restart of the broker; this one is not to be used any more. */
   restarted(config: Partial<GroupCoordinatorConfig> = this.#config): GroupDriver {
-    const driver = new GroupDriver({ config, log: this.log, topics: this.topics, seed: this.#nextTicket + 1000 })
+    // Another seed each time: member ids that were given out before must not come again.
+    const driver = new GroupDriver({ config, log: this.log, topics: this.topics, seed: this.#seed + 1_000_003 })
     driver.now = this.now
     return driver
   }

@@ -11,6 +11,8 @@ import { consumerGroups } from './consumer-groups.ts'
 const server = ['--bootstrap-server', 'b:1']
 const resetCons = [...server, '--reset-offsets', '--group', 'g1', '--topic', 'cons']
 
+const classic = { type: 'classic', groupEpoch: undefined, targetAssignmentEpoch: undefined } as const
+
 interface Cluster {
   state?: string
   committed?: number
@@ -20,16 +22,16 @@ interface Cluster {
 /** Group g1 has committed an offset of cons-0, whose records are 2 to 11. */
 function cluster({ state = 'Empty', committed = 6, written = [] }: Cluster = {}): Partial<Admin> {
   return {
-    describeGroups: async (ids) =>
+    describeConsumerGroups: async (ids) =>
       new Map(
         ids.map((groupId) => {
           if (groupId !== 'g1') throw new BrokerError(errorTable.GROUP_ID_NOT_FOUND.code, `group ${groupId}`, `Group ${groupId} not found.`)
           const coordinator = { nodeId: 1, host: 'b', port: 1 }
-          return [groupId, { groupId, state, protocolType: 'consumer', partitionAssignor: '', members: [], coordinator }]
+          return [groupId, { groupId, state, protocolType: 'consumer', partitionAssignor: '', members: [], coordinator, ...classic }]
         }),
       ),
     listGroups: async () => [{ groupId: 'g1', protocolType: 'consumer', state, type: 'classic' }],
-    listGroupOffsets: async () => new PartitionMap([[{ topic: 'cons', partition: 0 }, { offset: committed }]]),
+    listConsumerGroupOffsets: async () => new PartitionMap([[{ topic: 'cons', partition: 0 }, { offset: committed }]]),
     listOffsets: async (queries) =>
       queries.map(({ topic, partition, spec }) => {
         const offset = spec === 'earliest' ? 2 : spec === 'latest' ? 12 : typeof spec === 'object' && spec.timestamp < 1e12 ? 5 : -1
@@ -51,7 +53,7 @@ function cluster({ state = 'Empty', committed = 6, written = [] }: Cluster = {})
           return [name, { name, topicId: 'x', isInternal: false, partitions: [{ ...partition, partition: 0 }] }]
         }),
       ),
-    alterGroupOffsets: async (group, offsets) => {
+    alterConsumerGroupOffsets: async (group, offsets) => {
       written.push([group, offsets])
     },
   }
@@ -207,7 +209,7 @@ test('partitions and topics that do not exist are told as Kafka tells them', asy
 
 test('--delete reports each group that could not go', async () => {
   const admin: Partial<Admin> = {
-    deleteGroups: async ([group]) => {
+    deleteConsumerGroups: async ([group]) => {
       if (group === 'nope') throw new BrokerError(errorTable.GROUP_ID_NOT_FOUND.code, 'group nope')
     },
   }

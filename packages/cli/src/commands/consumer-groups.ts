@@ -100,7 +100,7 @@ async function deleteGroups(admin: Admin, values: GroupValues, context: CommandC
   const deleted: string[] = []
   for (const group of groupIds) {
     try {
-      await admin.deleteGroups([group], { signal: context.interrupted, timeoutMs: values.timeout })
+      await admin.deleteConsumerGroups([group], { signal: context.interrupted, timeoutMs: values.timeout })
       deleted.push(`'${group}'`)
     } catch (error) {
       context.interrupted.throwIfAborted()
@@ -144,7 +144,7 @@ async function tryDelete(
   limits: { signal: AbortSignal; timeoutMs?: number | undefined },
 ): Promise<DeletedOffsets> {
   try {
-    await admin.deleteGroupOffsets(group, places, limits)
+    await admin.deleteConsumerGroupOffsets(group, places, limits)
     return { failed: new Map() }
   } catch (error) {
     limits.signal.throwIfAborted()

@@ -1,4 +1,4 @@
-import type { Admin, GroupDescription } from '@tidelog/client'
+import type { Admin, ConsumerGroupDescription } from '@tidelog/client'
 import type { CommandContext } from '../command.ts'
 import { outputFormat, renderRows } from '../rows.ts'
 import type { GroupValues } from './group-options.ts'
@@ -6,6 +6,7 @@ import {
   assignmentText,
   coordinatorText,
   type GroupMember,
+  type GroupState,
   lagOf,
   membersTable,
   offsetsTable,
@@ -27,8 +28,20 @@ const offsetColumns = [
   'host',
   'clientId',
 ]
-const memberColumns = ['group', 'consumerId', 'groupInstanceId', 'host', 'clientId', 'partitions', 'assignment']
-const stateColumns = ['group', 'coordinator', 'assignmentStrategy', 'state', 'members']
+const memberColumns = [
+  'group',
+  'consumerId',
+  'groupInstanceId',
+  'host',
+  'clientId',
+  'partitions',
+  'currentEpoch',
+  'assignment',
+  'targetEpoch',
+  'targetAssignment',
+  'upgraded',
+]
+const stateColumns = ['group', 'coordinator', 'assignmentStrategy', 'state', 'groupEpoch', 'targetAssignmentEpoch', 'members']
 
 /** `--describe`: offsets, members or state of each group, a table a group. */
 export async function describeGroups(
@@ -39,7 +52,7 @@ export async function describeGroups(
 ): Promise<void> {
   const { stdout, interrupted: signal } = context
   const limits = { signal, timeoutMs: values.timeout }
-  const described = await admin.describeGroups(groupIds, limits)
+  const described = await admin.describeConsumerGroups(groupIds, limits)
   const groups = groupIds.flatMap((id) => described.get(id) ?? [])
   const format = outputFormat(values.output)
   const { verbose } = values
@@ -53,6 +66,10 @@ export async function describeGroups(
           groupInstanceId: member.groupInstanceId ?? null,
           partitions: partitionCount(member.assignment),
           assignment: assignmentText(member.assignment),
+          currentEpoch: member.currentEpoch ?? null,
+          targetEpoch: member.targetEpoch ?? null,
+          targetAssignment: member.targetAssignment === undefined ? null : assignmentText(member.targetAssignment),
+          upgraded: member.upgraded ?? null,
         }))
       stdout.write(renderRows(rows, memberColumns, format))
     } else for (const [group, members] of membersOf) if (saysState(group, 1, context)) stdout.write(membersTable(members, { verbose }))
@@ -65,12 +82,14 @@ export async function describeGroups(
         ...state,
         coordinator: coordinatorText(state),
         assignmentStrategy: state.assignmentStrategy || null,
+        groupEpoch: state.groupEpoch ?? null,
+        targetAssignmentEpoch: state.targetAssignmentEpoch ?? null,
       }))
       stdout.write(renderRows(rows, stateColumns, format))
     } else for (const [group, state] of states) if (saysState(group, 1, context)) stdout.write(stateTable(state, { verbose }))
     return
   }
-  const offsets: (readonly [GroupDescription, PartitionOffsets[]])[] = []
+  const offsets: (readonly [ConsumerGroupDescription, PartitionOffsets[]])[] = []
   for (const group of groups) offsets.push([group, await offsetsOf(admin, group, limits)])
   if (format !== 'table') {
     const rows = offsets
@@ -92,35 +111,60 @@ export async function describeGroups(
 }
 
 /** Tells on the side what a reader of the table should know. @returns Whether there is a table to print. */
-function saysState({ groupId, state }: GroupDescription, rows: number, { stdout, stderr }: CommandContext): boolean {
+function saysState({ groupId, state }: ConsumerGroupDescription, rows: number, { stdout, stderr }: CommandContext): boolean {
   if (state === 'Dead') stdout.write(`\nError: Consumer group '${groupId}' does not exist.\n`)
   else if (state === 'Empty') stderr.write(`\nConsumer group '${groupId}' has no active members.\n`)
   else if (state !== 'Stable') stderr.write(`\nWarning: Consumer group '${groupId}' is rebalancing.\n`)
   return state !== 'Dead' && rows > 0
 }
 
-function memberOf({ groupId }: GroupDescription, member: GroupDescription['members'][number]): GroupMember {
-  const assignment = new Map<string, number[]>()
-  for (const { topic, partition } of member.assignment) {
-    const partitions = assignment.get(topic)
-    if (partitions === undefined) assignment.set(topic, [partition])
-    else partitions.push(partition)
+function memberOf(group: ConsumerGroupDescription, member: ConsumerGroupDescription['members'][number]): GroupMember {
+  const { memberId, groupInstanceId, host, clientId, memberEpoch, targetAssignment, upgraded } = member
+  return {
+    group: group.groupId,
+    consumerId: memberId,
+    groupInstanceId: groupInstanceId ?? undefined,
+    host,
+    clientId,
+    assignment: byTopic(member.assignment),
+    currentEpoch: memberEpoch,
+    targetEpoch: group.targetAssignmentEpoch,
+    targetAssignment: targetAssignment && byTopic(targetAssignment),
+    upgraded,
   }
-  const { memberId, groupInstanceId, host, clientId } = member
-  return { group: groupId, consumerId: memberId, groupInstanceId: groupInstanceId ?? undefined, host, clientId, assignment }
 }
 
-function stateOf({ groupId, coordinator: { nodeId, host, port }, partitionAssignor, state, members }: GroupDescription) {
-  return { group: groupId, coordinator: { id: nodeId, host, port }, assignmentStrategy: partitionAssignor, state, members: members.length }
+function byTopic(partitions: readonly { topic: string; partition: number }[]): Map<string, number[]> {
+  const topics = new Map<string, number[]>()
+  for (const { topic, partition } of partitions) {
+    const known = topics.get(topic)
+    if (known === undefined) topics.set(topic, [partition])
+    else known.push(partition)
+  }
+  return topics
+}
+
+function stateOf(group: ConsumerGroupDescription): GroupState {
+  const { groupId, coordinator, partitionAssignor, state, members, groupEpoch, targetAssignmentEpoch } = group
+  const { nodeId: id, host, port } = coordinator
+  return {
+    group: groupId,
+    coordinator: { id, host, port },
+    assignmentStrategy: partitionAssignor,
+    state,
+    members: members.length,
+    groupEpoch,
+    targetAssignmentEpoch,
+  }
 }
 
 /** A row for every partition that a member has or the group has committed; busy members first, partitions of nobody last. */
 async function offsetsOf(
   admin: Admin,
-  group: GroupDescription,
+  group: ConsumerGroupDescription,
   limits: { signal: AbortSignal; timeoutMs?: number | undefined },
 ): Promise<PartitionOffsets[]> {
-  const committed = await admin.listGroupOffsets(group.groupId, limits)
+  const committed = await admin.listConsumerGroupOffsets(group.groupId, limits)
   const members = group.members.filter(({ assignment }) => assignment.length > 0).sort((a, b) => b.assignment.length - a.assignment.length)
   const places = members.flatMap((member) =>
     [...member.assignment]

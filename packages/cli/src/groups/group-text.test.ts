@@ -6,6 +6,7 @@ import { deletedOffsetsTable, groupList, membersTable, newOffsetsCsv, newOffsets
 
 const free = { group: 'g1', topic: 'cons', partition: 0, leaderEpoch: undefined, currentOffset: 6, logEndOffset: 12 }
 const nobody = { consumerId: undefined, host: undefined, clientId: undefined }
+const classic = { currentEpoch: undefined, targetEpoch: undefined, targetAssignment: undefined, upgraded: undefined }
 const first = 'inst-one-1f31c8a3-9c7b-4cda-a24c-9bfa03d22623'
 const second = 'console-consumer-9a8555d5-500b-4ef9-b080-610839820a27'
 
@@ -53,7 +54,7 @@ live            act1            2          0               0               0    
 })
 
 test('members, plain and verbose, with the instance id where one has it', () => {
-  const member = { group: 'live', host: '/127.0.0.1', clientId: 'console-consumer' }
+  const member = { group: 'live', host: '/127.0.0.1', clientId: 'console-consumer', ...classic }
   const rows = [
     {
       ...member,
@@ -102,6 +103,8 @@ test('state, plain and verbose', () => {
     assignmentStrategy: 'range',
     state: 'Stable',
     members: 2,
+    groupEpoch: undefined,
+    targetAssignmentEpoch: undefined,
   }
   assert.equal(
     stateTable(state, { verbose: false }),
@@ -147,5 +150,57 @@ test('the fate of deleted offsets', () => {
   assert.equal(
     deletedOffsetsTable([{ topic: 'foo', partition: 0, status: 'Successful' }]),
     '\nTOPIC           PARTITION  STATUS         \nfoo             0          Successful     \n',
+  )
+})
+
+test('groups of the consumer protocol have epochs and a target; members that are still to be upgraded have a column of their own', () => {
+  const member = { group: 'gmix', host: '/127.0.0.1', groupInstanceId: undefined, currentEpoch: 3, targetEpoch: 3 }
+  const t1 = (...partitions: number[]) => new Map([['t1', partitions]])
+  const old = {
+    clientId: 'console-consumer',
+    consumerId: 'kGw3YA9YTsCS9BO_VSDnsg',
+    assignment: t1(2),
+    targetAssignment: t1(2),
+    upgraded: false,
+  }
+  const upgraded = {
+    clientId: 'cc',
+    consumerId: 'qjGn-PQFSyqitbeoXlFaRw',
+    assignment: t1(0, 1),
+    targetAssignment: t1(0, 1),
+    upgraded: true,
+  }
+  const rows = [
+    { ...member, ...old },
+    { ...member, ...upgraded },
+  ]
+  assert.equal(
+    membersTable(rows, { verbose: true }),
+    `
+GROUP           CONSUMER-ID            HOST            CLIENT-ID        #PARTITIONS     CURRENT-EPOCH   CURRENT-ASSIGNMENT   TARGET-EPOCH    TARGET-ASSIGNMENT    UPGRADED
+gmix            kGw3YA9YTsCS9BO_VSDnsg /127.0.0.1      console-consumer 1               3               t1:2                 3               t1:2                 false
+gmix            qjGn-PQFSyqitbeoXlFaRw /127.0.0.1      cc               2               3               t1:0,1               3               t1:0,1               true
+`,
+  )
+  assert.equal(
+    membersTable(
+      [{ ...member, ...upgraded, group: 'g848', currentEpoch: 2, targetEpoch: 2, assignment: t1(0, 1, 2), targetAssignment: t1(0, 1, 2) }],
+      {
+        verbose: true,
+      },
+    ),
+    `
+GROUP           CONSUMER-ID            HOST            CLIENT-ID       #PARTITIONS     CURRENT-EPOCH   CURRENT-ASSIGNMENT   TARGET-EPOCH    TARGET-ASSIGNMENT   ` +
+      `
+g848            qjGn-PQFSyqitbeoXlFaRw /127.0.0.1      cc              3               2               t1:0,1,2             2               t1:0,1,2            ` +
+      '\n',
+  )
+  const state = { group: 'g848', coordinator: { host: '127.0.0.1', port: 19392, id: 1 }, assignmentStrategy: 'uniform', state: 'Stable' }
+  assert.equal(
+    stateTable({ ...state, members: 1, groupEpoch: 2, targetAssignmentEpoch: 2 }, { verbose: true }),
+    `
+GROUP           COORDINATOR (ID)          ASSIGNMENT-STRATEGY  STATE                GROUP-EPOCH     TARGET-ASSIGNMENT-EPOCH   #MEMBERS
+g848            127.0.0.1:19392  (1)      uniform              Stable               2               2                         1
+`,
   )
 })

@@ -74,6 +74,12 @@ export interface GroupMember {
   readonly clientId: string
   /** Partition numbers by topic. */
   readonly assignment: ReadonlyMap<string, readonly number[]>
+  /** What only members of groups of the consumer protocol have. KIP-848. */
+  readonly currentEpoch: number | undefined
+  readonly targetEpoch: number | undefined
+  readonly targetAssignment: ReadonlyMap<string, readonly number[]> | undefined
+  /** False for a classic member of such a group. */
+  readonly upgraded: boolean | undefined
 }
 
 /** `topic:0,1;other:2`; `-` for none. */
@@ -89,10 +95,12 @@ export function partitionCount(assignment: GroupMember['assignment']): number {
   return [...assignment.values()].reduce((count, partitions) => count + partitions.length, 0)
 }
 
-/** `--describe --members`. The column GROUP-INSTANCE-ID appears only when a member has one. */
+/** `--describe --members`. The column GROUP-INSTANCE-ID appears only when a member has one, UPGRADED only when there are members to upgrade. */
 export function membersTable(rows: readonly GroupMember[], { verbose }: { verbose: boolean }): string {
   const withInstance = rows.some(({ groupInstanceId }) => groupInstanceId !== undefined && groupInstanceId !== '')
   const assignments = rows.map(({ assignment }) => assignmentText(assignment))
+  const targets = rows.map(({ targetAssignment }) => (targetAssignment === undefined ? missing : assignmentText(targetAssignment)))
+  const isMixed = verbose && rows.some(({ upgraded }) => upgraded === false)
   const widths = [
     widest(
       15,
@@ -119,11 +127,13 @@ export function membersTable(rows: readonly GroupMember[], { verbose }: { verbos
       rows.map(({ clientId }) => clientId),
     ),
     15,
-    ...(verbose ? [15, widest(20, assignments), 15, 20] : []),
+    ...(verbose ? [15, widest(20, assignments), 15, widest(20, targets)] : []),
+    ...(isMixed ? [0] : []),
   ]
   const header = ['GROUP', 'CONSUMER-ID', 'HOST', 'CLIENT-ID', '#PARTITIONS']
   if (withInstance) header.splice(2, 0, 'GROUP-INSTANCE-ID')
   if (verbose) header.push('CURRENT-EPOCH', 'CURRENT-ASSIGNMENT', 'TARGET-EPOCH', 'TARGET-ASSIGNMENT')
+  if (isMixed) header.push('UPGRADED')
   const lines = rows.map((row, i) => [
     row.group,
     row.consumerId,
@@ -131,8 +141,8 @@ export function membersTable(rows: readonly GroupMember[], { verbose }: { verbos
     row.host,
     row.clientId,
     partitionCount(row.assignment),
-    // Epochs and a target belong to the protocol of KIP-848; a classic member has none.
-    ...(verbose ? [missing, assignments[i] as string, missing, missing] : []),
+    ...(verbose ? [shown(row.currentEpoch), assignments[i]!, shown(row.targetEpoch), targets[i]!] : []),
+    ...(isMixed ? [String(row.upgraded ?? missing)] : []),
   ])
   return asTable([header, ...lines], widths, verbose ? '' : ' ')
 }
@@ -143,6 +153,9 @@ export interface GroupState {
   readonly assignmentStrategy: string | undefined
   readonly state: string
   readonly members: number
+  /** Undefined for classic groups. */
+  readonly groupEpoch: number | undefined
+  readonly targetAssignmentEpoch: number | undefined
 }
 
 export const coordinatorText = ({ coordinator: { host, port, id } }: GroupState) => `${host}:${port}  (${id})`
@@ -159,7 +172,8 @@ export function stateTable(row: GroupState, { verbose }: { verbose: boolean }): 
     ...(verbose ? ['GROUP-EPOCH', 'TARGET-ASSIGNMENT-EPOCH'] : []),
     '#MEMBERS',
   ]
-  const line = [row.group, coordinator, shown(row.assignmentStrategy), row.state, ...(verbose ? [missing, missing] : []), row.members]
+  const epochs = verbose ? [shown(row.groupEpoch), shown(row.targetAssignmentEpoch)] : []
+  const line = [row.group, coordinator, shown(row.assignmentStrategy), row.state, ...epochs, row.members]
   return asTable([header, line], widths)
 }
 

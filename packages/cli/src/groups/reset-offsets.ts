@@ -22,7 +22,7 @@ export async function resetOffsets(admin: Admin, groupIds: readonly string[], va
     }
     const own = fromFile?.filter((row) => row.group === group)
     const planned = own === undefined ? await plan(admin, group, values, limits, stdout) : await withinRange(admin, own, limits)
-    if (values.execute && planned.length > 0) await admin.alterGroupOffsets(group, planned, limits)
+    if (values.execute && planned.length > 0) await admin.alterConsumerGroupOffsets(group, planned, limits)
     rows.push(...planned)
   }
   const format = outputFormat(values.output)
@@ -40,7 +40,7 @@ export async function resetOffsets(admin: Admin, groupIds: readonly string[], va
 
 async function stateOf(admin: Admin, group: string, limits: CallLimits): Promise<string> {
   try {
-    return (await admin.describeGroups([group], limits)).get(group)?.state ?? 'Dead'
+    return (await admin.describeConsumerGroups([group], limits)).get(group)?.state ?? 'Dead'
   } catch (error) {
     // Brokers since KIP-1043 answer so for a group that does not exist; its offsets may be set all the same.
     if (hasCode(error, 'GROUP_ID_NOT_FOUND')) return 'Dead'
@@ -55,7 +55,7 @@ async function plan(
   limits: CallLimits,
   stdout: { write(text: string): unknown },
 ): Promise<NewOffset[]> {
-  const committed = await admin.listGroupOffsets(group, limits)
+  const committed = await admin.listConsumerGroupOffsets(group, limits)
   const places = values['all-topics']
     ? [...committed.keys()].map(({ topic, partition }) => ({ topic, partition })).sort(byPlace)
     : await placesOf(admin, values.topic, limits)

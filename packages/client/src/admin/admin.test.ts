@@ -128,8 +128,8 @@ test('groups: listed, described, their offsets changed, their members removed', 
   const { admin, bootstrapServers } = await setUp(t)
   await admin.createTopics([{ topic: 'a', numPartitions: 1 }])
   const partition = { topic: 'a', partition: 0 }
-  await admin.alterGroupOffsets('g', [{ ...partition, offset: 5, metadata: 'm' }])
-  assert.deepEqual([...(await admin.listGroupOffsets('g'))], [[partition, { offset: 5, metadata: 'm' }]])
+  await admin.alterConsumerGroupOffsets('g', [{ ...partition, offset: 5, metadata: 'm' }])
+  assert.deepEqual([...(await admin.listConsumerGroupOffsets('g'))], [[partition, { offset: 5, metadata: 'm' }]])
   const consumer = new Consumer({
     bootstrapServers,
     groupId: 'g',
@@ -140,19 +140,19 @@ test('groups: listed, described, their offsets changed, their members removed', 
   t.after(() => consumer.close())
   consumer.subscribe(['a'])
   while (consumer.assignment().length === 0) await consumer.poll({ timeoutMs: 20 })
-  const group = (await admin.describeGroups(['g'])).get('g')!
+  const group = (await admin.describeClassicGroups(['g'])).get('g')!
   assert.equal(group.state, 'Stable')
   assert.equal(group.partitionAssignor, 'range')
   assert.deepEqual(group.members[0]!.assignment, [partition])
   assert.deepEqual(await admin.listGroups({ states: ['Stable'] }), [
     { groupId: 'g', protocolType: 'consumer', state: 'Stable', type: 'classic' },
   ])
-  await assert.rejects(admin.deleteGroups(['g']), { code: 'NON_EMPTY_GROUP' })
-  await assert.rejects(admin.deleteGroupOffsets('g', [partition]), { code: 'GROUP_SUBSCRIBED_TO_TOPIC' })
+  await assert.rejects(admin.deleteConsumerGroups(['g']), { code: 'NON_EMPTY_GROUP' })
+  await assert.rejects(admin.deleteConsumerGroupOffsets('g', [partition]), { code: 'GROUP_SUBSCRIBED_TO_TOPIC' })
   await consumer.close()
-  await admin.removeMembersFromGroup('g', [{ groupInstanceId: 'i' }])
-  await admin.deleteGroupOffsets('g', [partition])
-  await admin.deleteGroups(['g'])
+  await admin.removeMembersFromConsumerGroup('g', [{ groupInstanceId: 'i' }])
+  await admin.deleteConsumerGroupOffsets('g', [partition])
+  await admin.deleteConsumerGroups(['g'])
   assert.deepEqual(await admin.listGroups(), [])
 })
 

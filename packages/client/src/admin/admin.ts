@@ -11,6 +11,7 @@ import * as features from './features.ts'
 import * as groups from './groups.ts'
 import * as logDirs from './log-dirs.ts'
 import * as topics from './topics.ts'
+import * as transactions from './transactions.ts'
 
 export interface AdminOptions extends AdminConfigOptions, Environment {}
 
@@ -166,41 +167,82 @@ export class Admin {
     return groups.listGroups(this.#context, options)
   }
 
-  /** Classic groups, by id. */
-  describeGroups(groupIds: readonly string[], options: AdminCallOptions = {}): Promise<Map<string, groups.GroupDescription>> {
-    return groups.describeGroups(this.#context, groupIds, options)
+  /** Groups of consumers of either protocol, by id. */
+  describeConsumerGroups(
+    groupIds: readonly string[],
+    options: AdminCallOptions = {},
+  ): Promise<Map<string, groups.ConsumerGroupDescription>> {
+    return groups.describeConsumerGroups(this.#context, groupIds, options)
+  }
+
+  /** Classic groups of any protocol type, by id. */
+  describeClassicGroups(groupIds: readonly string[], options: AdminCallOptions = {}): Promise<Map<string, groups.GroupDescription>> {
+    return groups.describeClassicGroups(this.#context, groupIds, options)
   }
 
   /** Groups without members, with their offsets. */
-  deleteGroups(groupIds: readonly string[], options: AdminCallOptions = {}): Promise<void> {
-    return groups.deleteGroups(this.#context, groupIds, options)
+  deleteConsumerGroups(groupIds: readonly string[], options: AdminCallOptions = {}): Promise<void> {
+    return groups.deleteConsumerGroups(this.#context, groupIds, options)
   }
 
   /** Committed offsets; partitions without one are left out. */
-  listGroupOffsets(groupId: string, options: groups.ListGroupOffsetsOptions = {}): Promise<PartitionMap<OffsetAndMetadata>> {
-    return groups.listGroupOffsets(this.#context, groupId, options)
+  listConsumerGroupOffsets(groupId: string, options: groups.ListGroupOffsetsOptions = {}): Promise<PartitionMap<OffsetAndMetadata>> {
+    return groups.listConsumerGroupOffsets(this.#context, groupId, options)
   }
 
   /** The group must have no members. */
-  alterGroupOffsets(
+  alterConsumerGroupOffsets(
     groupId: string,
     offsets: readonly (TopicPartition & OffsetAndMetadata)[],
     options: AdminCallOptions = {},
   ): Promise<void> {
-    return groups.alterGroupOffsets(this.#context, groupId, offsets, options)
+    return groups.alterConsumerGroupOffsets(this.#context, groupId, offsets, options)
   }
 
   /** Of topics that no member subscribes to. */
-  deleteGroupOffsets(groupId: string, partitions: readonly TopicPartition[], options: AdminCallOptions = {}): Promise<void> {
-    return groups.deleteGroupOffsets(this.#context, groupId, partitions, options)
+  deleteConsumerGroupOffsets(groupId: string, partitions: readonly TopicPartition[], options: AdminCallOptions = {}): Promise<void> {
+    return groups.deleteConsumerGroupOffsets(this.#context, groupId, partitions, options)
   }
 
-  removeMembersFromGroup(
+  removeMembersFromConsumerGroup(
     groupId: string,
     members: readonly groups.MemberToRemove[],
     options: AdminCallOptions & { readonly reason?: string } = {},
   ): Promise<void> {
-    return groups.removeMembersFromGroup(this.#context, groupId, members, options)
+    return groups.removeMembersFromConsumerGroup(this.#context, groupId, members, options)
+  }
+
+  // --- transactions ------------------------------------------------------------------------------------------------------------------
+
+  /** Transactional ids by the node id of the broker that coordinates them. */
+  listTransactions(options: transactions.ListTransactionsOptions = {}): Promise<Map<number, transactions.TransactionListing[]>> {
+    return transactions.listTransactions(this.#context, options)
+  }
+
+  /** By transactional id. */
+  describeTransactions(
+    transactionalIds: readonly string[],
+    options: AdminCallOptions = {},
+  ): Promise<Map<string, transactions.TransactionDescription>> {
+    return transactions.describeTransactions(this.#context, transactionalIds, options)
+  }
+
+  /** Writes an abort marker into one partition, past the coordinator: for a transaction that hangs there because no coordinator knows it. */
+  abortTransaction(spec: transactions.AbortTransactionSpec, options: AdminCallOptions = {}): Promise<void> {
+    return transactions.abortTransaction(this.#context, spec, options)
+  }
+
+  /** Ends what the producers of these transactional ids have open, and keeps them from going on. @returns By transactional id, its producer id and epoch now. */
+  fenceProducers(
+    transactionalIds: readonly string[],
+    options: AdminCallOptions = {},
+  ): Promise<Map<string, { readonly producerId: number; readonly producerEpoch: number }>> {
+    return transactions.fenceProducers(this.#context, transactionalIds, options)
+  }
+
+  /** As `fenceProducers`, for one. KIP-939. */
+  async forceTerminateTransaction(transactionalId: string, options: AdminCallOptions = {}): Promise<void> {
+    await transactions.fenceProducers(this.#context, [transactionalId], options)
   }
 
   // --- end ---------------------------------------------------------------------------------------------------------------------------

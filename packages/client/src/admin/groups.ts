@@ -1,5 +1,7 @@
 import {
   CONSUMER_PROTOCOL_TYPE,
+  ConsumerGroupDescribe,
+  type ConsumerGroupDescribeResponse,
   DeleteGroups,
   DescribeGroups,
   type DescribeGroupsResponse,
@@ -11,7 +13,7 @@ import {
 } from '@tidelog/protocol'
 import { fetchGroupOffsets, NEWEST_VERSION_BY_NAME, onCoordinator } from '../cluster/group-offsets.ts'
 import type { Outcome } from '../cluster/per-leader.ts'
-import { BrokerError, checkErrorCode, UnsupportedVersionError } from '../errors.ts'
+import { BrokerError, checkErrorCode, hasCode, UnsupportedVersionError } from '../errors.ts'
 import { decodeAssignment } from '../group-metadata.ts'
 import { groupByTopic, type OffsetAndMetadata, type PartitionMap, partitionName, type TopicPartition } from '../topic-partition.ts'
 import { type AdminCallOptions, type AdminContext, callOptions } from './admin-client.ts'
@@ -45,6 +47,22 @@ export interface GroupDescription {
   readonly partitionAssignor: string
   readonly members: readonly MemberDescription[]
   readonly coordinator: { readonly nodeId: number; readonly host: string; readonly port: number }
+}
+
+/** A member of a group of either protocol. What only the consumer protocol has is undefined for the classic one. */
+export interface ConsumerMemberDescription extends MemberDescription {
+  readonly memberEpoch: number | undefined
+  readonly targetAssignment: readonly TopicPartition[] | undefined
+  /** Whether a member of a group of the consumer protocol uses that protocol itself; undefined where the broker does not say. KIP-1099. */
+  readonly upgraded: boolean | undefined
+}
+
+export interface ConsumerGroupDescription extends Omit<GroupDescription, 'members'> {
+  readonly type: 'classic' | 'consumer'
+  readonly members: readonly ConsumerMemberDescription[]
+  /** Undefined for classic groups. */
+  readonly groupEpoch: number | undefined
+  readonly targetAssignmentEpoch: number | undefined
 }
 
 export interface ListGroupsOptions extends AdminCallOptions {
@@ -107,13 +125,13 @@ async function perGroup<V>(
   return outcomes
 }
 
-export async function describeGroups(
+export async function describeClassicGroups(
   context: AdminContext,
   groupIds: readonly string[],
   options: AdminCallOptions,
 ): Promise<Map<string, GroupDescription>> {
   const { cluster } = context
-  const outcomes = await perGroup(context, 'describeGroups', groupIds, options, (groupId, retry) =>
+  const outcomes = await perGroup(context, 'describeClassicGroups', groupIds, options, (groupId, retry) =>
     cluster.retry(retry, async () => {
       const nodeId = await cluster.findGroupCoordinator(groupId, retry)
       const connection = await cluster.connectionTo(nodeId, 'general', retry)
@@ -125,7 +143,74 @@ export async function describeGroups(
       return descriptionOf(group, { nodeId, host, port })
     }),
   )
-  return new Map(allOrThrow('describeGroups', outcomes).map((group) => [group.groupId, group]))
+  return new Map(allOrThrow('describeClassicGroups', outcomes).map((group) => [group.groupId, group]))
+}
+
+/** Groups of consumers, whatever their protocol: one that is not of the consumer protocol is asked for as a classic one. KIP-848. */
+export async function describeConsumerGroups(
+  context: AdminContext,
+  groupIds: readonly string[],
+  options: AdminCallOptions,
+): Promise<Map<string, ConsumerGroupDescription>> {
+  const { cluster } = context
+  const outcomes = await perGroup(context, 'describeConsumerGroups', groupIds, options, async (groupId, retry) => {
+    const newer = await cluster.retry(retry, async () => {
+      const nodeId = await cluster.findGroupCoordinator(groupId, retry)
+      const connection = await cluster.connectionTo(nodeId, 'general', retry)
+      if (!connection.serves(ConsumerGroupDescribe)) return undefined
+      const response = await connection.send(ConsumerGroupDescribe, { groupIds: [groupId], includeAuthorizedOperations: false })
+      const group = response.groups.find((one) => one.groupId === groupId)
+      if (group === undefined) throw new BrokerError(-1, `group ${groupId}`, 'the broker did not describe it')
+      const failure = group.errorCode === 0 ? undefined : new BrokerError(group.errorCode, `group ${groupId}`, group.errorMessage)
+      if (hasCode(failure, 'GROUP_ID_NOT_FOUND', 'UNSUPPORTED_VERSION')) return undefined
+      if (failure !== undefined) throw failure
+      const { host = '', port = -1 } = cluster.nodeOf(nodeId) ?? {}
+      return consumerDescriptionOf(group, { nodeId, host, port })
+    })
+    if (newer !== undefined) return newer
+    const classic = (await describeClassicGroups(context, [groupId], options)).get(groupId)!
+    const unknown = { memberEpoch: undefined, targetAssignment: undefined, upgraded: undefined }
+    return {
+      ...classic,
+      type: 'classic' as const,
+      members: classic.members.map((member) => ({ ...member, ...unknown })),
+      groupEpoch: undefined,
+      targetAssignmentEpoch: undefined,
+    }
+  })
+  return new Map(allOrThrow<ConsumerGroupDescription>('describeConsumerGroups', outcomes).map((group) => [group.groupId, group]))
+}
+
+/** What member types are called on the wire: 0 classic, 1 consumer, -1 not said. */
+const CLASSIC_MEMBER = 0
+const UNKNOWN_MEMBER = -1
+
+function consumerDescriptionOf(
+  group: ConsumerGroupDescribeResponse['groups'][number],
+  coordinator: GroupDescription['coordinator'],
+): ConsumerGroupDescription {
+  const partitionsOf = ({ topicPartitions }: { topicPartitions: readonly { topicName: string; partitions: readonly number[] }[] }) =>
+    topicPartitions.flatMap(({ topicName, partitions }) => partitions.map((partition) => ({ topic: topicName, partition })))
+  return {
+    groupId: group.groupId,
+    type: 'consumer',
+    state: group.groupState,
+    protocolType: CONSUMER_PROTOCOL_TYPE,
+    partitionAssignor: group.assignorName,
+    groupEpoch: group.groupEpoch,
+    targetAssignmentEpoch: group.assignmentEpoch,
+    members: group.members.map((member) => ({
+      memberId: member.memberId,
+      groupInstanceId: member.instanceId,
+      clientId: member.clientId,
+      host: member.clientHost,
+      memberEpoch: member.memberEpoch,
+      assignment: partitionsOf(member.assignment),
+      targetAssignment: partitionsOf(member.targetAssignment),
+      upgraded: member.memberType === UNKNOWN_MEMBER ? undefined : member.memberType !== CLASSIC_MEMBER,
+    })),
+    coordinator,
+  }
 }
 
 function descriptionOf(group: DescribeGroupsResponse['groups'][number], coordinator: GroupDescription['coordinator']): GroupDescription {
@@ -155,14 +240,14 @@ function assignmentOf(bytes: Buffer): TopicPartition[] {
   }
 }
 
-export async function deleteGroups(context: AdminContext, groupIds: readonly string[], options: AdminCallOptions): Promise<void> {
-  const outcomes = await perGroup(context, 'deleteGroups', groupIds, options, (groupId, retry) =>
+export async function deleteConsumerGroups(context: AdminContext, groupIds: readonly string[], options: AdminCallOptions): Promise<void> {
+  const outcomes = await perGroup(context, 'deleteConsumerGroups', groupIds, options, (groupId, retry) =>
     onCoordinator(context.cluster, groupId, retry, async (connection) => {
       const response = await connection.send(DeleteGroups, { groupsNames: [groupId] })
       for (const result of response.results) checkErrorCode(result.errorCode, `group ${result.groupId}`)
     }),
   )
-  allOrThrow('deleteGroups', outcomes)
+  allOrThrow('deleteConsumerGroups', outcomes)
 }
 
 export interface ListGroupOffsetsOptions extends AdminCallOptions {
@@ -172,7 +257,7 @@ export interface ListGroupOffsetsOptions extends AdminCallOptions {
   readonly requireStable?: boolean
 }
 
-export function listGroupOffsets(
+export function listConsumerGroupOffsets(
   context: AdminContext,
   groupId: string,
   { partitions, requireStable = false, ...options }: ListGroupOffsetsOptions,
@@ -185,13 +270,13 @@ export function listGroupOffsets(
 
 const NO_GENERATION = -1
 
-export async function alterGroupOffsets(
+export async function alterConsumerGroupOffsets(
   context: AdminContext,
   groupId: string,
   offsets: readonly (TopicPartition & OffsetAndMetadata)[],
   options: AdminCallOptions,
 ): Promise<void> {
-  const retry = callOptions(context, `alterGroupOffsets of group ${groupId}`, options)
+  const retry = callOptions(context, `alterConsumerGroupOffsets of group ${groupId}`, options)
   await onCoordinator(context.cluster, groupId, retry, async (connection) => {
     const response = await connection.send(
       OffsetCommit,
@@ -211,17 +296,17 @@ export async function alterGroupOffsets(
       },
       { maxVersion: NEWEST_VERSION_BY_NAME },
     )
-    throwPartitionErrors(`alterGroupOffsets of group ${groupId}`, response.topics)
+    throwPartitionErrors(`alterConsumerGroupOffsets of group ${groupId}`, response.topics)
   })
 }
 
-export async function deleteGroupOffsets(
+export async function deleteConsumerGroupOffsets(
   context: AdminContext,
   groupId: string,
   partitions: readonly TopicPartition[],
   options: AdminCallOptions,
 ): Promise<void> {
-  const retry = callOptions(context, `deleteGroupOffsets of group ${groupId}`, options)
+  const retry = callOptions(context, `deleteConsumerGroupOffsets of group ${groupId}`, options)
   await onCoordinator(context.cluster, groupId, retry, async (connection) => {
     const response = await connection.send(OffsetDelete, {
       groupId,
@@ -231,7 +316,7 @@ export async function deleteGroupOffsets(
       })),
     })
     checkErrorCode(response.errorCode, `group ${groupId}`)
-    throwPartitionErrors(`deleteGroupOffsets of group ${groupId}`, response.topics)
+    throwPartitionErrors(`deleteConsumerGroupOffsets of group ${groupId}`, response.topics)
   })
 }
 
@@ -256,13 +341,13 @@ export type MemberToRemove = { readonly groupInstanceId: string } | { readonly m
 
 const OLDEST_LEAVE_OF_SEVERAL = 3
 
-export async function removeMembersFromGroup(
+export async function removeMembersFromConsumerGroup(
   context: AdminContext,
   groupId: string,
   members: readonly MemberToRemove[],
   { reason, ...options }: AdminCallOptions & { readonly reason?: string },
 ): Promise<void> {
-  const retry = callOptions(context, `removeMembersFromGroup of group ${groupId}`, options)
+  const retry = callOptions(context, `removeMembersFromConsumerGroup of group ${groupId}`, options)
   await onCoordinator(context.cluster, groupId, retry, async (connection) => {
     const response = await connection.send(LeaveGroup, (version) => {
       if (version < OLDEST_LEAVE_OF_SEVERAL) throw new UnsupportedVersionError('the broker cannot remove members by instance id')
@@ -281,6 +366,6 @@ export async function removeMembersFromGroup(
       const name = groupInstanceId ?? memberId
       return [name, errorCode === 0 ? { value: name } : { error: new BrokerError(errorCode, `member ${name}`) }] as const
     })
-    allOrThrow(`removeMembersFromGroup of group ${groupId}`, outcomes)
+    allOrThrow(`removeMembersFromConsumerGroup of group ${groupId}`, outcomes)
   })
 }

@@ -205,16 +205,24 @@ export class Cluster {
    * Asks, once, which broker coordinates a group. @returns its node id
    * @throws BrokerError COORDINATOR_NOT_AVAILABLE and others, DisconnectedError
    */
-  async findGroupCoordinator(groupId: string, options?: WaitOptions): Promise<number> {
+  findGroupCoordinator(groupId: string, options?: WaitOptions): Promise<number> {
+    return this.#findCoordinator({ keyType: 0, key: groupId, what: `group ${groupId}` }, options)
+  }
+
+  findTransactionCoordinator(transactionalId: string, options?: WaitOptions): Promise<number> {
+    return this.#findCoordinator({ keyType: 1, key: transactionalId, what: `transactional id ${transactionalId}` }, options)
+  }
+
+  async #findCoordinator({ keyType, key, what }: { keyType: number; key: string; what: string }, options?: WaitOptions): Promise<number> {
     const connection = await this.anyConnection(options)
     const batched = connection.versionOf(FindCoordinator) >= 4
     const response = await connection.send(
       FindCoordinator,
-      batched ? { key: '', keyType: 0, coordinatorKeys: [groupId] } : { key: groupId, keyType: 0, coordinatorKeys: [] },
+      batched ? { key: '', keyType, coordinatorKeys: [key] } : { key, keyType, coordinatorKeys: [] },
     )
-    const found = batched ? response.coordinators.find(({ key }) => key === groupId) : response
-    if (found === undefined) throw new DisconnectedError(`the broker did not say who coordinates group ${groupId}`)
-    checkErrorCode(found.errorCode, `coordinator of group ${groupId}`, found.errorMessage)
+    const found = batched ? response.coordinators.find((coordinator) => coordinator.key === key) : response
+    if (found === undefined) throw new DisconnectedError(`the broker did not say who coordinates ${what}`)
+    checkErrorCode(found.errorCode, `coordinator of ${what}`, found.errorMessage)
     if (!this.metadata.brokers.has(found.nodeId)) await this.refresh(options)
     return found.nodeId
   }

@@ -154,7 +154,7 @@ test('records(): what the loop has come back from is committed, the record it br
   }
   await consumer.close()
   assert.deepEqual(seen, numbers(8))
-  assert.equal((await admin.listGroupOffsets('g')).get(a(0))?.offset, 7)
+  assert.equal((await admin.listConsumerGroupOffsets('g')).get(a(0))?.offset, 7)
   assert.deepEqual(await admin.listGroups(), [{ groupId: 'g', protocolType: 'consumer', state: 'Empty', type: 'classic' }])
 })
 
@@ -191,7 +191,7 @@ test('batches() are of one partition each and commit themselves', async (t) => {
     count += batch.count
     if (count === 10) break
   }
-  const committed = await admin.listGroupOffsets('g')
+  const committed = await admin.listConsumerGroupOffsets('g')
   assert.deepEqual([committed.get(a(0))?.offset, committed.get(a(1))?.offset], [5, 5])
 })
 
@@ -217,7 +217,7 @@ test('run(): each partition in order, a slow one holds up no other, an error end
   await assert.rejects(running, /cannot do this one/)
   assert.deepEqual(seen, [numbers(6), numbers(10), numbers(10)])
   await consumer.close()
-  const committed = await admin.listGroupOffsets('g')
+  const committed = await admin.listConsumerGroupOffsets('g')
   assert.deepEqual(
     [0, 1, 2].map((partition) => committed.get(a(partition))?.offset),
     [5, 10, 10],
@@ -330,7 +330,7 @@ test('a commit goes through while the group rebalances, and a listener may commi
   }
   assert.equal(revoked.length, 1)
   assert.equal(one.assignment().length, 1)
-  assert.equal((await admin.listGroupOffsets('g')).get(revoked[0]!)?.offset, 4)
+  assert.equal((await admin.listConsumerGroupOffsets('g')).get(revoked[0]!)?.offset, 4)
   assert.deepEqual(two.assignment(), revoked)
 })
 
@@ -385,7 +385,7 @@ test('a static member that comes back has its partitions again without a rebalan
   await pollUntil(again, () => again.assignment().length === 1)
   assert.deepEqual(again.assignment(), mine)
   assert.equal(again.groupMetadata().generationId, generationId)
-  const [group] = (await admin.describeGroups(['g'])).values()
+  const [group] = (await admin.describeClassicGroups(['g'])).values()
   assert.deepEqual(group!.members.map(({ groupInstanceId }) => groupInstanceId).sort(), ['one', 'two'])
 })
 
