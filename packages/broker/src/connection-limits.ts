@@ -12,8 +12,8 @@ export class ConnectionLimits {
   readonly #byAddress = new Map<string, number>()
   readonly #byListener = new Map<string, number>()
   #connections = 0
-  /** When the next connection may be taken under `max.connection.creation.rate`, by listener name; by '' over all of them. */
-  readonly #nextCreationMs = new Map<string, number>()
+  /** When the next connection may be taken under a `max.connection.creation.rate`, by listener name; by '' over all of them. */
+  readonly #nextCreation = new Map<string, { readonly rate: number; readonly atMs: number }>()
 
   /** @param ofListeners Live: values of single listeners, by their whole names. */
   constructor({ config, ofListeners, clock }: { config: BrokerConfig; ofListeners: ReadonlyMap<string, string>; clock: Clock }) {
@@ -53,9 +53,12 @@ export class ConnectionLimits {
 
   #delayMs(key: string, rate: number): number {
     const nowMs = this.#clock.monotonic()
-    const nextMs = Math.max(this.#nextCreationMs.get(key) ?? 0, nowMs - 1000) + 1000 / Math.max(1, rate)
-    this.#nextCreationMs.set(key, nextMs)
-    return Math.min(MAX_DELAY_MS, Math.max(0, nextMs - nowMs))
+    const last = this.#nextCreation.get(key)
+    // What has come at another rate is not held against the next one.
+    const fromMs = last?.rate === rate ? Math.max(last.atMs, nowMs - 1000) : nowMs - 1000
+    const atMs = fromMs + 1000 / Math.max(1, rate)
+    this.#nextCreation.set(key, { rate, atMs })
+    return Math.min(MAX_DELAY_MS, Math.max(0, atMs - nowMs))
   }
 
   #maxOf(address: string): number {

@@ -179,7 +179,6 @@ function wantedCodec(config: LogConfig): CodecName | undefined {
 
 function levelOf(codec: CodecName, config: LogConfig): number | undefined {
   if (codec === 'gzip') return config['compression.gzip.level'] === -1 ? undefined : config['compression.gzip.level']
-  if (codec === 'lz4') return config['compression.lz4.level']
   if (codec === 'zstd') return config['compression.zstd.level']
   return undefined
 }

@@ -13,9 +13,9 @@ export class BackgroundTasks {
     this.#logger = logger
   }
 
-  /** Runs `work` again and again, `intervalMs` after it was done. An interval that is too long for a timer is never. */
+  /** Runs `work` again and again, `intervalMs` after it was done. The longest that a configuration can say is never. */
   every(intervalMs: number, delayMs: number, work: () => Promise<void>): void {
-    if (intervalMs > Number.MAX_SAFE_INTEGER) return
+    if (intervalMs >= Number.MAX_SAFE_INTEGER) return
     this.later(delayMs, async () => {
       await work().catch((error: unknown) => this.#logger.error('Upkeep of the logs failed', { error }))
       this.every(intervalMs, intervalMs, work)

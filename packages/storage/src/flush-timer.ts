@@ -20,11 +20,17 @@ export class FlushTimer {
   onWritten(): void {
     const { config, clock } = this.#state
     const flushMs = config['flush.ms']
-    if (this.#timer !== undefined || flushMs > Number.MAX_SAFE_INTEGER) return
+    if (this.#timer !== undefined || flushMs >= Number.MAX_SAFE_INTEGER) return
     this.#timer = clock.setTimer(flushMs, () => {
       this.#timer = undefined
       void this.#flush()
     })
+  }
+
+  /** flush.ms may have changed: what is not on disk yet waits for it from now on. */
+  onConfig(): void {
+    this.cancel()
+    if (this.#state.recoveryPoint < this.#state.logEndOffset) this.onWritten()
   }
 
   cancel(): void {

@@ -346,7 +346,9 @@ export class Log {
   }
 
   updateConfig(config: LogConfig): void {
+    const { 'flush.ms': flushMs } = this.#state.config
     this.#state.config = config
+    if (config['flush.ms'] !== flushMs) this.#flushTimer.onConfig()
   }
 
   /** The disk under the log failed elsewhere: nothing is appended any more. */
