@@ -1,3 +1,4 @@
+import { sep } from 'node:path'
 import type { Random } from '@tidelog/core'
 
 /*
@@ -75,6 +76,11 @@ function cappedFolder(topic: string, partition: number, suffix: string): string 
 }
 
 const uniqueId = (random: Random): string => Buffer.from(random.bytes(16)).toString('hex')
+
+/** As `join`, for a folder whose path is in order: of the many paths that a broker keeps, each is then two strings and not a dozen slices of others. */
+export function pathIn(dir: string, name: string): string {
+  return `${dir}${sep}${name}`
+}
 
 /** A segment's file: base offset in 20 digits, then the suffix. */
 export function segmentFile(baseOffset: number, suffix: string): string {

@@ -2,6 +2,7 @@ import { invariant } from '@tidelog/core'
 import { type FileSystem, type OpenMode, writeFully } from './file-system.ts'
 
 const FIRST_CAPACITY_ENTRIES = 32
+const noEntries = Buffer.alloc(0)
 
 /**
  * A file of fixed-size entries and its copy in memory, which is the truth while a segment is active: entries reach the file when the segment is
@@ -61,7 +62,7 @@ export class IndexFile {
       this.clear()
       return stat.sizeBytes
     }
-    const entries = stat.sizeBytes === 0 ? Buffer.alloc(0) : await this.#fs.readFile(this.path)
+    const entries = stat.sizeBytes === 0 ? noEntries : await this.#fs.readFile(this.path)
     this.#entries = entries
     this.#count = Math.floor(entries.length / this.entrySize)
     this.#unwritten = this.#count
@@ -70,7 +71,7 @@ export class IndexFile {
 
   /** Begins anew with no entries in memory; the file is rewritten by the next `write`. */
   clear(): void {
-    this.#entries = Buffer.alloc(0)
+    this.#entries = noEntries
     this.#count = 0
     this.#unwritten = 0
   }

@@ -1,4 +1,4 @@
-import { join } from 'node:path'
+import { pathIn } from './file-names.ts'
 import { type FileSystem, readTextIfPresent, writeFileAtomically } from './file-system.ts'
 
 /*
@@ -32,7 +32,7 @@ export class LeaderEpochs {
 
   constructor(fs: FileSystem, dir: string) {
     this.#fs = fs
-    this.#path = join(dir, FILE_NAME)
+    this.#path = pathIn(dir, FILE_NAME)
   }
 
   get entries(): readonly EpochEntry[] {

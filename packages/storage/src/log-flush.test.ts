@@ -99,6 +99,12 @@ test('with flush.messages=N the log is forced to disk by every N-th record; with
   assert.equal(syncs, before + 1, 'nothing is left to force')
 })
 
+test('a log whose flush.ms is the default, never, holds no timer once it is written to', async (t) => {
+  const { log, clock } = await temporaryLog(t)
+  await append(log, 'value')
+  assert.equal(clock.pendingTimers, 0)
+})
+
 test('what is written after a truncation does not count as flushed by a flush that began before it', async (t) => {
   const disk = slowFileSystem('sync')
   const { log } = await temporaryLog(t, {}, { fs: disk.fs })

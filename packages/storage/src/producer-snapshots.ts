@@ -1,6 +1,5 @@
-import { join } from 'node:path'
 import type { Logger } from '@tidelog/core'
-import { parseSegmentFile, SNAPSHOT_SUFFIX, segmentFile } from './file-names.ts'
+import { parseSegmentFile, pathIn, SNAPSHOT_SUFFIX, segmentFile } from './file-names.ts'
 import { type FileSystem, ignoringMissing, isMissing, writeFully } from './file-system.ts'
 import { decodeProducerSnapshot, encodeProducerSnapshot, type ProducerSnapshotEntry } from './producer-snapshot.ts'
 
@@ -15,7 +14,7 @@ export class ProducerSnapshots {
   /** Offsets that have a snapshot, growing. */
   #offsets: number[]
   /** Those of them that were not forced to disk. */
-  readonly #unsynced = new Set<number>()
+  #unsynced: number[] = []
 
   /** @param names Files of the partition's folder. */
   constructor(fs: FileSystem, dir: string, logger: Logger, names: readonly string[]) {
@@ -64,7 +63,7 @@ export class ProducerSnapshots {
       } finally {
         await this.#fs.close(fd)
       }
-      this.#unsynced.add(offset)
+      if (!this.#unsynced.includes(offset)) this.#unsynced.push(offset)
       this.#offsets.push(offset)
       this.#offsets.sort((first, second) => first - second)
     }
@@ -76,7 +75,7 @@ export class ProducerSnapshots {
   async sync(offset: number): Promise<void> {
     for (const unsynced of [...this.#unsynced]) {
       if (unsynced > offset) continue
-      this.#unsynced.delete(unsynced)
+      this.#unsynced = this.#unsynced.filter((other) => other !== unsynced)
       const fd = await this.#fs.open(this.#path(unsynced), 'update').catch((error: unknown) => {
         if (isMissing(error)) return undefined // it went meanwhile
         throw error
@@ -114,11 +113,11 @@ export class ProducerSnapshots {
     const gone = this.#offsets.filter(isGone)
     if (gone.length === 0) return
     this.#offsets = this.#offsets.filter((offset) => !isGone(offset))
-    for (const offset of gone) this.#unsynced.delete(offset)
+    this.#unsynced = this.#unsynced.filter((offset) => !isGone(offset))
     for (const offset of gone) await ignoringMissing(this.#fs.unlink(this.#path(offset)))
   }
 
   #path(offset: number): string {
-    return join(this.#dir, segmentFile(offset, SNAPSHOT_SUFFIX))
+    return pathIn(this.#dir, segmentFile(offset, SNAPSHOT_SUFFIX))
   }
 }

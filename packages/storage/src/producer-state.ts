@@ -1,3 +1,4 @@
+import { LazyMap } from '@tidelog/core'
 import { KafkaError } from '@tidelog/protocol'
 import type { ProducerSnapshotEntry } from './producer-snapshot.ts'
 import { type GuardedBatch, VerificationGuard } from './verification-guard.ts'
@@ -79,11 +80,11 @@ function advanceSequence(sequence: number, count: number): number {
  */
 export class ProducerState {
   readonly #name: string
-  readonly #entries = new Map<number, ProducerEntry>()
+  readonly #entries = new LazyMap<number, ProducerEntry>()
   /** Of producers whose coordinator is being asked, or was asked and whose transaction has not begun. */
-  readonly #guards = new Map<number, VerificationGuard>()
+  readonly #guards = new LazyMap<number, VerificationGuard>()
   /** First offset of every open transaction, in order, and its producer. */
-  #ongoing = new Map<number, number>()
+  #ongoing = new LazyMap<number, number>()
   /** Transactions that are over, whose marker is not below the high watermark yet. */
   #unreplicated: CompletedTransaction[] = []
 
@@ -146,7 +147,7 @@ export class ProducerState {
       return completed
     }
     const before = new Map<number, ProducerEntry | undefined>()
-    const ongoing = new Map(this.#ongoing)
+    const ongoing = new LazyMap(this.#ongoing)
     const unreplicated = [...this.#unreplicated]
     try {
       for (const batch of batches) {
@@ -209,7 +210,7 @@ export class ProducerState {
       this.#entries.set(saved.producerId, entry)
       if (entry.currentTransactionFirstOffset >= 0) open.push([entry.currentTransactionFirstOffset, saved.producerId])
     }
-    this.#ongoing = new Map(open.sort(([first], [second]) => first - second))
+    this.#ongoing = new LazyMap(open.sort(([first], [second]) => first - second))
   }
 
   /** Remembers what lies before a producer's first known batch, as far as its memory goes. @param batches In the order of the log. */

@@ -26,7 +26,9 @@ export class SegmentList {
   add(segment: Segment): void {
     const { length } = this.#segments
     invariant(length === 0 || segment.baseOffset > this.active.baseOffset, `segment ${segment.baseOffset} does not follow the active one`)
-    this.#segments.push(segment)
+    // Most logs have one: pushing would make room for 17.
+    if (length === 0) this.#segments = [segment]
+    else this.#segments.push(segment)
   }
 
   /** Number in `all` of the segment that holds `offset` if any does: the last that begins at or before it; -1 when all begin behind it. */

@@ -1,11 +1,11 @@
-import type { Timer } from '@tidelog/core'
+import { LazyMap, type Timer } from '@tidelog/core'
 import type { LogState } from './log-state.ts'
 import type { Segment } from './segment.ts'
 
 /** Segments that are out of a log and whose files, called *.deleted, wait for their end. */
 export class SegmentRemovals {
   readonly #state: LogState
-  readonly #timers = new Map<Segment, Timer>()
+  readonly #timers = new LazyMap<Segment, Timer>()
 
   constructor(state: LogState) {
     this.#state = state

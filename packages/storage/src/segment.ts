@@ -1,9 +1,8 @@
-import { join } from 'node:path'
-import { type BufferPool, invariant, type Logger } from '@tidelog/core'
+import { type BufferPool, invariant, LazyMap, type Logger } from '@tidelog/core'
 import { batchHeader, KafkaError } from '@tidelog/protocol'
 import { type BatchPlace, placeOf } from './batch-place.ts'
 import { scanBatches } from './batch-scan.ts'
-import { DELETED_SUFFIX, INDEX_SUFFIX, LOG_SUFFIX, segmentFile, TIME_INDEX_SUFFIX, TRANSACTION_INDEX_SUFFIX } from './file-names.ts'
+import { DELETED_SUFFIX, INDEX_SUFFIX, LOG_SUFFIX, pathIn, segmentFile, TIME_INDEX_SUFFIX, TRANSACTION_INDEX_SUFFIX } from './file-names.ts'
 import { type FilePool, PooledFile } from './file-pool.ts'
 import { type FileSystem, ignoringMissing, readFully, writeFully } from './file-system.ts'
 import type { IndexMemory } from './index-memory.ts'
@@ -51,7 +50,7 @@ export class Segment {
   isDeleted = false
   readonly #context: SegmentContext
   #indexes: SegmentIndexes
-  readonly #readEnds = new Map<number, number>()
+  readonly #readEnds = new LazyMap<number, number>()
   #loading: Promise<void> | undefined
   #rebuilding: Promise<void> | undefined
   /** How often the log was cut: what was read before tells nothing of what is there now. */
@@ -130,7 +129,7 @@ export class Segment {
   }
 
   pathOf(suffix: string): string {
-    return join(this.#context.dir, segmentFile(this.baseOffset, suffix) + (this.isDeleted ? DELETED_SUFFIX : ''))
+    return pathIn(this.#context.dir, segmentFile(this.baseOffset, suffix) + (this.isDeleted ? DELETED_SUFFIX : ''))
   }
 
   /** Indexes that know of no batch and no file yet. */

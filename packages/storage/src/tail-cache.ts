@@ -1,7 +1,7 @@
 import { batchHeader } from '@tidelog/protocol'
 import { lastOffsetOf, wholeBatches } from './stored-batch.ts'
 
-const MIN_CHUNK_BYTES = 4 * 1024
+const MIN_CHUNK_BYTES = 1024
 /** All chunks of a busy log are of this size, so that the memory of an old one is used for the next. */
 export const MAX_CHUNK_BYTES = 1024 * 1024
 /** So much is copied together from chunks that follow each other, so that a reader of many small appends need not ask for each chunk. */
@@ -19,7 +19,7 @@ interface Chunk {
   /** Offset of the first batch, -1 while there is none that counts. */
   baseOffset: number
   /** Where each batch starts. */
-  readonly batches: number[]
+  batches: number[]
   /** A reader has a view of it: its memory is the garbage collector's, not ours to use again. */
   isShared: boolean
   /** A write from it is under way. */
@@ -110,10 +110,15 @@ export class LogTail {
     const { chunk } = space
     chunk.isWriting = false
     chunk.used = space.end
-    for (const at of space.batches) chunk.batches.push(at)
-    if (chunk.baseOffset >= 0) return
+    if (chunk.baseOffset >= 0) {
+      for (const at of space.batches) chunk.batches.push(at)
+      return
+    }
     chunk.baseOffset = firstOffset
-    this.#chunks.push(chunk)
+    // Exact: many logs never get a second batch or chunk, and pushing makes room for 17.
+    chunk.batches = space.batches.slice()
+    if (this.#chunks.length === 0) this.#chunks = [chunk]
+    else this.#chunks.push(chunk)
     this.#cache.add(chunk)
   }
 

@@ -27,6 +27,8 @@ interface Part {
 /** More tagged fields than any message declares by far; a longer list is an attack, not a newer peer. */
 const maxTaggedFields = 1024
 const maxStringBytes = 0x7fff
+/** Longer arrays grow as they are read: a count alone makes no memory. */
+const MAX_EXACT_ELEMENTS = 64
 
 export function compose<Out, In>(shape: Shape, context: Context): Codec<Out, In> {
   return partOf(shape, context)
@@ -114,8 +116,9 @@ function arrayPart(element: Part, flexible: boolean, nullable: boolean): Part {
       if (count === -1) return null
       if (count * elementBytes > reader.remaining) throw new MalformedError(`${count} elements do not fit into ${reader.remaining} bytes`)
       reader.takeElements(count)
-      const values: unknown[] = []
-      for (let i = 0; i < count; i++) values.push(element.read(reader))
+      // Pushing would give the shortest array room for 17, and those of a few broker ids are kept for every partition.
+      const values: unknown[] = count <= MAX_EXACT_ELEMENTS ? new Array(count) : []
+      for (let i = 0; i < count; i++) values[i] = element.read(reader)
       return values
     },
     write(writer, values: readonly unknown[] | null) {
