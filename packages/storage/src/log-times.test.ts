@@ -1,9 +1,8 @@
 import assert from 'node:assert/strict'
-import { readdir } from 'node:fs/promises'
 import { test } from 'node:test'
 import { seededRandom, silentLogger } from '@tidelog/core'
 import { buildBatch, iterateBatches, type KafkaError, readRecords } from '@tidelog/protocol'
-import { ManualClock, temporaryDirectory, temporaryLog, unsyncedFileSystem } from '@tidelog/testkit'
+import { ManualClock, SimDisk, temporaryLog } from '@tidelog/testkit'
 import { type Log, LogManager, resolveLogConfig, verifyPartition } from './index.ts'
 
 const DAY_MS = 86_400_000
@@ -125,8 +124,9 @@ test('segment.index.bytes: a full index rolls its segment; a change of it counts
   assert.deepEqual((await lengths(9)).slice(3), [8])
 })
 
-test('log.retention.check.interval.ms: retention is looked after half a minute from the start, then in this interval; local.retention.* has no part in it', async (t) => {
-  const dir = await temporaryDirectory(t)
+test('log.retention.check.interval.ms: retention is looked after half a minute from the start, then in this interval; local.retention.* has no part in it', async () => {
+  const disk = new SimDisk({ seed: 1 }) // in memory: what the clock sets off is done some turns later
+  await disk.fs.makeDirectory('/data')
   const clock = new ManualClock()
   const config = resolveLogConfig(
     new Map([
@@ -137,11 +137,11 @@ test('log.retention.check.interval.ms: retention is looked after half a minute f
     ]),
   )
   const manager = await LogManager.open({
-    dirs: [dir],
+    dirs: ['/data'],
     clock,
     random: seededRandom(1),
     logger: silentLogger,
-    fs: unsyncedFileSystem,
+    fs: disk.fs,
     configOf: () => config,
     settings: () => ({ retentionCheckIntervalMs: 20_000 }),
   })
@@ -149,8 +149,7 @@ test('log.retention.check.interval.ms: retention is looked after half a minute f
   const pass = async (ms: number): Promise<void> => {
     for (let passed = 0; passed < ms; passed += 1000) {
       clock.advance(1000)
-      for (let turn = 0; turn < 20; turn++) await new Promise(setImmediate)
-      await log.flush() // behind whatever the check has begun
+      for (let turn = 0; turn < 100; turn++) await new Promise(setImmediate)
     }
   }
   await append(log, clock.now() - 40_000)
@@ -160,7 +159,7 @@ test('log.retention.check.interval.ms: retention is looked after half a minute f
   assert.equal(log.logStartOffset, 0)
   await pass(1000)
   assert.equal(log.logStartOffset, 1, 'the first check finds a record of 70 s')
-  const deleted = async () => (await readdir(log.dir)).filter((name) => name.endsWith('.deleted')).length
+  const deleted = async () => (await disk.fs.list(log.dir)).filter(({ name }) => name.endsWith('.deleted')).length
   assert.ok((await deleted()) > 0)
   await pass(1000)
   assert.equal(await deleted(), 0)
