@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import test from 'node:test'
 import { isDeepStrictEqual } from 'node:util'
-import { atRandom, ordinary, refusals } from './groups/consumer-script.ts'
+import { atRandom, migrating, ordinary, refusals } from './groups/consumer-script.ts'
 import { GroupStage } from './groups/group-stage.ts'
 import { type BrokerKind, startBrokerProcess } from './harness.ts'
 
@@ -29,6 +29,7 @@ test("groups of the consumer protocol: answers and records are Kafka 4.3's, hear
     await stage.coordinated('g')
     await refusals(stage)
     await ordinary(stage)
+    await migrating(stage)
     for (let seed = 1; seed <= 12; seed++) await atRandom(stage, seed, 150)
     const records = await stage.records()
     stage.peer.close()

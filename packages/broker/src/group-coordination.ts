@@ -1,3 +1,4 @@
+import type { ConsumerGroupConfig } from '@tidelog/coordinator'
 import type { Clock, Logger, Random } from '@tidelog/core'
 import { CONSUMER_OFFSETS_TOPIC, type MetadataImage } from '@tidelog/metadata'
 import { codecById } from '@tidelog/protocol'
@@ -9,6 +10,14 @@ import { ImageTopics } from './coordinators/image-topics.ts'
 import type { ReplicaManager } from './replicas/replica-manager.ts'
 
 const MINUTE_MS = 60_000
+
+/** By the values of group.consumer.migration.policy, which may be written in either case. */
+const migrationPolicies: Record<string, ConsumerGroupConfig['migrationPolicy']> = {
+  DISABLED: 'disabled',
+  UPGRADE: 'upgrade',
+  DOWNGRADE: 'downgrade',
+  BIDIRECTIONAL: 'bidirectional',
+}
 
 /** The group coordinators of a broker, told of the partitions of the offsets topic that it leads and of topics that go. */
 export function startGroupCoordinators(options: {
@@ -35,6 +44,7 @@ export function startGroupCoordinators(options: {
       consumer: {
         maxSize: config['group.consumer.max.size'],
         assignors: config['group.consumer.assignors'],
+        migrationPolicy: migrationPolicies[config['group.consumer.migration.policy'].toUpperCase()]!,
         settingsOf: (groupId) => configs.consumerGroupSettings(groupId),
       },
     },

@@ -39,6 +39,7 @@ const defaults: GroupCoordinatorConfig = {
   consumer: {
     maxSize: 2 ** 31 - 1,
     assignors: ['uniform', 'range'],
+    migrationPolicy: 'bidirectional',
     settingsOf: () => ({ sessionTimeoutMs: 45_000, heartbeatIntervalMs: 5000, assignmentIntervalMs: 0 }),
   },
 }

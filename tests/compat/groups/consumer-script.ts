@@ -78,6 +78,55 @@ export async function ordinary(stage: GroupStage): Promise<void> {
   await stage.list('listed when empty')
 }
 
+/** A classic group goes over to the consumer protocol and back, with members that are asked to come along. */
+export async function migrating(stage: GroupStage): Promise<void> {
+  const all: Owned = { A: [0, 1, 2, 3, 4, 5] }
+  const groupId = 'migrating'
+  const of = { groupId }
+  await stage.join('old joins', 'old', of)
+  await stage.sync('old assigns', 'old', { ...of, given: all })
+  await stage.describeClassic('classic', groupId)
+  await stage.beat('new joins', 'new', { ...of, subscribedTopicNames: ['A'] })
+  await stage.describe('upgraded', groupId)
+  await stage.heartbeat('old is told to rejoin', 'old', of)
+  await stage.join('old rejoins', 'old', of)
+  await stage.sync('old is told what it keeps', 'old', of)
+  await stage.heartbeat('old is to report', 'old', of)
+  await stage.join('old reports', 'old', of)
+  await stage.sync('old syncs', 'old', of)
+  await stage.heartbeat('old is done', 'old', of)
+  await stage.beat('new gets its share', 'new', of)
+  await stage.join('second joins in the old way', 'second', of)
+  await stage.sync('second syncs', 'second', of)
+  await stage.heartbeat('second waits', 'second', of)
+  await stage.describe('with two of each', groupId)
+  await stage.heartbeat('old is told again', 'old', of)
+  await stage.beat('new is told to give up', 'new', of)
+  await stage.beat('new has given up', 'new', { ...of, owned: stage.member('new').owned })
+  await stage.heartbeat('second may fetch', 'second', of)
+  await stage.sync('second syncs in an old generation', 'second', of)
+  await stage.join('second fetches', 'second', of)
+  await stage.sync('second has its share', 'second', of)
+  await stage.describe('before the last of the new ones goes', groupId)
+  await stage.beat('new leaves', 'new', { ...of, memberEpoch: -1 })
+  await stage.describe('downgraded', groupId)
+  await stage.describeClassic('downgraded, as a classic group', groupId)
+  await stage.heartbeat('old in the classic group', 'old', of)
+  await stage.leave('both leave', ['old', 'second'], groupId)
+  await stage.describeClassic('empty', groupId)
+
+  const still = { groupId: 'replaced', instanceId: 'i' }
+  await stage.join('static joins', 'static', still)
+  await stage.sync('static assigns', 'static', { ...still, given: all })
+  await stage.beat('it comes back in the new way', 'renewed', { ...still, subscribedTopicNames: ['A'] })
+  await stage.heartbeat('the old id is fenced', 'static', still)
+  await stage.describe('replaced', 'replaced')
+  await stage.beat('another joins', 'other', { groupId: 'replaced', subscribedTopicNames: ['A'] })
+  await stage.leave('removed by an administrator', ['other', 'nobody'], 'replaced')
+  await stage.describe('after that', 'replaced')
+  await stage.beat('the last leaves', 'renewed', { ...still, memberEpoch: -1 })
+}
+
 /** Members that do what they are told, or not quite: the same to every broker for one seed. */
 export async function atRandom(stage: GroupStage, seed: number, steps: number): Promise<void> {
   const random = seededRandom(seed)

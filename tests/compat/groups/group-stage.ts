@@ -1,19 +1,26 @@
 /** One broker under a script of heartbeats: the same words for members and topics, whatever ids the broker gave them. */
 import { decodeGroupRecord, type GroupRecord, javaUuidHash } from '@tidelog/coordinator'
+import { ByteReader, ByteWriter } from '@tidelog/core'
 import {
   ConsumerGroupDescribe,
   ConsumerGroupHeartbeat,
   type ConsumerGroupHeartbeatRequest,
   CreateTopics,
+  consumerProtocolAssignment,
+  consumerProtocolSubscription,
   DescribeGroups,
   errorName,
   Fetch,
   FindCoordinator,
+  Heartbeat,
   iterateBatches,
+  JoinGroup,
+  LeaveGroup,
   ListGroups,
   OffsetCommit,
   OffsetFetch,
   readRecords,
+  SyncGroup,
 } from '@tidelog/protocol'
 import { Peer } from '../wire/peer.ts'
 
@@ -34,6 +41,8 @@ export class GroupStage {
   readonly #members = new Map<string, StagedMember>()
   readonly #topics = new Map<string, { name: string; topicId: string }>()
   readonly #namesById = new Map<string, string>()
+  readonly #realIds = new Map<string, string>()
+  readonly #aliases = new Map<string, string>()
 
   constructor(port: number) {
     this.peer = new Peer(port, new Map())
@@ -61,7 +70,7 @@ export class GroupStage {
     const width = Math.trunc(16 / names.length)
     for (const [place, logical] of names.entries()) {
       for (let attempt = 0; !this.#topics.has(logical); attempt++) {
-        const name = `${logical}-${attempt}`
+        const name = `${logical}-${1000 + attempt}`
         const { topics } = await this.peer.call(CreateTopics, 7, {
           topics: [{ name, numPartitions: counts[logical]!, replicationFactor: 1, assignments: [], configs: [] }],
           timeoutMs: 10_000,
@@ -112,6 +121,7 @@ export class GroupStage {
   /** Names of topics as the script has them. */
   #plainText(text: string | null): string | null {
     let plain = text
+    for (const [memberId, alias] of this.#aliases) plain = plain?.replaceAll(memberId, alias) ?? null
     for (const [logical, { name, topicId }] of this.#topics) plain = plain?.replaceAll(name, logical).replaceAll(topicId, logical) ?? null
     return plain
   }
@@ -149,11 +159,101 @@ export class GroupStage {
     if (answer.memberEpoch < 0) member.owned = {}
   }
 
+  /** A member of the classic protocol; its id, made up by the broker, goes by `alias` from then on. */
+  async join(label: string, alias: string, { groupId = 'g', topics = ['A'], instanceId = null as string | null } = {}): Promise<void> {
+    const member = this.member(alias)
+    const writer = new ByteWriter()
+    writer.int16(3)
+    const ownedPartitions = Object.entries(member.owned).map(([topic, partitions]) => ({ topic: this.nameOf(topic), partitions }))
+    const subscription = {
+      topics: topics.map((topic) => this.nameOf(topic)),
+      userData: null,
+      ownedPartitions,
+      generationId: -1,
+      rackId: null,
+    }
+    consumerProtocolSubscription.codec(3).write(writer, subscription)
+    const answer = await this.peer.call(JoinGroup, 9, {
+      groupId,
+      sessionTimeoutMs: 30_000,
+      rebalanceTimeoutMs: 60_000,
+      memberId: this.#realIds.get(alias) ?? '',
+      groupInstanceId: instanceId,
+      protocolType: 'consumer',
+      protocols: [{ name: 'range', metadata: writer.toBuffer() }],
+      reason: null,
+    })
+    if (answer.memberId !== '') {
+      this.#realIds.set(alias, answer.memberId)
+      this.#aliases.set(answer.memberId, alias)
+    }
+    const members = answer.members.map(({ memberId }) => this.#plainText(memberId))
+    const plain = { ...answer, memberId: this.#plainText(answer.memberId), leader: this.#plainText(answer.leader), members }
+    this.note(label, { ...plain, errorCode: errorName(answer.errorCode) })
+    if (errorName(answer.errorCode) === 'MEMBER_ID_REQUIRED')
+      await this.join(`${label}, with its id`, alias, { groupId, topics, instanceId })
+    else if (answer.errorCode === 0) member.epoch = answer.generationId
+  }
+
+  /** @param given What the leader of a classic group gives itself. */
+  async sync(
+    label: string,
+    alias: string,
+    { groupId = 'g', instanceId = null as string | null, given = undefined as Owned | undefined } = {},
+  ) {
+    const member = this.member(alias)
+    const memberId = this.#realIds.get(alias) ?? ''
+    const writer = new ByteWriter()
+    writer.int16(3)
+    const assignedPartitions = Object.entries(given ?? {}).map(([topic, partitions]) => ({ topic: this.nameOf(topic), partitions }))
+    consumerProtocolAssignment.codec(3).write(writer, { assignedPartitions, userData: null })
+    const answer = await this.peer.call(SyncGroup, 5, {
+      groupId,
+      generationId: member.epoch,
+      memberId,
+      groupInstanceId: instanceId,
+      protocolType: 'consumer',
+      protocolName: 'range',
+      assignments: given === undefined ? [] : [{ memberId, assignment: writer.toBuffer() }],
+    })
+    let owned: Owned | undefined
+    if (answer.assignment.length > 0) {
+      const reader = new ByteReader(answer.assignment)
+      const rows = consumerProtocolAssignment.codec(reader.int16()).read(reader).assignedPartitions
+      owned = Object.fromEntries(rows.map(({ topic, partitions }) => [this.#plainText(topic)!, sorted(partitions)]))
+      member.owned = owned
+    }
+    this.note(label, { ...answer, errorCode: errorName(answer.errorCode), assignment: owned })
+  }
+
+  async heartbeat(label: string, alias: string, { groupId = 'g', instanceId = null as string | null } = {}): Promise<string> {
+    const { epoch } = this.member(alias)
+    const memberId = this.#realIds.get(alias) ?? ''
+    const { errorCode } = await this.peer.call(Heartbeat, 4, { groupId, generationId: epoch, memberId, groupInstanceId: instanceId })
+    this.note(label, errorName(errorCode))
+    return errorName(errorCode)
+  }
+
+  async leave(label: string, aliases: string[], groupId = 'g'): Promise<void> {
+    const members = aliases.map((alias) => ({ memberId: this.#realIds.get(alias) ?? alias, groupInstanceId: null, reason: null }))
+    const answer = await this.peer.call(LeaveGroup, 5, { groupId, members })
+    this.note(label, [errorName(answer.errorCode), ...answer.members.map(({ errorCode }) => errorName(errorCode))])
+    for (const alias of aliases) this.#realIds.delete(alias)
+  }
+
+  async describeClassic(label: string, groupId: string): Promise<void> {
+    const { groups } = await this.peer.call(DescribeGroups, 6, { groups: [groupId], includeAuthorizedOperations: false })
+    const { members, ...group } = groups[0]!
+    const plain = members.map(({ memberId, groupInstanceId }) => ({ memberId: this.#plainText(memberId), groupInstanceId }))
+    this.note(label, { ...group, members: plain.sort((a, b) => (a.memberId! < b.memberId! ? -1 : 1)) })
+  }
+
   async describe(label: string, groupId = 'g'): Promise<void> {
     const { groups } = await this.peer.call(ConsumerGroupDescribe, 1, { groupIds: [groupId], includeAuthorizedOperations: false })
     const { members, errorCode, ...group } = groups[0]!
     const described = members.map(({ assignment, targetAssignment, subscribedTopicNames, clientHost: _, ...member }) => ({
       ...member,
+      memberId: this.#plainText(member.memberId)!,
       assignment: this.#fromTopicPartitions(assignment.topicPartitions),
       targetAssignment: this.#fromTopicPartitions(targetAssignment.topicPartitions),
       subscribedTopicNames: subscribedTopicNames.map((name) => this.#plainText(name)).sort(),
@@ -208,7 +308,7 @@ export class GroupStage {
         }
         offset = batch.nextOffset
       }
-      if (offset >= highWatermark) return membersInOrder(found).map((record) => this.#plain(record))
+      if (offset >= highWatermark) return membersInOrder(found, (text) => this.#plainText(text) ?? '').map((record) => this.#plain(record))
     }
   }
 
@@ -216,8 +316,12 @@ export class GroupStage {
     if (value instanceof Map)
       return Object.fromEntries(Array.from(value, ([name, part]) => [this.#logical(`${name}`), this.#plain(part)]).sort())
     if (value instanceof Set) return [...value].map((each) => this.#plain(each)).sort()
-    if (Buffer.isBuffer(value)) return value.toString('hex')
-    if (Array.isArray(value)) return value.map((each) => this.#plain(each))
+    // Names are in them: each broker's topics have others.
+    if (Buffer.isBuffer(value)) return `${value.length} bytes`
+    if (Array.isArray(value)) {
+      const plain = value.map((each) => this.#plain(each))
+      return key === 'members' ? plain.sort((a, b) => (JSON.stringify(a) < JSON.stringify(b) ? -1 : 1)) : plain
+    }
     if (typeof value === 'bigint') return value === 0n ? 'no topics' : 'a hash'
     if (typeof value === 'number' && /timestamp|version/i.test(key)) return value === 0 ? 0 : 'a time'
     if (typeof value === 'string') return this.#plainText(value)
@@ -226,15 +330,19 @@ export class GroupStage {
   }
 }
 
-/** The members' parts of one target assignment come in the order of a hash map. */
-function membersInOrder(records: readonly GroupRecord[]): GroupRecord[] {
+/** Records of several members that belong together (a target assignment, the end of a group) come in the order of a hash map. */
+function membersInOrder(records: readonly GroupRecord[], aliasOf: (memberId: string) => string): GroupRecord[] {
+  const kindOf = (record: GroupRecord): string | undefined => {
+    if (!('memberId' in record)) return undefined
+    if (record.value !== null) return record.kind === 'consumer-target-member' ? `${record.group} ${record.kind}` : undefined
+    return `${record.group} ${record.kind} tombstone`
+  }
   const runs: GroupRecord[][] = []
   for (const record of records) {
-    const isPart = record.kind === 'consumer-target-member' && record.value !== null
     const last = runs.at(-1)?.[0]
-    if (isPart && last?.kind === 'consumer-target-member' && last.value !== null && last.group === record.group) runs.at(-1)!.push(record)
+    if (last !== undefined && kindOf(record) !== undefined && kindOf(record) === kindOf(last)) runs.at(-1)!.push(record)
     else runs.push([record])
   }
-  const idOf = (record: GroupRecord) => ('memberId' in record ? record.memberId : '')
+  const idOf = (record: GroupRecord) => ('memberId' in record ? aliasOf(record.memberId) : '')
   return runs.flatMap((run) => run.sort((a, b) => (idOf(a) < idOf(b) ? -1 : 1)))
 }

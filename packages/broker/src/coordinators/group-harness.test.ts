@@ -76,6 +76,7 @@ export class GroupHarness {
         consumer: {
           maxSize: 1000,
           assignors: ['uniform', 'range'],
+          migrationPolicy: 'bidirectional',
           settingsOf: () => ({ sessionTimeoutMs: 45_000, heartbeatIntervalMs: 5000, assignmentIntervalMs: 0 }),
         },
       },

@@ -23,6 +23,8 @@ export interface ConsumerGroupConfig {
   readonly maxSize: number
   /** group.consumer.assignors: names, the first of which serves where no member asks for one. */
   readonly assignors: readonly string[]
+  /** group.consumer.migration.policy: whether groups with members go from the classic protocol to the consumer protocol, and back. */
+  readonly migrationPolicy: 'disabled' | 'upgrade' | 'downgrade' | 'bidirectional'
   /** What holds for one group: its own configurations before the broker's. */
   settingsOf(groupId: string): ConsumerGroupSettings
 }

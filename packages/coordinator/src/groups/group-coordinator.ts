@@ -59,7 +59,14 @@ export class GroupCoordinator implements Coordinator<GroupRecord> {
     this.#config = config
     const isCurrent = (group: ClassicGroup) => this.#groups.get(group.id) === group
     this.#membership = new Membership({ config, deadlines: this.#deadlines, random, isCurrent })
-    this.#consumers = new ConsumerGroups({ config, groups: this.#groups, deadlines: this.#deadlines, random, topics })
+    this.#consumers = new ConsumerGroups({
+      config,
+      groups: this.#groups,
+      deadlines: this.#deadlines,
+      random,
+      topics,
+      membership: this.#membership,
+    })
     this.#commitChecks = new CommitChecks({ membership: this.#membership, consumers: this.#consumers })
     this.#offsets = new GroupOffsets(config)
   }
@@ -99,7 +106,7 @@ export class GroupCoordinator implements Coordinator<GroupRecord> {
     const step = new GroupStepBuilder(now)
     for (const group of this.#groups.values()) {
       if (group.type === 'consumer') {
-        this.#consumers.members.watch(step, group)
+        this.#consumers.loaded(step, group)
         continue
       }
       for (const member of group.members.values()) this.#membership.keepAlive(now, member)
@@ -114,7 +121,7 @@ export class GroupCoordinator implements Coordinator<GroupRecord> {
   unload(now: Instant): GroupStep {
     const step = new GroupStepBuilder(now)
     for (const group of this.#groups.values()) {
-      if (group.type === 'consumer') this.#consumers.members.dissolve(group)
+      if (group.type === 'consumer') this.#consumers.dissolve(group)
       else this.#membership.dissolve(step, group, 'NOT_COORDINATOR')
     }
     this.#groups.clear()
@@ -148,7 +155,7 @@ export class GroupCoordinator implements Coordinator<GroupRecord> {
       refuse('INVALID_SESSION_TIMEOUT')
     } else {
       const known = this.#groups.get(groupId)
-      if (known?.type === 'consumer' && !known.isEmpty) refuse('INCONSISTENT_GROUP_PROTOCOL')
+      if (known?.type === 'consumer' && !known.isEmpty) this.#consumers.classicMembers.join(step, known, request, caller, ticket)
       else if (known?.type === 'classic') this.#membership.join(step, known, request, caller, ticket)
       else if (memberId !== '') refuse('UNKNOWN_MEMBER_ID')
       else this.#joinNewGroup(step, request, caller, ticket)
@@ -166,7 +173,8 @@ export class GroupCoordinator implements Coordinator<GroupRecord> {
       if (failure === undefined) group.isCommitted = true
       else if (!group.isCommitted && this.#groups.get(group.id) === group) {
         this.#membership.dissolve(settled, group, appendErrorToReply(failure))
-        this.#groups.delete(group.id)
+        if (empty === undefined) this.#groups.delete(group.id)
+        else this.#groups.set(group.id, empty)
       }
     })
   }
@@ -176,9 +184,10 @@ export class GroupCoordinator implements Coordinator<GroupRecord> {
     const step = new GroupStepBuilder(now)
     const { groupId, memberId, groupInstanceId, generationId, protocolType, protocolName, assignments } = request
     const refuse = (error: ErrorName) => step.reply(ticket, syncError(error))
-    const group = this.#classic(groupId)
+    const group = this.#groups.get(groupId)
     if (groupId === '') refuse('INVALID_GROUP_ID')
     else if (group === undefined || group.state === 'Empty') refuse('UNKNOWN_MEMBER_ID')
+    else if (group.type === 'consumer') this.#consumers.classicMembers.sync(step, group, request, ticket)
     else {
       const error = this.#membership.memberError(group, memberId, groupInstanceId)
       if (error !== undefined) refuse(error)
@@ -196,10 +205,12 @@ export class GroupCoordinator implements Coordinator<GroupRecord> {
     return { throttleTimeMs: 0, errorCode: error === undefined ? 0 : codeOf(error) }
   }
 
-  #heartbeatError({ groupId, memberId, groupInstanceId, generationId }: HeartbeatRequest, now: Instant): ErrorName | undefined {
+  #heartbeatError(request: HeartbeatRequest, now: Instant): ErrorName | undefined {
+    const { groupId, memberId, groupInstanceId, generationId } = request
     if (groupId === '') return 'INVALID_GROUP_ID'
-    const group = this.#classic(groupId)
+    const group = this.#groups.get(groupId)
     if (group === undefined) return 'UNKNOWN_MEMBER_ID'
+    if (group.type === 'consumer') return this.#consumers.classicMembers.heartbeatError(now, group, request)
     const error = this.#membership.memberError(group, memberId, groupInstanceId)
     if (error !== undefined) return error
     if (generationId !== group.generation) return 'ILLEGAL_GENERATION'
@@ -211,7 +222,11 @@ export class GroupCoordinator implements Coordinator<GroupRecord> {
   leaveGroup(request: Pick<LeaveGroupRequest, 'groupId' | 'members'>, ticket: Ticket, now: Instant): GroupStep {
     const step = new GroupStepBuilder(now)
     const { groupId } = request
-    const group = this.#classic(groupId)
+    const group = this.#groups.get(groupId)
+    if (group?.type === 'consumer') {
+      this.#consumers.classicMembers.leave(step, group, request, ticket)
+      return step
+    }
     let anyoneLeft = false
     const members = request.members.map(({ memberId, groupInstanceId }) => {
       const error = group === undefined ? 'UNKNOWN_MEMBER_ID' : this.#leave(step, group, memberId, groupInstanceId)
@@ -423,11 +438,6 @@ export class GroupCoordinator implements Coordinator<GroupRecord> {
   }
 
   // --- coming and going of groups --------------------------------------------------------------------------------------------------
-
-  #classic(groupId: string): ClassicGroup | undefined {
-    const group = this.#groups.get(groupId)
-    return group?.type === 'classic' ? group : undefined
-  }
 
   #create(groupId: string, now: Instant): ClassicGroup {
     const group = new ClassicGroup(groupId, now.wallMs)

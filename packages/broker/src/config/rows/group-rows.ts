@@ -1,5 +1,5 @@
 import { int, list, long, short, string } from '@tidelog/core'
-import { NO_MIGRATION, ONE_LOOP, STREAMS, THREADS } from './unused-reasons.ts'
+import { ONE_LOOP, STREAMS, THREADS } from './unused-reasons.ts'
 
 /** Consumer groups and their offsets. */
 export const groupRows = {
@@ -55,7 +55,6 @@ export const groupRows = {
     of: ['DISABLED', 'DOWNGRADE', 'UPGRADE', 'BIDIRECTIONAL'],
     ignoreCase: true,
     importance: 'medium',
-    unused: NO_MIGRATION,
     doc: 'Whether a group may change between the classic and the consumer protocol while it has members.',
   }),
   'group.consumer.min.assignment.interval.ms': int({

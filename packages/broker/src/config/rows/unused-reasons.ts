@@ -18,7 +18,6 @@ export const COMMIT_ACKS = 'retired: a commit always waits for every in-sync rep
 export const TIERED = 'tiered storage is not served: every segment stays on local disk'
 export const TWO_PHASE_COMMIT = 'transactions that an outside coordinator decides need InitProducerId 6, which Kafka marks unstable'
 export const STREAMS = 'streams groups are not served yet'
-export const NO_MIGRATION = 'a group changes its protocol only while it has no members'
 export const SHARE = 'share groups are not served yet'
 export const ONE_BROKER = 'clusters of several brokers are not served yet'
 export const QUOTAS = 'quotas are not served yet'

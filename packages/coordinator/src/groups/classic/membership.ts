@@ -405,6 +405,12 @@ export class Membership {
 
   /** Answers everyone who waits; the group is no longer kept here. */
   dissolve(step: GroupStepBuilder, group: ClassicGroup, error: ErrorName): void {
+    this.release(step, group, error)
+    if (group.state !== 'Dead') group.transitionTo('Dead', step.now.wallMs)
+  }
+
+  /** Answers everyone who waits and lets nothing fall due: the group goes over to the consumer protocol. */
+  release(step: GroupStepBuilder, group: ClassicGroup, error: ErrorName): void {
     for (const memberId of [...group.pendingJoins.keys()]) this.forgetPending(group, memberId)
     for (const member of group.members.values()) {
       this.#deadlines.cancel(member.session)
@@ -413,7 +419,13 @@ export class Membership {
     }
     this.#deadlines.cancel(group.joinPhase)
     this.#deadlines.cancel(group.syncPhase)
-    if (group.state !== 'Dead') group.transitionTo('Dead', step.now.wallMs)
+  }
+
+  /** It did not go over after all: its members join again. */
+  restore(step: GroupStepBuilder, group: ClassicGroup): void {
+    for (const member of group.members.values()) this.keepAlive(step.now, member)
+    if (group.state === 'PreparingRebalance') this.#completeJoinOrWait(step, group)
+    else if (group.members.size > 0) this.prepareRebalance(step, group)
   }
 
   #answerJoin(step: GroupStepBuilder, member: GroupMember, response: JoinGroupResponse): boolean {

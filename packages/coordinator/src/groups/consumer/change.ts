@@ -1,5 +1,6 @@
 import type { ErrorName } from '@tidelog/protocol'
 import type { GroupRecord } from '../group-record.ts'
+import type { GroupStepBuilder } from '../group-step.ts'
 import type { ConsumerRecord } from './consumer-record.ts'
 
 /** Takes a record's effect back. */
@@ -11,6 +12,6 @@ export interface Change {
   readonly records: GroupRecord[]
   readonly applied: readonly ConsumerRecord[]
   undos: Undo[]
-  readonly onUndo: Undo | undefined
+  readonly onUndo: ((step: GroupStepBuilder) => void) | undefined
   failure: ErrorName | undefined
 }

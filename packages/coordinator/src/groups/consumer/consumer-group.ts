@@ -380,10 +380,9 @@ export class ConsumerGroup {
     for (const topic of resolved?.topics ?? []) countRegex(this.#subscriptions, topic, 1)
   }
 
-  /** What deletes the group: nothing of it is left behind these. */
-  tombstones(): ConsumerRecord[] {
+  /** What deletes the group: nothing of it is left behind these. @param memberIds When they are not the ones of now. */
+  tombstones(memberIds: readonly string[] = [...this.#members.keys()]): ConsumerRecord[] {
     const { id: group } = this
-    const memberIds = [...this.#members.keys()]
     return [
       ...memberIds.map((memberId): ConsumerRecord => ({ kind: 'consumer-current', group, memberId, value: null })),
       ...memberIds.map((memberId): ConsumerRecord => ({ kind: 'consumer-target-member', group, memberId, value: null })),

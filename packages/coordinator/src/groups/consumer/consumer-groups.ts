@@ -1,13 +1,20 @@
 import type { ConsumerGroupDescribeResponse, ErrorName } from '@tidelog/protocol'
+import type { Membership } from '../classic/membership.ts'
 import type { Caller } from '../group-replies.ts'
 import type { GroupStepBuilder } from '../group-step.ts'
 import type { CommitOffsetsRequest, FetchOffsetsRequest } from '../offsets/group-offsets.ts'
+import { ClassicMembers } from './classic-members.ts'
 import { ConsumerGroup } from './consumer-group.ts'
 import { type Assignment, type ConsumerMember, type OwnedPartitions, toTopicPartitions } from './consumer-member.ts'
 import { ConsumerMembers } from './consumer-members.ts'
 import type { ConsumerRecord } from './consumer-record.ts'
 import type { ConsumerRoom } from './consumer-room.ts'
+import { Departures } from './departures.ts'
 import { GroupChanges, readCommitted } from './group-changes.ts'
+import { MemberClocks } from './member-clocks.ts'
+import { Migration } from './migration.ts'
+import { Rebalancing } from './rebalancing.ts'
+import { RegularExpressions } from './regular-expressions.ts'
 import { TopicHashes } from './topics.ts'
 
 export type DescribedConsumerGroup = ConsumerGroupDescribeResponse['groups'][number]
@@ -16,16 +23,42 @@ type DescribedMember = DescribedConsumerGroup['members'][number]
 /** The consumer groups of one coordinator partition: what the log says of them, their members, and what others may know of them. */
 export class ConsumerGroups {
   readonly #room: ConsumerRoom
+  readonly #clocks: MemberClocks
+  /** Those that speak the consumer protocol. */
   readonly members: ConsumerMembers
+  /** Those that still speak the classic one. */
+  readonly classicMembers: ClassicMembers
 
-  constructor(options: Omit<ConsumerRoom, 'hashes' | 'changes' | 'isCurrent'>) {
+  constructor({ membership, ...options }: Omit<ConsumerRoom, 'hashes' | 'changes' | 'clocks' | 'isCurrent'> & { membership: Membership }) {
     const isCurrent = (group: ConsumerGroup) => options.groups.get(group.id) === group
-    const changes = new GroupChanges((step, group) => {
-      if (isCurrent(group)) this.members.watch(step, group)
-      else this.members.dissolve(group)
+    const clocks = new MemberClocks({
+      ...options,
+      onEnd: (step, group, member) => {
+        if (isCurrent(group)) departures.remove(step, group, [member], () => {})
+      },
     })
-    this.#room = { ...options, hashes: new TopicHashes(options.topics), changes, isCurrent }
-    this.members = new ConsumerMembers(this.#room)
+    const changes = new GroupChanges((step, group) => {
+      if (isCurrent(group)) clocks.watch(step.now, group)
+      else clocks.dissolve(group)
+    })
+    const room: ConsumerRoom = { ...options, hashes: new TopicHashes(options.topics), changes, clocks, isCurrent }
+    const migration = new Migration(room, membership)
+    const departures = new Departures(room, migration)
+    const parts = { departures, migration, rebalancing: new Rebalancing(room), regexes: new RegularExpressions(room) }
+    this.#room = room
+    this.#clocks = clocks
+    this.members = new ConsumerMembers(room, parts)
+    this.classicMembers = new ClassicMembers(room, parts)
+  }
+
+  /** The log has been replayed: members have one session timeout to show up. */
+  loaded(step: GroupStepBuilder, group: ConsumerGroup): void {
+    this.#clocks.watch(step.now, group)
+  }
+
+  /** The group is no longer kept here. */
+  dissolve(group: ConsumerGroup): void {
+    this.#clocks.dissolve(group)
   }
 
   // --- the log ---------------------------------------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ import type { Caller } from '../group-replies.ts'
 import type { GroupStepBuilder } from '../group-step.ts'
 import type { ConsumerGroup } from './consumer-group.ts'
 import type { GroupChanges } from './group-changes.ts'
+import type { MemberClocks } from './member-clocks.ts'
 import type { TopicHashes, TopicsView } from './topics.ts'
 
 /** May whoever sent the request know of a topic? */
@@ -25,6 +26,7 @@ export interface ConsumerRoom {
   readonly topics: TopicsView
   readonly hashes: TopicHashes
   readonly changes: GroupChanges
+  readonly clocks: MemberClocks
   /** False once the group has been deleted, has changed its protocol, or the partition is unloaded. */
   isCurrent(group: ConsumerGroup): boolean
 }

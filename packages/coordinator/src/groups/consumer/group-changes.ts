@@ -1,7 +1,7 @@
 import type { ErrorName } from '@tidelog/protocol'
 import type { GroupRecord } from '../group-record.ts'
 import type { GroupStepBuilder } from '../group-step.ts'
-import type { Change, Undo } from './change.ts'
+import type { Change } from './change.ts'
 import type { ConsumerGroup } from './consumer-group.ts'
 import type { ConsumerRecord } from './consumer-record.ts'
 
@@ -25,7 +25,12 @@ export class GroupChanges {
   apply(
     step: GroupStepBuilder,
     group: ConsumerGroup,
-    change: { before?: readonly GroupRecord[]; records: readonly ConsumerRecord[]; after?: readonly GroupRecord[]; onUndo?: Undo },
+    change: {
+      before?: readonly GroupRecord[]
+      records: readonly ConsumerRecord[]
+      after?: readonly GroupRecord[]
+      onUndo?: (step: GroupStepBuilder) => void
+    },
     settled: (step: GroupStepBuilder, failure: ErrorName | undefined) => void,
   ): void {
     const { before = [], records, after = [], onUndo } = change
@@ -48,7 +53,7 @@ export class GroupChanges {
       change.failure = failure
       change.records.length = 0
       for (const undo of change.undos.reverse()) undo()
-      change.onUndo?.()
+      change.onUndo?.(step)
     }
     group.unsettled.length = 0
     this.#onUndone(step, group)
