@@ -65,8 +65,10 @@ export class Driver {
   #isDone = false
   #stderr = ''
 
-  constructor(path: string, { port, rate, seed }: { port: number; rate: number; seed: number }, recorder: Recorder) {
-    const args = ['-bootstrap', `127.0.0.1:${port}`, '-rate', String(rate), '-seed', String(seed)]
+  /** @param options.isBrief Producers and a reader of the topics without transactions, who wait for seconds only for what was acked and is not there. */
+  constructor(path: string, options: { port: number; rate: number; seed: number; isBrief?: boolean }, recorder: Recorder) {
+    const { port, rate, seed, isBrief = false } = options
+    const args = ['-bootstrap', `127.0.0.1:${port}`, '-rate', String(rate), '-seed', String(seed), ...(isBrief ? ['-brief'] : [])]
     this.#child = spawn(path, args, { stdio: ['pipe', 'pipe', 'pipe'] })
     this.#child.stdin!.on('error', () => {}) // it may end first
     this.#child.stderr!.setEncoding('utf8').on('data', (text: string) => {

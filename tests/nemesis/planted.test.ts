@@ -1,86 +1,20 @@
 import assert from 'node:assert/strict'
-import { closeSync, existsSync, mkdtempSync, openSync, rmSync, writeFileSync } from 'node:fs'
+import { closeSync, mkdtempSync, openSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
-import { seededRandom } from '@tidelog/core'
 import { connect } from '@tidelog/net'
 import { Fetch, iterateBatches, readRecords } from '@tidelog/protocol'
 import { createTopic, freePort } from '@tidelog/testkit'
 import { IdempotentWriter, UnexpectedAnswer } from '../crash/idempotent-writer.ts'
-import { BatteredBroker, tearTail, until } from './battered-broker.ts'
+import { BatteredBroker, until } from './battered-broker.ts'
 import { HistoryChecker, type Verdict } from './checker.ts'
-import { applyDrops, controlFiles, type DiskName } from './lying-disks.ts'
+import type { DiskName } from './lying-disks.ts'
+import { failFsync, failFsyncThenPower, kill, killAmidWrites, LIMIT_MS, type Scenario } from './planted-scenarios.ts'
 
 const topic = 'planted'
 const partitions = 2
-const LIMIT_MS = 60_000
-
-/** What happens to a broker under load. */
-interface Scenario {
-  readonly configs: Readonly<Record<string, string>>
-  /** `acks` waits until the writer has that many more, or can have no more. */
-  act(ground: { broker: BatteredBroker; dir: string; control: string; acks: (count: number) => Promise<void> }): Promise<void>
-}
-
-const kill: Scenario = {
-  configs: {},
-  async act({ broker, acks }) {
-    await acks(300)
-    await broker.kill()
-    await broker.start()
-  },
-}
-
-const killAmidWrites: Scenario = {
-  configs: {},
-  async act({ broker, dir, acks }) {
-    for (let round = 0; round < 2; round++) {
-      await acks(300)
-      await broker.kill()
-      for (let partition = 0; partition < partitions; partition++) {
-        assert.ok(tearTail(join(dir, `${topic}-${partition}`), seededRandom(round)))
-      }
-      await broker.start()
-    }
-  },
-}
-
-/** Only an ack that waited for fsync says anything of a disk that forgets what was not synced. */
-const failFsync: Scenario = {
-  configs: { 'flush.messages': '1' },
-  async act({ broker, control, acks }) {
-    const { failsWhile, dropsTo } = controlFiles(control)
-    await acks(300)
-    writeFileSync(failsWhile, '')
-    await until(() => existsSync(dropsTo), LIMIT_MS, 'an fsync fails')
-    rmSync(failsWhile)
-    // A broker that knows what a failed fsync means has stopped or is about to; any other gets time for some more acks.
-    await Promise.race([broker.ended(), acks(300)])
-    await broker.kill()
-    await applyDrops(dropsTo)
-    await broker.start()
-  },
-}
-
-/** The page cache still has what the disk has not, and the retries of its producers are acked as known; only then the machine goes down. */
-const failFsyncThenPower: Scenario = {
-  configs: { 'flush.messages': '1' },
-  async act({ broker, control, acks }) {
-    const { failsWhile, dropsTo } = controlFiles(control)
-    await acks(300)
-    writeFileSync(failsWhile, '')
-    await broker.ended()
-    rmSync(failsWhile)
-    await broker.start()
-    await acks(300)
-    await broker.kill()
-    await applyDrops(dropsTo)
-    await broker.start()
-  },
-}
-
 /** Runs it under the load of an idempotent writer and has the history judged. */
 async function judge(t: TestContext, disk: DiskName, { configs, act }: Scenario): Promise<Verdict> {
   const work = mkdtempSync(join(tmpdir(), 'tidelog-planted-'))
@@ -129,7 +63,8 @@ async function judge(t: TestContext, disk: DiskName, { configs, act }: Scenario)
     const goal = acked + count
     return until(() => acked >= goal || hasEnded, LIMIT_MS, `${count} more records are acked`)
   }
-  await act({ broker, dir, control, acks })
+  const partitionDirs = () => Array.from({ length: partitions }, (_, partition) => join(dir, `${topic}-${partition}`))
+  await act({ broker, control, partitionDirs, acks })
   writer.stop()
   await until(() => hasEnded, LIMIT_MS, 'everything is acked')
   await writing
