@@ -2,6 +2,7 @@ import {
   AddPartitionsToTxn,
   batchHeader,
   EndTxn,
+  errorTable,
   Fetch,
   InitProducerId,
   iterateBatches,
@@ -18,7 +19,7 @@ export interface TestProducer {
   readonly producerEpoch: number
 }
 
-/** Takes the transactional id over, asking again while its last transaction is being ended. */
+/** Takes the transactional id over, asking again while its last transaction is being ended or transactions are being loaded. */
 export async function initProducer(
   call: Call,
   transactionalId: string,
@@ -31,10 +32,14 @@ export async function initProducer(
       ...request,
     })
     if (errorCode === 0) return { transactionalId, producerId, producerEpoch }
-    if (errorCode !== concurrentTransactions) throw new Error(`InitProducerId: error ${errorCode}`)
+    if (!askAgain.has(errorCode)) throw new Error(`InitProducerId: error ${errorCode}`)
   }
 }
-const concurrentTransactions = 51
+const askAgain: ReadonlySet<number> = new Set(
+  (['CONCURRENT_TRANSACTIONS', 'COORDINATOR_LOAD_IN_PROGRESS', 'COORDINATOR_NOT_AVAILABLE', 'NOT_COORDINATOR'] as const).map(
+    (name) => errorTable[name].code,
+  ),
+)
 
 /** @returns The error code of the partition. */
 export async function addPartition(call: Call, producer: TestProducer, topic: string, partition = 0): Promise<number> {

@@ -17,3 +17,9 @@ export async function addOffsets(call: Call, { transactionalId, producerId, prod
   assert.equal(code, 0)
 }
 const concurrentTransactions = 51
+
+/** The same for the offsets of groups. */
+export async function createGroupTopic(call: Call): Promise<void> {
+  const { coordinators } = await call(FindCoordinator, 4, { keyType: 0, coordinatorKeys: ['g'] })
+  assert.equal(coordinators[0]!.errorCode, 0)
+}
