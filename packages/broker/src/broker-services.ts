@@ -1,6 +1,6 @@
 import type { Clock, Logger, Offload, Random } from '@tidelog/core'
 import type { Controller, MetadataImage, ProducerIdAllocator, SupportedFeatures } from '@tidelog/metadata'
-import type { Api } from '@tidelog/protocol'
+import type { ApiVersions, ResponseInput } from '@tidelog/protocol'
 import type { LogManager } from '@tidelog/storage'
 import type { AutoTopicCreation } from './auto-topic-creation.ts'
 import type { BrokerConfig } from './config/broker-config.ts'
@@ -28,8 +28,8 @@ export interface BrokerServices {
   readonly config: BrokerConfig
   /** What is configured, here and in the store, and the way to change it. */
   readonly configs: ConfigService
-  /** In order of key; what ApiVersions announces. */
-  readonly servedApis: readonly Api[]
+  /** In order of key; what ApiVersions answers with. */
+  readonly announcedApis: ResponseInput<typeof ApiVersions>['apiKeys']
   /** Feature levels that this broker can run; the image has those that the cluster runs. */
   readonly supportedFeatures: SupportedFeatures
   /** This broker's view of the cluster. */

@@ -11,6 +11,7 @@ import { parseBrokerConfig } from './config/parse-broker-config.ts'
 import type { DefinedHandler } from './define-handler.ts'
 import { Dispatcher } from './dispatch.ts'
 import { startGroupCoordinators } from './group-coordination.ts'
+import { announcedApisOf } from './handlers/18-api-versions.ts'
 import { handlers } from './handlers/index.ts'
 import { BrokerListeners } from './listeners.ts'
 import { openNodeState } from './node-state.ts'
@@ -161,7 +162,7 @@ async function assemble(options: BrokerOptions & { logger: Logger }, closers: Cl
     offload,
     config,
     supportedFeatures: features,
-    servedApis: Object.values(handlers).map(({ api }) => api as unknown as Api),
+    announcedApis: announcedApisOf(Object.values(handlers).map(({ api }) => api as unknown as Api)),
     image,
     controller,
     configs,

@@ -8,7 +8,7 @@ import { ApiVersions, DeleteTopics, Heartbeat, KafkaError, Metadata, Produce } f
 import type { BrokerServices } from './broker-services.ts'
 import { CloseConnection, type DefinedHandler, defineHandler, noResponse } from './define-handler.ts'
 import { Dispatcher } from './dispatch.ts'
-import { apiVersions } from './handlers/18-api-versions.ts'
+import { announcedApisOf, apiVersions } from './handlers/18-api-versions.ts'
 
 const errors: string[] = []
 
@@ -17,7 +17,7 @@ async function serve(t: TestContext, handlers: DefinedHandler[]) {
   const all = [apiVersions as unknown as DefinedHandler, ...handlers]
   const services = {
     logger,
-    servedApis: all.map(({ api }) => api),
+    announcedApis: announcedApisOf(all.map(({ api }) => api)),
     supportedFeatures: new Map(),
     image: { finalizedFeatures: { epoch: 0, levels: new Map() } },
   } as unknown as BrokerServices
