@@ -109,6 +109,9 @@ export async function openNodeState(options: NodeStateOptions): Promise<NodeStat
     for (const topic of new Set([...logs.logs()].map((log) => log.topic))) if (!names.has(topic)) logs.updateConfig(topic)
   } else logs.updateConfig()
   const opened = logs
+  const { recoveryCuts } = opened
+  if (recoveryCuts.bytes > 0)
+    logger.error('Recovery has cut the ends off logs; what no other replica has of them is lost', { ...recoveryCuts })
   await raiseLeaderEpochs(store, foundIn(opened), logger)
   configs.onLogConfigChange((topic) => opened.updateConfig(topic))
   return { nodeId, clusterId, store, image, configs, logs }

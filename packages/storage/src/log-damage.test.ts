@@ -78,6 +78,9 @@ test('L10: behind missing offsets everything goes, unless compaction left them o
     if (cleaned !== undefined) await writeFileAtomically(fs, '/data/cleaner-offset-checkpoint', `0\n1\nt 0 ${cleaned}\n`)
     const manager = await openManager(fs)
     assert.deepEqual(await valuesIn(manager.getLog('t', 0)!), expected, `compacted up to ${cleaned}`)
+    const lastBytes = (await (await written()).fs.stat(segmentPath(6)))!.sizeBytes
+    const isLost = expected.length === 3
+    assert.deepEqual(manager.recoveryCuts, { logs: isLost ? 1 : 0, bytes: isLost ? lastBytes : 0 }, `compacted up to ${cleaned}`)
     await manager.close()
   }
 })
@@ -122,6 +125,7 @@ test('L10: a bit that flipped in the unflushed tail, or a part of it that is gon
     assert.deepEqual(await valuesIn(log), values(0, kept))
     assert.equal(lines.length, 1)
     assert.ok((lines[0]!.cutBytes as number) > 0 && (lines[0]!.cutBytes as number) <= sizeBytes)
+    assert.deepEqual(manager.recoveryCuts, { logs: 1, bytes: lines[0]!.cutBytes })
     await append(log, `value ${kept}`)
     await manager.close()
     assert.deepEqual((await verifyPartition('/data/t-0', fs)).problems, [])

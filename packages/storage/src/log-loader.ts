@@ -123,6 +123,7 @@ function newState(options: LoadOptions, names: readonly string[]): LogState {
     logEndOffset: 0,
     highWatermark: 0,
     recoveryPoint: options.recoveryPoint ?? 0,
+    recoveryCutBytes: 0,
     activeSinceMs: clock.now(),
     rollJitterMs: newRollJitter(random, config),
     lastFlushMs: clock.now(),
@@ -155,7 +156,7 @@ export async function reloadLog(state: LogState, dir: string): Promise<void> {
     if (epochs.latest !== undefined && epochs.latest.epoch > (next.epochs.latest?.epoch ?? -1)) {
       next.epochs.assign(epochs.latest.epoch, epochs.latest.startOffset)
     }
-    Object.assign(state, next, { producers, tail, highWatermark })
+    Object.assign(state, next, { producers, tail, highWatermark, recoveryCutBytes: state.recoveryCutBytes })
   } catch (error) {
     throw failLog(state, error)
   }
@@ -281,8 +282,10 @@ function isFlushedByConfig(config: LogConfig): boolean {
 }
 
 /** Removes the segments from number `index` on, newest first and on disk before anything is written: none may come back beside what then takes its offsets. */
-async function dropFrom({ segments, context, logger }: LogState, index: number, reason: string): Promise<void> {
+async function dropFrom(state: LogState, index: number, reason: string): Promise<void> {
+  const { segments, context, logger } = state
   for (const segment of segments.removeFrom(index).reverse()) {
+    state.recoveryCutBytes += segment.sizeBytes
     logger.error('Dropping a segment', { path: segment.file.path, sizeBytes: segment.sizeBytes, reason })
     await segment.markDeleted()
     await segment.removeDeleted()
@@ -291,6 +294,7 @@ async function dropFrom({ segments, context, logger }: LogState, index: number, 
 }
 
 function reportCut(state: LogState, segment: Segment, cutBytes: number, reason: string | undefined): void {
+  state.recoveryCutBytes += cutBytes
   state.logger.warn('Cut the damaged end off a log', {
     partition: state.name,
     path: segment.file.path,

@@ -37,6 +37,7 @@ export class LogManager {
   readonly #directories: LogDirectories
   readonly #moves: LogMoves
   readonly #logs = new Map<string, Log>()
+  #recoveryCuts = { logs: 0, bytes: 0 }
   readonly #tasks: BackgroundTasks
   readonly #removals: LogRemovals
   /** New logs that have no files yet, or did not when they were queued. */
@@ -127,6 +128,11 @@ export class LogManager {
   /** Partitions that are here and could not be opened. */
   get broken(): readonly TopicPartition[] {
     return this.#directories.all.flatMap(({ broken }) => [...broken.values()].map(({ place }) => place))
+  }
+
+  /** What this start has cut off the ends of logs, and of how many. Where no other replica has it, it is lost. */
+  get recoveryCuts(): { readonly logs: number; readonly bytes: number } {
+    return this.#recoveryCuts
   }
 
   logs(): IterableIterator<Log> {
@@ -309,6 +315,10 @@ export class LogManager {
       openLog: async (directory, place, topicId) => {
         const log = await Log.open(this.#logOptions(directory, place, topicId))
         this.#add(directory, log)
+        if (log.recoveryCutBytes > 0) {
+          const { logs, bytes } = this.#recoveryCuts
+          this.#recoveryCuts = { logs: logs + 1, bytes: bytes + log.recoveryCutBytes }
+        }
         log.updateHighWatermark(directory.highWatermarkOf(log.name))
       },
       drop: (directory) => this.#drop(directory),

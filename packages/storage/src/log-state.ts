@@ -41,6 +41,8 @@ export interface LogState extends TopicPartition {
   highWatermark: number
   /** Everything before it outlives a power cut. */
   recoveryPoint: number
+  /** Bytes at its end that opening it has cut off, or dropped with their segments: torn by a stop, or damaged. */
+  recoveryCutBytes: number
   /** When the active segment was opened or made, wall-clock ms. */
   activeSinceMs: number
   /** How much earlier than segment.ms the active segment rolls, so that partitions made together do not roll together. */

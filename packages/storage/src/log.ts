@@ -174,6 +174,11 @@ export class Log {
     return this.#isClosed
   }
 
+  /** Bytes that opening it has cut off its end. */
+  get recoveryCutBytes(): number {
+    return this.#state.recoveryCutBytes
+  }
+
   /**
    * Appends one or more whole v2 batches as they came from the wire. Takes its place in the log when it is called: appends and their answers keep that
    * order. `records` must not change until the promise settles.

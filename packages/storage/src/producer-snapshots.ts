@@ -101,6 +101,10 @@ export class ProducerSnapshots {
     await this.#remove((known) => damaged.has(known))
   }
 
+  removeAt(offsets: ReadonlySet<number>): Promise<void> {
+    return this.#remove((known) => offsets.has(known))
+  }
+
   removeBefore(offset: number): Promise<void> {
     return this.#remove((known) => known < offset)
   }

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { readdir } from 'node:fs/promises'
 import { test } from 'node:test'
 import { buildBatch, buildEndTxnMarker, codecNames, prepareCodec } from '@tidelog/protocol'
 import { nodeFileSystem, verifyPartition } from '../index.ts'
@@ -30,6 +31,25 @@ test('only the newest record of every key stays, at its offset; the active segme
   assert.equal(await manager.cleanLogs(), 0, 'what is clean is not cleaned again')
   await manager.close()
   assert.deepEqual((await verifyPartition(partitionDir)).problems, [])
+})
+
+test('producer snapshots of segments that were merged into another go with the merge', async (t) => {
+  const { dir, partitionDir, manager, log } = await compactionBench(t)
+  const producer = { producerId: 7, producerEpoch: 2 }
+  for (let sequence = 0; sequence < 4; sequence++) {
+    await append(log, [`a=${sequence}`], { ...producer, baseSequence: sequence })
+    await log.roll()
+  }
+  const snapshots = async () =>
+    (await readdir(partitionDir)).filter((name) => name.endsWith('.snapshot')).map((name) => Number.parseInt(name, 10))
+  assert.deepEqual((await snapshots()).sort(), [1, 2, 3, 4])
+  await manager.cleanLogs()
+  assert.equal(log.segmentCount, 2)
+  assert.deepEqual(await snapshots(), [4])
+  await manager.abandon()
+  const again = await compactionBench(t, { dir })
+  const next = again.log.append(buildBatch([recordOf('a=9')], { ...producer, baseSequence: 9 }), { leaderEpoch: 0, origin: 'client' })
+  await assert.rejects(next, { code: 45 }) // the producer is known
 })
 
 test('batches keep codec, offsets, sequence numbers and timestamps; their checksums are right', async (t) => {

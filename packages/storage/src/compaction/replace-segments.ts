@@ -63,6 +63,8 @@ export async function replaceSegments(
   if (cleaned.hasTransactionIndex)
     await replacement.transactionIndex.load({ base: baseOffset, end: segments.all[place + old.length]!.baseOffset })
   segments.replace(place, old.length, replacement)
+  // They stand at the beginnings of segments; those that were merged into another have none any more.
+  await state.snapshots.removeAt(new Set(old.slice(1).map((segment) => segment.baseOffset)))
   // What is in memory of them is what they were.
   state.tail.dropBefore(segments.all[place + 1]!.baseOffset)
 }
