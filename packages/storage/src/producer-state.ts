@@ -313,10 +313,16 @@ export class ProducerState {
     )
   }
 
+  /** A marker of version 2 has the epoch of the transaction that comes next, whose batches may wait for the coordinator already. */
+  #isForNext({ producerId, producerEpoch, marker }: ProducerBatch): boolean {
+    const guard = this.#guards.get(producerId)
+    return marker !== undefined && guard?.isV2 === true && guard.producerEpoch >= producerEpoch
+  }
+
   #take(batch: ProducerBatch, completed: CompletedTransaction[]): void {
     const { producerId, producerEpoch } = batch
     if (batch.isControl && batch.marker === undefined) return
-    if (batch.isTransactional) this.#guards.delete(producerId)
+    if (batch.isTransactional && !this.#isForNext(batch)) this.#guards.delete(producerId)
     let entry = this.#entries.get(producerId)
     if (entry === undefined) {
       entry = { epoch: NO_EPOCH, coordinatorEpoch: -1, lastTimestamp: -1, currentTransactionFirstOffset: -1, batches: [] }

@@ -83,10 +83,13 @@ func groupTransactSession() {
 				continue
 			}
 			check(session.Begin() == nil, "begin")
+			produced := kgo.AbortingFirstErrPromise(session.Client())
 			for _, record := range records {
-				session.Produce(ctx, &kgo.Record{Topic: "go-output", Value: record.Value}, nil)
+				session.Produce(ctx, &kgo.Record{Topic: "go-output", Value: record.Value}, produced.Promise())
 			}
-			must(session.End(ctx, round%5 != 3))
+			wantCommit := round%5 != 3
+			check(!wantCommit || produced.Err() == nil, "produce: ", produced.Err())
+			must(session.End(ctx, kgo.TransactionEndTry(wantCommit)))
 		}
 	}
 	copiers.Go(func() { copier("go-copier-1") })

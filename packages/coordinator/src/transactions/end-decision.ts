@@ -30,6 +30,8 @@ export function decideEnd(
 ): EndDecision {
   const isV2 = request.clientTransactionVersion >= TV_2
   const isRetry = isV2 && isRetryOf(transaction, request)
+  // Of version 2 it may be the next transaction, which nothing was added to: it has the right epoch, and comes again.
+  if (isV2 && isChanging) return { refuse: 'CONCURRENT_TRANSACTIONS' }
   if (transaction.producerId !== request.producerId && !isRetry) return { refuse: 'INVALID_PRODUCER_ID_MAPPING' }
   if (!isEpochValid(transaction, request, { isV2, isRetry })) return { refuse: 'PRODUCER_FENCED' }
   if (isChanging) return { refuse: 'CONCURRENT_TRANSACTIONS' }
