@@ -11,6 +11,7 @@ const MAIN_CLASSES = {
   transactions: 'org.apache.kafka.tools.TransactionsCommand',
   features: 'org.apache.kafka.tools.FeatureCommand',
   produce: 'Tools$Produce',
+  leaveOpen: 'Tools$LeaveOpen',
   consoleConsumer: 'org.apache.kafka.tools.consumer.ConsoleConsumer',
 } as const
 

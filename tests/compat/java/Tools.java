@@ -1,7 +1,9 @@
 import java.io.*;
 import java.nio.charset.StandardCharsets;
 import java.util.*;
+import org.apache.kafka.clients.consumer.*;
 import org.apache.kafka.clients.producer.*;
+import org.apache.kafka.common.TopicPartition;
 import org.apache.kafka.common.serialization.StringSerializer;
 import org.apache.kafka.common.utils.Exit;
 
@@ -49,6 +51,19 @@ public class Tools {
                 }
             }
             if (!failures.isEmpty()) throw new AssertionError(failures.size() + " failed", failures.get(0));
+        }
+    }
+
+    /** --bootstrap-server SERVERS TOPIC TRANSACTIONAL-ID GROUP: begins a transaction with a record and an offset, and goes. */
+    public static class LeaveOpen {
+        public static void main(String[] arguments) throws Exception {
+            Map<String, Object> settings = Map.of("bootstrap.servers", arguments[1], "transactional.id", arguments[3], "transaction.timeout.ms", 600_000);
+            KafkaProducer<String, String> producer = new KafkaProducer<>(settings, new StringSerializer(), new StringSerializer());
+            producer.initTransactions();
+            producer.beginTransaction();
+            producer.send(new ProducerRecord<>(arguments[2], 0, null, "open")).get();
+            producer.sendOffsetsToTransaction(Map.of(new TopicPartition(arguments[2], 0), new OffsetAndMetadata(1)), new ConsumerGroupMetadata(arguments[4]));
+            producer.close(java.time.Duration.ZERO);
         }
     }
 
