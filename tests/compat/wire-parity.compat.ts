@@ -6,6 +6,7 @@ import { type BrokerKind, type BrokerProcess, startBrokerProcess } from './harne
 import { intendedDifferences } from './wire/intended-differences.ts'
 import { type Difference, differences } from './wire/normal-form.ts'
 import { Peer, type Range } from './wire/peer.ts'
+import * as configs from './wire/scenario-configs.ts'
 import * as fetch from './wire/scenario-fetch.ts'
 import * as idempotence from './wire/scenario-idempotence.ts'
 import * as offsets from './wire/scenario-offsets.ts'
@@ -39,6 +40,9 @@ const ofToday: readonly Scenario[] = [
   produce.produceIntoOtherCodecs,
   fetch.fetchInTurns,
   idempotence.sendSequences,
+  configs.alterBrokers,
+  configs.alterListeners,
+  configs.cordonLogDirs,
   beforeRestart,
 ]
 const ofOldVersions: readonly Scenario[] = [produce.produceOldFormats, fetch.fetchOldFormats]

@@ -91,6 +91,23 @@ test('a broker is described with its sources, and secrets are never shown', asyn
   assert.ok(!configs.some(({ name }) => name.startsWith('zookeeper.')), 'what Kafka 4.3 no longer has is shown when it is set')
 })
 
+test("a broker's value is shown as it was understood, its sources as they were written; a throttle has no default", async (t) => {
+  const { service } = await serviceOf(t, { 'log.cleaner.min.cleanable.ratio': '1' })
+  await service.alter(
+    everyBroker,
+    [set('log.cleaner.io.buffer.load.factor', '7'), set('follower.replication.throttled.rate', '5')],
+    durably,
+  )
+  const configs = service.describe(broker)
+  assert.equal(
+    shown(configs, 'log.cleaner.io.buffer.load.factor'),
+    '7.0 source=3 {3:log.cleaner.io.buffer.load.factor=7, 5:log.cleaner.io.buffer.load.factor=0.9}',
+  )
+  assert.match(shown(configs, 'log.cleaner.min.cleanable.ratio'), /^1\.0 source=4 /)
+  assert.equal(shown(configs, 'follower.replication.throttled.rate'), '5 source=3 {3:follower.replication.throttled.rate=5}')
+  assert.match(shown(service.describe(everyBroker), 'log.cleaner.io.buffer.load.factor'), /^7 source=3 /)
+})
+
 test('what holds for every broker is described on its own', async (t) => {
   const { service } = await serviceOf(t)
   assert.deepEqual(service.describe(everyBroker), [])

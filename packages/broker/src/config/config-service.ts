@@ -5,7 +5,7 @@ import { checkTopicName, DEFAULT_ENTITY, desanitize, sanitize } from '@tidelog/m
 import { KafkaError } from '@tidelog/protocol'
 import { type LogConfig, logConfig, resolveLogConfig } from '@tidelog/storage'
 import { alteredBrokerConfigs, alteredTopicConfigs, type ConfigOp, checkTopicConfigs, replacing } from './alter-configs.ts'
-import { type BrokerConfig, type BrokerConfigName, brokerConfig } from './broker-config.ts'
+import { type BrokerConfig, type BrokerConfigName, brokerConfig, throttles } from './broker-config.ts'
 import type { BrokerText } from './check-change.ts'
 import { baseNameOf, type ConfigLayer, ConfigSource, defaultsOf } from './config-layers.ts'
 import {
@@ -49,7 +49,8 @@ interface ConfigServiceOptions {
   readonly logger: Logger
 }
 
-const brokerDefaults = defaultsOf(brokerConfig)
+/** Kafka knows no default of a throttle. */
+const brokerDefaults = new Map([...defaultsOf(brokerConfig)].filter(([name]) => !throttles.has(name)))
 
 /** An unknown name has no value that is not valid. */
 function isValid(name: string, text: string): boolean {

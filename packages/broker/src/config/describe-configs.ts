@@ -77,7 +77,13 @@ export function describeBroker(layers: readonly ConfigLayer[], wanted: Wanted): 
   return [...names]
     .filter(wanted)
     .sort()
-    .map((name) => describeBrokerConfig(name, layers))
+    .map((name) => {
+      const described = describeBrokerConfig(name, layers)
+      // What holds is shown as it was understood: 7 is 7.0 where it is a double.
+      return brokerConfig.has(name) && described.value !== null
+        ? { ...described, value: canonical(brokerConfig, name, described.value) }
+        : described
+    })
 }
 
 /** The dynamic configurations that hold for every broker. */
