@@ -19,6 +19,7 @@ test('idempotent producers get ids of their own; halves and empty ids are refuse
   const codeOf = async (request: Partial<RequestInput<typeof InitProducerId>>) =>
     (await call(InitProducerId, 4, { transactionalId: null, transactionTimeoutMs: 1000, ...request })).errorCode
   assert.equal(await codeOf({ transactionalId: 'txn' }), 16, 'there is no transaction topic yet')
+  assert.equal(await codeOf({ transactionalId: '' }), 42)
   await createTransactionTopic(call)
   assert.equal(await codeOf({ transactionalId: '' }), 42)
   assert.equal(await codeOf({ producerId: 4 }), 42)

@@ -15,6 +15,8 @@ export const initProducerId = defineHandler(
     const { producerIds, transactions } = context.broker
     if (transactionalId !== null) context.authorize('Write', 'TransactionalId', transactionalId)
     else context.authorize('IdempotentWrite', 'Cluster', 'kafka-cluster')
+    // Whoever coordinates it, nobody is asked.
+    if (transactionalId === '') throw new KafkaError('INVALID_REQUEST', 'the transactional id is empty')
     if ((producerId === none) !== (producerEpoch === none)) throw new KafkaError('INVALID_REQUEST', 'producer id and epoch go together')
     if (transactionalId === null) return { errorCode: 0, producerId: await producerIds.allocate(), producerEpoch: 0 }
     const expected = producerId === none ? undefined : { producerId, producerEpoch }
