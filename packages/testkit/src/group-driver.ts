@@ -50,8 +50,14 @@ export class DrivenTopics implements TopicsView {
   readonly #topics = new Map<string, TopicView>()
 
   /** The id of a topic follows from its name and `incarnation`: one that is deleted and made again has another. */
-  set(name: string, partitionCount: number, { racks = [] as string[], incarnation = 0 } = {}): void {
-    const topicId = createHash('md5').update(`${name} ${incarnation}`).digest().toString('base64url')
+  set(name: string, partitionCount: number, { racks = [] as string[], incarnation = undefined as number | undefined } = {}): void {
+    const known = incarnation === undefined ? this.#topics.get(name)?.topicId : undefined
+    const topicId =
+      known ??
+      createHash('md5')
+        .update(`${name} ${incarnation ?? 0}`)
+        .digest()
+        .toString('base64url')
     if (!this.#topics.has(name)) this.versionOfNewTopics++
     this.#topics.set(name, { name, topicId, partitionCount, racksOf: () => racks })
   }
