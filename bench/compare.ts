@@ -6,15 +6,11 @@
  *
  * Needs Go (builds kbench), Java 17 and Maven (fetches Kafka once). Prints a Markdown table of medians.
  */
-import { spawn } from 'node:child_process'
-import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { writeFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
-import { buildKbench, cacheDir, root, runKbench } from './support/kbench.ts'
-import { answers, cpuSeconds, endProcess, mustSucceed, peakRssMiB } from './support/processes.ts'
-
-const kafkaVersion = '4.3.0'
+import { withBroker } from './support/brokers.ts'
+import { buildKbench, runKbench } from './support/kbench.ts'
+import { cpuSeconds, peakRssMiB } from './support/processes.ts'
 
 const { values: options } = parseArgs({
   options: {
@@ -68,10 +64,8 @@ const warmUp = ['produce', '-topic', 'warm-up', '-n', '300000', '-size', '1024']
 type Results = Record<string, Record<string, Record<string, number[]>>>
 
 const kbench = buildKbench()
-const jars = join(cacheDir, `apache-kafka-${kafkaVersion}`)
 const names = options.only === '' ? Object.keys(workloads) : options.only.split(',')
 const brokers = options.brokers.split(',')
-if (brokers.includes('kafka')) fetchKafka()
 
 let port = 29_100
 const results: Results = {}
@@ -80,7 +74,8 @@ for (const name of names) {
   if (workload === undefined) throw new Error(`no workload ${name}; there are ${Object.keys(workloads).join(', ')}`)
   for (let run = 0; run < Number(options.runs); run++) {
     for (const which of brokers) {
-      const measured = await withBroker(which, (pid, startup) => measure(workload, pid, startup))
+      port += 10
+      const measured = await withBroker(which, { port }, (pid, startup) => measure(workload, pid, startup))
       for (const [key, value] of Object.entries(measured)) {
         results[name] ??= {}
         results[name][which] ??= {}
@@ -108,71 +103,6 @@ async function measure({ steps, figures }: Workload, pid: number, startup: numbe
     'peak RSS MiB': peakRssMiB(pid),
     'startup s': startup,
   }
-}
-
-// --- brokers ---------------------------------------------------------------------------------------------------------------------
-
-async function withBroker<T>(which: string, work: (pid: number, startupSeconds: number) => Promise<T>): Promise<T> {
-  port += 10
-  const dir = mkdtempSync(join(tmpdir(), `bench-${which}-`))
-  const [command, args] = which === 'kafka' ? kafkaCommand(dir) : tidelogCommand(dir)
-  const startedAt = performance.now()
-  const child = spawn(command, args, { stdio: 'ignore' })
-  try {
-    while (!(await answers(port))) {
-      if (child.exitCode !== null) throw new Error(`${which} ended before it answered: ${command} ${args.join(' ')}`)
-      if (performance.now() - startedAt > 60_000) throw new Error(`${which} did not answer within 60 s`)
-      await new Promise((resolve) => setTimeout(resolve, 20))
-    }
-    return await work(child.pid!, (performance.now() - startedAt) / 1000)
-  } finally {
-    await endProcess(child)
-    rmSync(dir, { recursive: true, force: true })
-  }
-}
-
-function tidelogCommand(dir: string): [string, string[]] {
-  const overrides = [`listeners=PLAINTEXT://127.0.0.1:${port}`, `log.dirs=${dir}`].flatMap((override) => ['--override', override])
-  return [join(root, 'bin', 'tidelog'), ['start', ...overrides]]
-}
-
-function kafkaCommand(dir: string): [string, string[]] {
-  const file = join(dir, 'server.properties')
-  const properties = {
-    'process.roles': 'broker,controller',
-    'node.id': 1,
-    'controller.quorum.voters': `1@127.0.0.1:${port + 1}`,
-    listeners: `PLAINTEXT://127.0.0.1:${port},CONTROLLER://127.0.0.1:${port + 1}`,
-    'advertised.listeners': `PLAINTEXT://127.0.0.1:${port}`,
-    'controller.listener.names': 'CONTROLLER',
-    'log.dirs': join(dir, 'data'),
-    'offsets.topic.replication.factor': 1,
-    'transaction.state.log.replication.factor': 1,
-    'transaction.state.log.min.isr': 1,
-    'group.initial.rebalance.delay.ms': 0,
-  }
-  writeFileSync(
-    file,
-    Object.entries(properties)
-      .map(([name, value]) => `${name}=${value}\n`)
-      .join(''),
-  )
-  mustSucceed('java', ['-cp', `${jars}/*`, 'kafka.tools.StorageTool', 'format', '-t', 'abcdefghijklmnopqrstug', '-c', file])
-  return ['java', ['-Xms1G', '-Xmx1G', '-XX:+UseG1GC', '-cp', `${jars}/*`, 'kafka.Kafka', file]]
-}
-
-function fetchKafka(): void {
-  if (readdirSync(cacheDir).includes(`apache-kafka-${kafkaVersion}`)) return
-  const pom = join(root, 'tests', 'compat', 'java', 'pom.xml')
-  mustSucceed('mvn', [
-    '-q',
-    '-B',
-    '-f',
-    pom,
-    'dependency:copy-dependencies',
-    `-Dkafka.version=${kafkaVersion}`,
-    `-DoutputDirectory=${jars}`,
-  ])
 }
 
 // --- the table -------------------------------------------------------------------------------------------------------------------
