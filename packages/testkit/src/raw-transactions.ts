@@ -1,4 +1,5 @@
 import {
+  AddOffsetsToTxn,
   AddPartitionsToTxn,
   batchHeader,
   EndTxn,
@@ -50,6 +51,12 @@ export async function addPartition(call: Call, producer: TestProducer, topic: st
     v3AndBelowTopics: [{ name: topic, partitions: [partition] }],
   })
   return resultsByTopicV3AndBelow[0]!.resultsByPartition[0]!.partitionErrorCode
+}
+
+/** Adds the partition that has a group's offsets. @returns An error code. */
+export async function addOffsetsToTransaction(call: Call, producer: TestProducer, groupId: string): Promise<number> {
+  const { transactionalId, producerId, producerEpoch } = producer
+  return (await call(AddOffsetsToTxn, 3, { transactionalId, producerId, producerEpoch, groupId })).errorCode
 }
 
 /**

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
-import { AddOffsetsToTxn, FindCoordinator } from '@tidelog/protocol'
-import type { Call, TestProducer } from '@tidelog/testkit'
+import { FindCoordinator } from '@tidelog/protocol'
+import { addOffsetsToTransaction, type Call, type TestProducer } from '@tidelog/testkit'
 
 /** As any client does first: asking for a coordinator makes the topic. Resolves when this broker coordinates. */
 export async function createTransactionTopic(call: Call): Promise<void> {
@@ -9,11 +9,9 @@ export async function createTransactionTopic(call: Call): Promise<void> {
 }
 
 /** Until the markers of the transaction before are there. */
-export async function addOffsets(call: Call, { transactionalId, producerId, producerEpoch }: TestProducer, groupId: string): Promise<void> {
+export async function addOffsets(call: Call, producer: TestProducer, groupId: string): Promise<void> {
   let code: number = concurrentTransactions
-  while (code === concurrentTransactions) {
-    code = (await call(AddOffsetsToTxn, 3, { transactionalId, producerId, producerEpoch, groupId })).errorCode
-  }
+  while (code === concurrentTransactions) code = await addOffsetsToTransaction(call, producer, groupId)
   assert.equal(code, 0)
 }
 const concurrentTransactions = 51
