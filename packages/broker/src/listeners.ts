@@ -6,7 +6,7 @@ import type { Endpoint } from './config/listeners.ts'
 import { ConnectionLimits } from './connection-limits.ts'
 
 /** What all connections may have in flight while `queued.max.request.bytes` sets no limit: memory is bounded all the same. */
-const DEFAULT_QUEUED_BYTES = 32 * 1024 * 1024
+const DEFAULT_QUEUED_BYTES = 16 * 1024 * 1024
 
 /** Until a broker has its handlers, what clients send waits: a connection made in that time is served late, not refused. */
 class Gate implements FrameHandler {

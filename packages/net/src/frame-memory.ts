@@ -5,7 +5,7 @@ const MIB = 1024 * KIB
 /** A producer with a backlog sends a batch of a megabyte for each of several partitions at once. */
 const MAX_POOLED_BYTES = 16 * MIB
 /** Frames whose bytes are still arriving may hold this much together in buffers of their declared size; others grow as bytes come. */
-const MAX_AHEAD_BYTES = 32 * MIB
+const MAX_AHEAD_BYTES = 16 * MIB
 /** The buffer of a frame that may not run ahead begins with this much, or what has come times the growth. */
 const FIRST_BYTES = 4 * KIB
 const GROWTH = 4

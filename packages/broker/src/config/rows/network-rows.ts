@@ -109,7 +109,7 @@ export const networkRows = {
     default: -1,
     unit: 'bytes',
     importance: 'medium',
-    doc: 'Bytes of requests in flight above which no further request is read; -1 leaves it at 32 MiB, which clients notice as back-pressure only.',
+    doc: 'Bytes of requests in flight above which no further request is read; -1 leaves it at 16 MiB, which clients notice as back-pressure only.',
   }),
   'queued.max.requests': int({
     default: 500,
