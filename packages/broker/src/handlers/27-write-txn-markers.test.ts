@@ -4,7 +4,7 @@ import { WriteTxnMarkers } from '@tidelog/protocol'
 import { addPartition, createTopic, endOffsets, initProducer, produceInTransaction, startBrokerForTest } from '@tidelog/testkit'
 import { createTransactionTopic } from './transactions-harness.test.ts'
 
-test('an administrator ends a transaction that hangs: the last stable offset goes on, older coordinators are refused', async (t) => {
+test('T8: an administrator ends a transaction that hangs: the last stable offset goes on, older coordinators are refused', async (t) => {
   const { call } = await startBrokerForTest(t)
   await createTransactionTopic(call)
   await createTopic({ send: call }, 'orders')
