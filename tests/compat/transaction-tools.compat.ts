@@ -1,7 +1,13 @@
 import assert from 'node:assert/strict'
 import test from 'node:test'
-import { startBrokerProcess } from './harness.ts'
+import { brokersInTurn, startBrokerProcess } from './harness.ts'
 import { JavaShell } from './java-shell.ts'
+
+const rows = (text: string): string[][] =>
+  text
+    .trim()
+    .split('\n')
+    .map((line) => line.trim().split(/\s+/))
 
 test('kafka-transactions, kafka-groups and kafka-features 4.3: a transaction is listed, described, found hanging, aborted; features are shown', async (t) => {
   const broker = await startBrokerProcess(t, {
@@ -10,11 +16,6 @@ test('kafka-transactions, kafka-groups and kafka-features 4.3: a transaction is 
     'transaction.max.timeout.ms': '900000',
   })
   const shell = await JavaShell.start(t, broker.bootstrap)
-  const rows = (text: string) =>
-    text
-      .trim()
-      .split('\n')
-      .map((line) => line.trim().split(/\s+/))
   await shell.call('topics', ['--create', '--topic', 'payments', '--partitions', '2'])
   await shell.call('leaveOpen', ['payments', 'left-open', 'buyers'])
 
@@ -58,4 +59,25 @@ test('kafka-transactions, kafka-groups and kafka-features 4.3: a transaction is 
     features,
     /Feature: transaction\.version\s+SupportedMinVersion: 0\s+SupportedMaxVersion: 2\s+FinalizedVersionLevel: 2\s+Epoch: \d+/,
   )
+})
+
+test('a transaction that Kafka 4.3 left open is known here once its directory is, holds readers back, and can be ended', async (t) => {
+  const { start } = brokersInTurn(t)
+  const settings = { 'transaction.state.log.num.partitions': '2', 'offsets.topic.num.partitions': '2' }
+  const kafka = await start('kafka-4.3', settings)
+  const before = await JavaShell.start(t, kafka.bootstrap)
+  await before.call('topics', ['--create', '--topic', 'payments', '--partitions', '2'])
+  await before.call('leaveOpen', ['payments', 'left-open', 'buyers'])
+  const [, listed] = rows(await before.call('transactions', ['list']))
+  await kafka.kill()
+
+  const tidelog = await start('tidelog', settings)
+  const shell = await JavaShell.start(t, tidelog.bootstrap)
+  assert.deepEqual(rows(await shell.call('transactions', ['list']))[1], listed)
+  assert.equal(listed![3], 'Ongoing')
+  await shell.call('produce', ['payments', '1', '3'])
+  const readers = ['--topic', 'payments', '--from-beginning', '--isolation-level', 'read_committed', '--timeout-ms', '3000']
+  assert.equal((await shell.run('consoleConsumer', readers)).stdout, '')
+  await shell.call('transactions', ['forceTerminateTransaction', '--transactionalId', 'left-open'])
+  assert.equal((await shell.run('consoleConsumer', readers)).stdout, '0\n1\n2\n')
 })
