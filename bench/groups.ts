@@ -30,6 +30,7 @@ let port = 27_600
 const MEMBERS = 2000
 const MEMBERS_A_GROUP = 100
 const HEARTBEAT_EVERY_MS = 1000
+const REBALANCE_IN_PROGRESS = 27
 /** Partitions of a new offsets topic get their coordinators one after the other: until then a join is told to come back. */
 const COME_BACK: readonly number[] = [14, 15, 16]
 
@@ -196,19 +197,24 @@ function toEveryone(memberIds: readonly string[]): Map<string, Buffer> {
 async function settle(members: readonly RawMember[], round: number): Promise<number> {
   // Version 0 of a subscription: of no topics, with four bytes of user data that differ from round to round.
   const news = Buffer.from(`00000000000000000004${round.toString(16).padStart(8, '0')}`, 'hex')
-  return timed(async () => {
-    let pending = [...members]
-    while (pending.length > 0) {
-      await Promise.all(
-        pending.map(async (member) => {
+  const synced = new Map<RawMember, number>()
+  const areSettled = () => synced.size === members.length && new Set(synced.values()).size === 1
+  return timed(() =>
+    Promise.all(
+      members.map(async (member) => {
+        while (!areSettled()) {
+          synced.delete(member)
           await joined(member, news)
-          await member.sync(toEveryone)
-        }),
-      )
-      const newest = Math.max(...members.map(({ generation }) => generation))
-      pending = members.filter(({ generation }) => generation !== newest)
-    }
-  })
+          const outcome = await member.sync(toEveryone)
+          if (outcome === REBALANCE_IN_PROGRESS) continue
+          await mustBeFine('a sync', Promise.resolve(outcome))
+          synced.set(member, member.generation)
+          // A group's first generations: whoever came too early hears of the others by its heartbeats.
+          while (!areSettled() && (await member.heartbeat()) === 0) await pause(5)
+        }
+      }),
+    ),
+  )
 }
 
 /** Each member once a second, all of them spread over it, for ten seconds. */
