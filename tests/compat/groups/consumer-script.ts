@@ -78,6 +78,57 @@ export async function ordinary(stage: GroupStage): Promise<void> {
   await stage.list('listed when empty')
 }
 
+/** One turn of a group that lives longer than a broker: it is left while partitions are on their way. */
+export async function goOn(stage: GroupStage, turn: number): Promise<void> {
+  const of = { groupId: 'lasting' }
+  await stage.coordinated('another')
+  const beat = (what: string, id: string, options: Parameters<GroupStage['beat']>[2] = {}) =>
+    stage.beat(`turn ${turn}: ${what}`, id, { ...of, ...options })
+  if (turn > 0) {
+    await stage.describe(`turn ${turn}: as it was left`, 'lasting')
+    await beat('a has given up', 'a', { owned: stage.member('a').owned })
+    await beat(`b${turn - 1} gets what is free`, `b${turn - 1}`)
+  } else {
+    await beat('a joins', 'a', { subscribedTopicNames: ['A', 'B'] })
+    await stage.commit('a commits', 'a', stage.member('a').epoch, 'A', 0, 9, 'lasting')
+    await beat('s joins', 's', { instanceId: 'i', subscribedTopicNames: ['A', 'B'] })
+    await beat('a gives up', 'a')
+    await beat('a has given up', 'a', { owned: stage.member('a').owned })
+    await beat('s gets its share', 's', { instanceId: 'i' })
+  }
+  await beat('s goes on', 's', { instanceId: 'i' })
+  await stage.offsets(`turn ${turn}: a reads offsets`, null, -1, 'A', 'lasting')
+  await beat(`b${turn} joins`, `b${turn}`, { subscribedTopicNames: ['A', 'B'] })
+  await beat('a is to give up', 'a')
+  await beat('s is to give up', 's', { instanceId: 'i' })
+  await stage.describe(`turn ${turn}: left in the middle`, 'lasting')
+}
+
+/** Regular expressions are matched outside of heartbeats, a moment later. */
+export async function regular(stage: GroupStage): Promise<void> {
+  const of = { groupId: 'regular' }
+  const [A, B, C] = ['A', 'B', 'C'].map((topic) => stage.nameOf(topic))
+  const settle = () => new Promise((resolve) => setTimeout(resolve, 500))
+  const subscribedTopicRegex = `${A}|(?i:${B})`
+  await stage.beat('r joins by an expression', 'r', { ...of, subscribedTopicRegex })
+  await settle()
+  await stage.beat('r gets what matches', 'r', of)
+  await stage.describe('by an expression', 'regular')
+  await stage.beat('q joins by the same', 'q', { ...of, subscribedTopicRegex })
+  await stage.beat('r gives up', 'r', of)
+  await stage.beat('r has given up', 'r', { ...of, owned: stage.member('r').owned })
+  await stage.beat('q gets its share', 'q', of)
+  await stage.beat('n joins by names', 'n', { ...of, subscribedTopicNames: ['C'] })
+  await stage.beat('q adds names', 'q', { ...of, subscribedTopicNames: ['C'] })
+  for (const id of ['r', 'q', 'n', 'q']) await stage.beat(`${id} goes on`, id, { ...of, owned: stage.member(id).owned })
+  await stage.describe('by an expression and by names', 'regular')
+  await stage.beat('r changes to names', 'r', { ...of, subscribedTopicRegex: '', subscribedTopicNames: ['A'] })
+  await stage.beat('r has given up more', 'r', { ...of, owned: stage.member('r').owned })
+  await stage.beat('an expression that does not parse', 'x', { ...of, memberEpoch: 0, subscribedTopicRegex: `${C}[` })
+  await stage.beat('q leaves', 'q', { ...of, memberEpoch: -1 })
+  await stage.describe('the expression has nobody', 'regular')
+}
+
 /** A classic group goes over to the consumer protocol and back, with members that are asked to come along. */
 export async function migrating(stage: GroupStage): Promise<void> {
   const all: Owned = { A: [0, 1, 2, 3, 4, 5] }

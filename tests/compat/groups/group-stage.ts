@@ -35,7 +35,7 @@ export interface StagedMember {
 const sorted = (numbers: Iterable<number>): number[] => [...numbers].sort((a, b) => a - b)
 
 export class GroupStage {
-  readonly peer: Peer
+  peer: Peer
   /** What the broker answered, in the order of the script. */
   readonly seen: [label: string, answer: unknown][] = []
   readonly #members = new Map<string, StagedMember>()
@@ -45,6 +45,12 @@ export class GroupStage {
   readonly #aliases = new Map<string, string>()
 
   constructor(port: number) {
+    this.peer = new Peer(port, new Map())
+  }
+
+  /** Goes on with another broker on the same directory. */
+  moveTo(port: number): void {
+    this.peer.close()
     this.peer = new Peer(port, new Map())
   }
 
@@ -256,6 +262,7 @@ export class GroupStage {
       memberId: this.#plainText(member.memberId)!,
       assignment: this.#fromTopicPartitions(assignment.topicPartitions),
       targetAssignment: this.#fromTopicPartitions(targetAssignment.topicPartitions),
+      subscribedTopicRegex: this.#plainText(member.subscribedTopicRegex),
       subscribedTopicNames: subscribedTopicNames.map((name) => this.#plainText(name)).sort(),
     }))
     const byId = described.sort((a, b) => (a.memberId < b.memberId ? -1 : 1))
@@ -271,11 +278,19 @@ export class GroupStage {
     this.note(`${label}: as a classic group`, groups)
   }
 
-  async commit(label: string, memberId: string, epoch: number, topic: string, partition: number, version = 9): Promise<void> {
+  async commit(
+    label: string,
+    memberId: string,
+    epoch: number,
+    topic: string,
+    partition: number,
+    version = 9,
+    groupId = 'g',
+  ): Promise<void> {
     const partitions = [{ partitionIndex: partition, committedOffset: 1, committedLeaderEpoch: -1, committedMetadata: 'm' }]
     const named = version >= 10 ? { topicId: this.#topics.get(topic)!.topicId } : { name: this.nameOf(topic) }
     const { topics } = await this.peer.call(OffsetCommit, version, {
-      groupId: 'g',
+      groupId,
       generationIdOrMemberEpoch: epoch,
       memberId,
       groupInstanceId: null,
@@ -284,9 +299,9 @@ export class GroupStage {
     this.note(label, errorName(topics[0]!.partitions[0]!.errorCode))
   }
 
-  async offsets(label: string, memberId: string | null, memberEpoch: number, topic: string): Promise<void> {
+  async offsets(label: string, memberId: string | null, memberEpoch: number, topic: string, groupId = 'g'): Promise<void> {
     const { groups } = await this.peer.call(OffsetFetch, 9, {
-      groups: [{ groupId: 'g', memberId, memberEpoch, topics: [{ name: this.nameOf(topic), partitionIndexes: [0] }] }],
+      groups: [{ groupId, memberId, memberEpoch, topics: [{ name: this.nameOf(topic), partitionIndexes: [0] }] }],
       requireStable: false,
     })
     const { errorCode, topics } = groups[0]!
@@ -324,6 +339,8 @@ export class GroupStage {
     }
     if (typeof value === 'bigint') return value === 0n ? 'no topics' : 'a hash'
     if (typeof value === 'number' && /timestamp|version/i.test(key)) return value === 0 ? 0 : 'a time'
+    // Whoever comes first in a hash map by ids that the broker made up.
+    if (key === 'leader') return value === null ? null : 'a member'
     if (typeof value === 'string') return this.#plainText(value)
     if (typeof value !== 'object' || value === null) return value
     return Object.fromEntries(Object.entries(value).map(([name, part]) => [name, name === 'clientHost' ? '' : this.#plain(part, name)]))

@@ -98,16 +98,23 @@ test('a member that leaves frees its partitions for the others', () => {
   assert.equal(errorOf(driver.beat('a', a.epoch)), 'UNKNOWN_MEMBER_ID')
 })
 
-test('a member that is not heard of for the session timeout is out', () => {
+test('a member that is not heard of for the session timeout is out: its commits come too late, and others read on from its last one (G1, G2)', () => {
   const driver = driverOf()
+  const commit = (offset: number) => errorName(driver.committed(driver.commit({ memberId: 'a', generationId: 2, offset, apiVersion: 9 })))
   driver.beat('a', 0)
   driver.advance(44_000)
   assert.equal(errorOf(driver.beat('a', 2)), 'NONE')
+  assert.equal(commit(5), 'NONE')
   driver.advance(44_999)
-  assert.equal(describe(driver).members.length, 1)
+  assert.equal(describe(driver).members.length, 1, 'a commit is no heartbeat')
+  const b = new Member(driver, 'b')
+  assert.deepEqual(b.beat(), {})
   driver.advance(1)
-  assert.equal(describe(driver).members.length, 0)
+  assert.equal(describe(driver).members.length, 1)
   assert.equal(errorOf(driver.beat('a', 2)), 'UNKNOWN_MEMBER_ID')
+  assert.equal(commit(9), 'UNKNOWN_MEMBER_ID')
+  assert.deepEqual(b.beat(), { t: [0, 1, 2, 3] })
+  assert.equal(driver.offset(), 5)
 })
 
 test('a member that does not give up partitions within its rebalance timeout is out, though it heartbeats', () => {
