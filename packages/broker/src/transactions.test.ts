@@ -13,6 +13,7 @@ import {
   startBrokerForTest,
   type TestProducer,
   until,
+  untilOver,
 } from '@tidelog/testkit'
 import { createTransactionTopic } from './handlers/transactions-harness.test.ts'
 
@@ -61,7 +62,7 @@ test('T2: a producer that is gone holds readers up until its timeout, and no lon
   const call = await ready(t, { 'transaction.abort.timed.out.transaction.cleanup.interval.ms': '10' })
   const producer = await initProducer(call, 'txn', { transactionTimeoutMs: 50 })
   assert.equal(await produceInTransaction(call, producer, { topic: 'orders', value: 'lost', version: 12 }), 0)
-  await until(() => isStable(call))
+  await untilOver(call, 'txn')
   assert.deepEqual([await committedValues(call, 'orders'), await endOffsets(call, 'orders')], [[], [2, 2]])
   assert.equal(await produceInTransaction(call, producer, { topic: 'orders', baseSequence: 1, version: 12 }), 47)
   assert.equal((await endTransaction(call, producer, { committed: true, version: 5 })).errorCode, 48, 'it has been aborted')
@@ -71,7 +72,7 @@ test('T4: an EndTxn that was held up and arrives in the next transaction does no
   const call = await ready(t)
   const first = await initProducer(call, 'txn')
   const second = await transact(call, first, { value: 'first', committed: true })
-  await until(() => isStable(call))
+  await untilOver(call, 'txn')
   assert.equal(await produceInTransaction(call, second, { topic: 'orders', value: 'second', version: 12 }), 0)
   for (const committed of [true, false]) {
     assert.equal((await endTransaction(call, first, { committed, version: 5 })).errorCode, 90)
@@ -88,7 +89,7 @@ test('T6: a batch behind the abort is refused in the words of its version, and n
   assert.equal(await addPartition(call, producer, 'orders'), 0)
   assert.equal(await produceInTransaction(call, producer, { topic: 'orders' }), 0)
   assert.equal((await endTransaction(call, producer, { committed: false })).errorCode, 0)
-  await until(() => isStable(call))
+  await untilOver(call, 'txn')
   const late = (version: 10 | 11) => produceInTransaction(call, producer, { topic: 'orders', baseSequence: 1, version })
   assert.deepEqual([await late(10), await late(11)], [48, 120])
   assert.deepEqual(await endOffsets(call, 'orders'), [2, 2])
@@ -104,7 +105,7 @@ test('T7: aborted records are not read across rolled segments, and a reader gets
   let producer = await initProducer(call, 'txn')
   for (let i = 0; i < 6; i++) {
     producer = await transact(call, producer, { value: `${i}`, committed: i % 3 === 0 })
-    await until(() => isStable(call))
+    await untilOver(call, 'txn')
   }
   assert.deepEqual(await committedValues(call, 'orders'), ['0', '3'])
   assert.deepEqual(await endOffsets(call, 'orders'), [12, 12])

@@ -2,6 +2,7 @@ import {
   AddOffsetsToTxn,
   AddPartitionsToTxn,
   batchHeader,
+  DescribeTransactions,
   EndTxn,
   errorTable,
   Fetch,
@@ -90,6 +91,15 @@ export async function produceInTransaction(
 export function endTransaction(call: Call, producer: TestProducer, { committed, version = 3 }: { committed: boolean; version?: 3 | 5 }) {
   const { transactionalId, producerId, producerEpoch } = producer
   return call(EndTxn, version, { transactionalId, producerId, producerEpoch, committed })
+}
+
+/** Resolves when the id's transaction that was decided has its markers, and its coordinator has written that down. */
+export async function untilOver(call: Call, transactionalId: string): Promise<void> {
+  for (;;) {
+    const { transactionStates } = await call(DescribeTransactions, 0, { transactionalIds: [transactionalId] })
+    const [state] = transactionStates
+    if (state!.errorCode === 0 && !['Ongoing', 'PrepareCommit', 'PrepareAbort'].includes(state!.transactionState)) return
+  }
 }
 
 /** Values of the records that a reader of committed records gets. */

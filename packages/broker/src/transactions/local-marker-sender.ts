@@ -1,5 +1,6 @@
 import type { MarkerOutcome, MarkerResult, MarkerSend } from '@tidelog/coordinator'
 import type { Logger } from '@tidelog/core'
+import { TRANSACTION_STATE_TOPIC } from '@tidelog/metadata'
 import { KafkaError } from '@tidelog/protocol'
 import type { MarkerSender } from '../coordinators/transaction-coordinator-service.ts'
 import type { TopicView } from '../replicas/replica-manager.ts'
@@ -7,11 +8,15 @@ import type { MarkerWriter } from './marker-writer.ts'
 
 /** The coordinators' way to partitions of their own broker, which are all there are in a cluster of one. */
 export class LocalMarkerSender implements MarkerSender {
-  readonly #writer: MarkerWriter
+  readonly #writer: Pick<MarkerWriter, 'write'>
   readonly #topics: Pick<TopicView, 'hasPartition'>
   readonly #logger: Logger
 
-  constructor({ writer, topics, logger }: { writer: MarkerWriter; topics: Pick<TopicView, 'hasPartition'>; logger: Logger }) {
+  constructor({
+    writer,
+    topics,
+    logger,
+  }: { writer: Pick<MarkerWriter, 'write'>; topics: Pick<TopicView, 'hasPartition'>; logger: Logger }) {
     this.#writer = writer
     this.#topics = topics
     this.#logger = logger
@@ -24,7 +29,10 @@ export class LocalMarkerSender implements MarkerSender {
   }
 
   async #write(send: MarkerSend, topic: string, index: number): Promise<MarkerOutcome> {
-    if (!this.#topics.hasPartition(topic, index)) return 'gone'
+    if (!this.#topics.hasPartition(topic, index)) {
+      // Who does not even know of the coordinators' topic has not heard of the cluster's topics yet: nothing is gone.
+      return this.#topics.hasPartition(TRANSACTION_STATE_TOPIC, 0) ? 'gone' : 'retry'
+    }
     try {
       await this.#writer.write(topic, index, send)
       return 'written'
