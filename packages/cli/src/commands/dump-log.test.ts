@@ -36,6 +36,38 @@ test('batches, records with keys and values, markers and what belongs to produce
   )
 })
 
+test('records of internal topics and of KRaft are decoded as kafka-dump-log does; what consumers say to each other is shown as what it says', async () => {
+  const ofFirst = async (option: string, path: string, pattern: RegExp) => {
+    const { code, stdout } = await dump(option, '--files', path)
+    assert.equal(code, 0)
+    return stdout.split('\n').find((line) => pattern.test(line))
+  }
+  const offsets = join(golden, '__consumer_offsets-49/00000000000000000000.log')
+  assert.equal(
+    await ofFirst('--offsets-decoder', offsets, /offset: 2 CreateTime/),
+    '| offset: 2 CreateTime: 1795245105095 keySize: 40 valueSize: 82 sequence: 0 headerKeys: [] key: {"type":"1","data":{"group":"kbench-cl1795245104457138972","topic":"cl","partition":0}} payload: {"version":"4","data":{"offset":307528,"leaderEpoch":0,"metadata":"kgo-20d88941-8675-4d12-8f36-21617ce9c675","commitTimestamp":1795245105095,"topicId":"Lp6zmGrkR7es2P4tgbetNw"}}',
+  )
+  assert.match(
+    (await ofFirst('--offsets-decoder', offsets, /offset: 1 CreateTime/))!,
+    /"subscription":\{"topics":\["cl"\],"userData":"AAAAAA==","ownedPartitions":\[\],"generationId":-1,"rackId":null\},"assignment":\{"assignedPartitions":\[\{"topic":"cl","partitions":\[3,4\]\}\],"userData":null\}/,
+  )
+  assert.match(
+    (await ofFirst('--transaction-log-decoder', join(golden, '__transaction_state-34/00000000000000000000.log'), /offset: 0 CreateTime/))!,
+    / key: \{"type":"0","data":\{"transactionalId":"fecef3b2\w+"\}\} payload: \{"version":"1","data":\{"producerId":44,"previousProducerId":44,"producerEpoch":0,"transactionTimeoutMs":60000,"transactionStatus":0,"transactionPartitions":null,"transactionLastUpdateTimestampMs":1795245246697,"transactionStartTimestampMs":-1\}\}$/,
+  )
+  const metadata = join(golden, '../../kraft/kafka-4.3-clean/__cluster_metadata-0/00000000000000000000.log')
+  assert.match(
+    (await ofFirst('--cluster-metadata-decoder', metadata, /offset: 0 CreateTime/))!,
+    / LeaderChange: \{"version":0,"leaderId":1,"voters":\[\{"voterId":1\}\],"grantingVoters":\[\{"voterId":1\}\]\}$/,
+  )
+  assert.match(
+    (await ofFirst('--cluster-metadata-decoder', metadata, /FEATURE_LEVEL_RECORD/))!,
+    / payload: \{"type":"FEATURE_LEVEL_RECORD","version":0,"data":\{"name":"metadata\.version","featureLevel":\d+\}\}$/,
+  )
+  const bootstrap = await dump('--cluster-metadata-decoder', '--files', join(golden, '../../kraft/kafka-4.3-clean/bootstrap.checkpoint'))
+  assert.match(bootstrap.stdout, /^KRaft bootstrap snapshot$/m)
+})
+
 test('every codec is read, and nothing is wrong with the indexes of a sound segment', async () => {
   for (const codec of ['plain', 'gzip', 'snappy', 'lz4', 'zstd']) {
     const { stdout } = await dump('--deep', '--files', join(golden, `golden-${codec}-0/00000000000000000000.log`))

@@ -11,28 +11,51 @@ import {
   noProblems,
 } from '../dump/dump-indexes.ts'
 import { dumpSegment, type Gaps } from '../dump/dump-segment.ts'
+import {
+  decodeClusterMetadataRecord,
+  decodeOffsetsRecord,
+  decodeShareStateRecord,
+  decodeTransactionRecord,
+} from '../dump/record-decoders.ts'
 import { SegmentFile } from '../dump/segment-file.ts'
 import { javaHashOrder } from '../java-hash-order.ts'
 import { flag, number, text } from '../option-table.ts'
 
-/** kafka-dump-log, without its decoders of internal topics. */
+/** kafka-dump-log, without its decoders of tiered storage and of the user's own classes. */
 export const dumpLog = defineCommand({
   name: 'dump-log',
   summary: 'Prints the batches and records of segments, and checks indexes against them; no broker is asked.',
   options: {
-    files: text('Files to print, separated by commas: .log, .index, .timeindex, .txnindex, .snapshot.', { required: true, value: 'files' }),
+    files: text('Files to print, separated by commas: .log, .index, .timeindex, .txnindex, .snapshot, .checkpoint.', {
+      required: true,
+      value: 'files',
+    }),
     'deep-iteration': flag('Prints every record, not batches alone.'),
     'print-data-log': flag('Prints keys and values too, as text.'),
     'skip-record-metadata': flag('Of a record, prints nothing but key and value; no control records.'),
     'index-sanity-check': flag('Only checks that an index could be one.'),
     'verify-index-only': flag('Checks indexes against their segments without printing entries.'),
+    'offsets-decoder': flag('Prints what the records of __consumer_offsets say.'),
+    'transaction-log-decoder': flag('Prints what the records of __transaction_state say.'),
+    'cluster-metadata-decoder': flag('Prints what the records of __cluster_metadata say, the metadata of a KRaft cluster.'),
+    'share-group-state-decoder': flag('Prints what the records of __share_group_state say.'),
     'max-bytes': number('Prints batches up to this position of each segment.', { value: 'bytes' }),
   },
   async run(values, { stdout, stderr, interrupted }) {
-    const deep = values['deep-iteration'] || values['print-data-log']
+    const decode = values['offsets-decoder']
+      ? decodeOffsetsRecord
+      : values['transaction-log-decoder']
+        ? decodeTransactionRecord
+        : values['cluster-metadata-decoder']
+          ? decodeClusterMetadataRecord
+          : values['share-group-state-decoder']
+            ? decodeShareStateRecord
+            : undefined
+    const contents = values['print-data-log'] || decode !== undefined
     const segmentOptions = {
-      deep,
-      contents: values['print-data-log'],
+      deep: values['deep-iteration'] || contents,
+      contents,
+      decode,
       skipRecordMetadata: values['skip-record-metadata'],
       maxBytes: values['max-bytes'] ?? Number.MAX_SAFE_INTEGER,
     }
@@ -44,14 +67,17 @@ export const dumpLog = defineCommand({
       const lines = linesOf(path)
       stdout.write(`Dumping ${path}\n`)
       let pending = ''
-      for (const line of lines) {
-        pending += `${line}\n`
-        if (pending.length < 65_536) continue
-        interrupted.throwIfAborted()
-        if (!stdout.write(pending)) await new Promise((resolve) => stdout.once('drain', resolve))
-        pending = ''
+      try {
+        for (const line of lines) {
+          pending += `${line}\n`
+          if (pending.length < 65_536) continue
+          interrupted.throwIfAborted()
+          if (!stdout.write(pending)) await new Promise((resolve) => stdout.once('drain', resolve))
+          pending = ''
+        }
+      } finally {
+        stdout.write(pending)
       }
-      stdout.write(pending)
     }
     const wrong = (title: string, kind: keyof IndexProblems) =>
       sections(title, new Map([...problems].map(([path, found]) => [path, found[kind]])))
@@ -75,6 +101,7 @@ export const dumpLog = defineCommand({
       const suffix = basename(path).slice(basename(path).lastIndexOf('.'))
       switch (suffix) {
         case '.log':
+        case '.checkpoint':
           return withSegment(path, function* (segment) {
             gaps.set(absolute(path), yield* dumpSegment(segment, basename(path), segmentOptions))
           })

@@ -1,4 +1,13 @@
-import { batchHeader, codecById, type KafkaRecord, type RecordBatch, readEndTxnMarker, readRecords } from '@tidelog/protocol'
+import {
+  batchHeader,
+  codecById,
+  type KafkaRecord,
+  kraftControlText,
+  type RecordBatch,
+  readEndTxnMarker,
+  readRecords,
+} from '@tidelog/protocol'
+import type { RecordDecoder } from './record-decoders.ts'
 import type { SegmentFile } from './segment-file.ts'
 
 /** Records of one batch, decompressed: what a broker takes at most is far below. */
@@ -11,6 +20,8 @@ export interface SegmentDumpOptions {
   readonly contents: boolean
   /** Of a record, nothing but key and value; an empty line where there is neither, as for control records. */
   readonly skipRecordMetadata: boolean
+  /** Says what keys and values mean; as text when absent. */
+  readonly decode?: RecordDecoder | undefined
   /** Batches that end behind so many bytes are left out. */
   readonly maxBytes: number
 }
@@ -18,10 +29,10 @@ export interface SegmentDumpOptions {
 /** What a file's dump has found wrong, pairs of offsets: an offset that its successor does not follow. */
 export type Gaps = readonly (readonly [offset: number, next: number])[]
 
-/** The lines that kafka-dump-log prints of a `.log` file. @returns Where offsets are not consecutive; only looked for when deep. */
+/** The lines that kafka-dump-log prints of a `.log` file, or a snapshot of KRaft's metadata. @returns Where offsets are not consecutive; only looked for when deep. */
 export function* dumpSegment(segment: SegmentFile, fileName: string, options: SegmentDumpOptions): Generator<string, Gaps, undefined> {
   const { deep, maxBytes } = options
-  yield `Log starting offset: ${Number(/^\d+/.exec(fileName)?.[0] ?? 0)}`
+  yield titleOf(fileName)
   let validBytes = 0
   let lastOffset = -1
   const gaps: [number, number][] = []
@@ -39,6 +50,13 @@ export function* dumpSegment(segment: SegmentFile, fileName: string, options: Se
   const trailing = segment.sizeBytes - validBytes
   if (trailing > 0 && maxBytes >= segment.sizeBytes) yield `Found ${trailing} invalid bytes at the end of ${fileName}`
   return gaps
+}
+
+function titleOf(fileName: string): string {
+  if (fileName === 'bootstrap.checkpoint') return 'KRaft bootstrap snapshot'
+  const snapshot = /^(\d+)-(\d+)\.checkpoint$/.exec(fileName)
+  if (snapshot !== null) return `Snapshot end offset: ${Number(snapshot[1])}, epoch: ${Number(snapshot[2])}`
+  return `Log starting offset: ${Number(/^\d+/.exec(fileName)?.[0] ?? 0)}`
 }
 
 const optionalLong = (value: number | undefined): string => (value === undefined ? 'OptionalLong.empty' : `OptionalLong[${value}]`)
@@ -68,7 +86,7 @@ function recordLine(batch: RecordBatch, record: KafkaRecord, options: SegmentDum
   const { contents, skipRecordMetadata } = options
   const { key, value } = record
   const isControl = batch.magic === 2 && batch.isControl
-  const payload = contents && !isControl ? `${key === null ? '' : ` key: ${key}`}${value === null ? '' : ` payload: ${value}`}` : ''
+  const payload = contents && !isControl ? contentText(record, options.decode) : ''
   if (skipRecordMetadata) return payload === '' ? '' : `|${payload}`
   const time = batch.magic === 0 ? 'NoTimestampType' : batch.magic === 1 ? 'CreateTime' : timeOf(batch)
   const place = `| offset: ${record.offset} ${time}: ${record.timestamp} keySize: ${key?.length ?? -1} valueSize: ${value?.length ?? -1}`
@@ -79,9 +97,18 @@ function recordLine(batch: RecordBatch, record: KafkaRecord, options: SegmentDum
   return described + (isControl ? controlText(record) : payload)
 }
 
-/** Types of control records that are KRaft's: their content is not printed, unlike that of markers. */
+function contentText(record: KafkaRecord, decode: RecordDecoder = plainText): string {
+  const { key, payload } = decode(record)
+  return `${key === undefined ? '' : ` key: ${key}`}${payload === undefined ? '' : ` payload: ${payload}`}`
+}
+
+const plainText: RecordDecoder = ({ key, value }) => ({ key: key?.toString(), payload: value?.toString() })
+
 function controlText(record: KafkaRecord): string {
   const marker = readEndTxnMarker(record)
-  if (marker === undefined) return ` controlType: ${record.key?.readInt16BE(2)}`
+  if (marker === undefined) {
+    const type = record.key?.readInt16BE(2) ?? -1
+    return ` ${kraftControlText(type, record.value ?? Buffer.alloc(0)) ?? `controlType: UNKNOWN(${type})`}`
+  }
   return ` endTxnMarker: ${marker.type.toUpperCase()} coordinatorEpoch: ${marker.coordinatorEpoch}`
 }

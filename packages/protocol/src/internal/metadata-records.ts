@@ -10,7 +10,8 @@
  * Source: the metadata record schemas of Kafka 4.3; KIP-500, KIP-631.
  */
 import { ByteReader, MalformedError } from '@tidelog/core'
-import { type DataOf, defineData } from '../schema/define.ts'
+import { type DataOf, defineData, type Schema } from '../schema/define.ts'
+import { kafkaJson } from '../schema/json.ts'
 import {
   array,
   bool,
@@ -176,6 +177,22 @@ const namesByType = new Map(Object.entries(metadataRecords).map(([name, { type }
 
 /** @throws MalformedError for a record of a type or version that Kafka 4.3 does not know, and for bytes that do not fit */
 export function decodeMetadataRecord(value: Buffer): MetadataRecord {
+  const { name, version, reader } = headOf(value)
+  const fields = metadataRecords[name].schema.codec(version).read(reader)
+  if (reader.remaining > 0) throw new MalformedError(`${name}Record with ${reader.remaining} bytes too many`)
+  // The name says which fields they are; the compiler does not follow it through the table.
+  return { name, version, fields } as MetadataRecord
+}
+
+/** The record as kafka-dump-log prints it. @throws as decodeMetadataRecord */
+export function metadataRecordJson(value: Buffer): string {
+  const { name, version, reader } = headOf(value)
+  const schema = metadataRecords[name].schema as Schema
+  const type = `${name.replace(/([a-z])([A-Z])/g, '$1_$2').toUpperCase()}_RECORD`
+  return `{"type":"${type}","version":${version},"data":${kafkaJson(schema, version, schema.exactCodec(version).read(reader))}}`
+}
+
+function headOf(value: Buffer): { name: MetadataRecordName; version: number; reader: ByteReader } {
   const reader = new ByteReader(value)
   const frameVersion = reader.unsignedVarint()
   if (frameVersion !== FRAME_VERSION) throw new MalformedError(`metadata record frame of version ${frameVersion}`)
@@ -183,10 +200,6 @@ export function decodeMetadataRecord(value: Buffer): MetadataRecord {
   const version = reader.unsignedVarint()
   const name = namesByType.get(type)
   if (name === undefined) throw new MalformedError(`metadata record of unknown type ${type}`)
-  const { schema } = metadataRecords[name]
-  if (version > schema.versions[1]) throw new MalformedError(`${name}Record of unknown version ${version}`)
-  const fields = schema.codec(version).read(reader)
-  if (reader.remaining > 0) throw new MalformedError(`${name}Record with ${reader.remaining} bytes too many`)
-  // The name says which fields they are; the compiler does not follow it through the table.
-  return { name, version, fields } as MetadataRecord
+  if (version > metadataRecords[name].schema.versions[1]) throw new MalformedError(`${name}Record of unknown version ${version}`)
+  return { name, version, reader }
 }
