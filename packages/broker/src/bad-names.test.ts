@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict'
-import { mkdtemp, readdir, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { readdir } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { ByteReader, ByteWriter } from '@tidelog/core'
@@ -27,7 +26,7 @@ import {
   SyncGroup,
   writeRequestHeader,
 } from '@tidelog/protocol'
-import { batchOf, connectTo, createTopic, framed, RawPeer, startTestBroker } from '@tidelog/testkit'
+import { batchOf, connectTo, createTopic, framed, RawPeer, startTestBroker, temporaryDirectory } from '@tidelog/testkit'
 import type { Broker } from './broker.ts'
 
 /** Rows P11 to P14 of faults.md: names that are no names, and names that break careless code. */
@@ -110,8 +109,7 @@ test('P14: names that differ only in dots and underscores collide; the longest n
 const objectNames = ['__proto__', 'constructor', 'hasOwnProperty', 'toString', 'prototype']
 
 test('P12: the names of what every object has are topics, keys, headers and configurations like any other, also after a restart', async (t) => {
-  const dir = await mkdtemp(join(tmpdir(), 'tidelog-names-'))
-  t.after(() => rm(dir, { recursive: true, force: true }))
+  const dir = await temporaryDirectory(t)
   const first = await brokerAndConnection(t, { 'log.dirs': dir })
   let { connection } = first
   const unknown = await connection.send(Metadata, 9, { topics: objectNames.map((name) => ({ name })), allowAutoTopicCreation: false })

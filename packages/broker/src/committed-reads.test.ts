@@ -1,11 +1,10 @@
 import assert from 'node:assert/strict'
-import { cp, mkdtemp, readFile, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { cp, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { Consumer } from '@tidelog/client'
 import { Fetch, iterateBatches, ListOffsets } from '@tidelog/protocol'
-import { connectTo, startTestBroker } from '@tidelog/testkit'
+import { connectTo, startTestBroker, temporaryDirectory } from '@tidelog/testkit'
 
 const golden = join(import.meta.dirname, '../../storage/fixtures/golden')
 const topic = 'golden-txn'
@@ -19,8 +18,7 @@ test('transactions that Kafka left, aborted ones and an open one, read under rea
   const committed = expected[`${topic} read_committed`]!.records
   const uncommitted = expected[`${topic} read_uncommitted`]!.records
   assert.ok(committed.length > 0 && committed.length < uncommitted.length)
-  const dir = await mkdtemp(join(tmpdir(), 'tidelog-committed-'))
-  t.after(() => rm(dir, { recursive: true, force: true, maxRetries: 3 }))
+  const dir = await temporaryDirectory(t)
   await cp(join(golden, 'data'), dir, { recursive: true })
   const broker = await startTestBroker({ config: { 'log.dirs': dir } })
   t.after(() => broker.close())

@@ -1,11 +1,8 @@
 import assert from 'node:assert/strict'
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { test } from 'node:test'
 import { Produce } from '@tidelog/protocol'
 import { logConfig } from '@tidelog/storage'
-import { alterConfig, batchOf, connectTo, createTopic, startTestBroker } from '@tidelog/testkit'
+import { alterConfig, batchOf, connectTo, createTopic, startTestBroker, temporaryDirectory } from '@tidelog/testkit'
 import { type BrokerConfigName, brokerConfig } from './config/broker-config.ts'
 
 type Connection = Awaited<ReturnType<typeof connectTo>>
@@ -90,8 +87,7 @@ test('it is known of every configuration that may change at run time who takes t
 })
 
 test('a change of any of them is in the live configuration when it is answered, outlives a restart, and ends when it is taken back', async (t) => {
-  const dir = await mkdtemp(join(tmpdir(), 'tidelog-dynamic-'))
-  t.after(() => rm(dir, { recursive: true, force: true, maxRetries: 3 }))
+  const dir = await temporaryDirectory(t)
   const options = { config: { 'log.dirs': dir, 'node.id': '1' } }
   let broker = await startTestBroker(options)
   t.after(() => broker.close())

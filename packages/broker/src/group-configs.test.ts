@@ -1,7 +1,4 @@
 import assert from 'node:assert/strict'
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import test from 'node:test'
 import {
   ConsumerGroupHeartbeat,
@@ -11,13 +8,12 @@ import {
   IncrementalAlterConfigs,
   ListConfigResources,
 } from '@tidelog/protocol'
-import { connectTo, createTopic, startTestBroker } from '@tidelog/testkit'
+import { connectTo, createTopic, startTestBroker, temporaryDirectory } from '@tidelog/testkit'
 
 const groupType = 32
 
 test('configurations of a group hold with its next heartbeat, are described and listed, outlive a restart, and may be of any group id', async (t) => {
-  const dir = await mkdtemp(join(tmpdir(), 'tidelog-group-configs-'))
-  t.after(() => rm(dir, { recursive: true, force: true, maxRetries: 3 }))
+  const dir = await temporaryDirectory(t)
   let broker = await startTestBroker({ config: { 'log.dirs': dir } })
   t.after(() => broker.close())
   let connection = await connectTo(t, broker)

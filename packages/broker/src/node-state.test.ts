@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict'
-import { cp, mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { cp, readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { ZERO_UUID } from '@tidelog/core'
@@ -24,8 +23,7 @@ const earliest = -2
 
 /** A copy of the directory that Kafka 4.3 wrote, and what a correct reader sees in it. */
 async function goldenDir(t: TestContext): Promise<{ dir: string; expected: Map<string, { low: number; high: number }> }> {
-  const dir = await mkdtemp(join(tmpdir(), 'tidelog-adopt-'))
-  t.after(() => rm(dir, { recursive: true, force: true }))
+  const dir = await temporaryDirectory(t)
   await cp(join(golden, 'data'), dir, { recursive: true })
   const expected = JSON.parse(await readFile(join(golden, 'expected.json'), 'utf8')) as Record<string, { low: number; high: number }>
   return { dir, expected: new Map(Object.entries(expected).filter(([name]) => !name.includes(' ') && !name.includes('/'))) }

@@ -1,17 +1,16 @@
 import assert from 'node:assert/strict'
-import { cp, mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { cp, readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { seededRandom, silentLogger, systemClock } from '@tidelog/core'
 import { iterateBatches, prepareCodec, readRecords } from '@tidelog/protocol'
+import { temporaryDirectory } from '@tidelog/testkit'
 import { Log, resolveLogConfig } from './index.ts'
 
 const golden = join(import.meta.dirname, '../fixtures/golden')
 
 async function copyOfGolden(t: TestContext): Promise<string> {
-  const dir = await mkdtemp(join(tmpdir(), 'tidelog-golden-'))
-  t.after(() => rm(dir, { recursive: true, force: true }))
+  const dir = await temporaryDirectory(t)
   await cp(join(golden, 'data'), dir, { recursive: true })
   return dir
 }

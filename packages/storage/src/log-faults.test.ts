@@ -1,19 +1,17 @@
 import assert from 'node:assert/strict'
-import { appendFile, mkdtemp, readdir, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { appendFile, readdir, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { seededRandom, silentLogger } from '@tidelog/core'
 import { buildBatch, iterateBatches, type KafkaError } from '@tidelog/protocol'
-import { killedFileSystem, ManualClock, unsyncedFileSystem, valuesIn } from '@tidelog/testkit'
+import { killedFileSystem, ManualClock, temporaryDirectory, unsyncedFileSystem, valuesIn } from '@tidelog/testkit'
 import { type FileSystem, Log, type LogOptions, nodeFileSystem, resolveLogConfig, verifyPartition } from './index.ts'
 import { TailCache } from './tail-cache.ts'
 
 const nowMs = 1_700_000_000_000
 
 async function temporaryDir(t: TestContext): Promise<string> {
-  const parent = await mkdtemp(join(tmpdir(), 'tidelog-faults-'))
-  t.after(() => rm(parent, { recursive: true, force: true }))
+  const parent = await temporaryDirectory(t)
   return join(parent, 't-0')
 }
 

@@ -1,11 +1,9 @@
 import assert from 'node:assert/strict'
-import { mkdtemp, readdir, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { readdir } from 'node:fs/promises'
 import { test } from 'node:test'
 import { ZERO_UUID } from '@tidelog/core'
 import { CreateTopics, DeleteTopics, errorTable, Metadata } from '@tidelog/protocol'
-import { type Call, startBrokerForTest } from '@tidelog/testkit'
+import { type Call, startBrokerForTest, temporaryDirectory } from '@tidelog/testkit'
 
 const code = (name: keyof typeof errorTable) => errorTable[name].code
 const create = async (call: Call, ...names: string[]) => {
@@ -73,8 +71,7 @@ test('a topic of the same name begins anew, with another id', async (t) => {
 })
 
 test('no folder of the topic is left under its name', async (t) => {
-  const dir = await mkdtemp(join(tmpdir(), 'tidelog-delete-'))
-  t.after(() => rm(dir, { recursive: true, force: true }))
+  const dir = await temporaryDirectory(t)
   const { call } = await startBrokerForTest(t, { config: { 'log.dirs': dir } })
   await create(call, 'orders')
   assert.ok((await readdir(dir)).includes('orders-0'))

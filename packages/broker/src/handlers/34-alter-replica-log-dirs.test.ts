@@ -1,16 +1,13 @@
 import assert from 'node:assert/strict'
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { AlterReplicaLogDirs, DescribeLogDirs, Fetch, IncrementalAlterConfigs, Produce } from '@tidelog/protocol'
-import { batchOf, connectTo, createTopic, recordsIn, startTestBroker } from '@tidelog/testkit'
+import { batchOf, connectTo, createTopic, recordsIn, startTestBroker, temporaryDirectory } from '@tidelog/testkit'
 
 type Connection = Awaited<ReturnType<typeof connectTo>>
 
 async function brokerWithTwoDirs(t: TestContext): Promise<{ dirs: string[]; connection: Connection }> {
-  const base = await mkdtemp(join(tmpdir(), 'tidelog-alter-dirs-'))
-  t.after(() => rm(base, { recursive: true, force: true, maxRetries: 3 }))
+  const base = await temporaryDirectory(t)
   const dirs = [join(base, 'one'), join(base, 'two')]
   const broker = await startTestBroker({ config: { 'log.dirs': dirs.join(','), 'log.segment.delete.delay.ms': '0' } })
   t.after(() => broker.close())

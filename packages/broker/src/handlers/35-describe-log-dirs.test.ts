@@ -1,14 +1,11 @@
 import assert from 'node:assert/strict'
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { DescribeLogDirs, Produce } from '@tidelog/protocol'
-import { batchOf, connectTo, createTopic, startTestBroker } from '@tidelog/testkit'
+import { batchOf, connectTo, createTopic, startTestBroker, temporaryDirectory } from '@tidelog/testkit'
 
 test('each log dir tells its partitions with their sizes, and what its volume holds; unknown partitions are left out', async (t) => {
-  const base = await mkdtemp(join(tmpdir(), 'tidelog-dirs-'))
-  t.after(() => rm(base, { recursive: true, force: true }))
+  const base = await temporaryDirectory(t)
   const dirs = [join(base, 'one'), join(base, 'two')]
   const broker = await startTestBroker({ config: { 'log.dirs': dirs.join(',') } })
   t.after(() => broker.close())

@@ -1,11 +1,8 @@
 import assert from 'node:assert/strict'
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { test } from 'node:test'
 import type { FramedConnection } from '@tidelog/net'
 import { DescribeConfigs, IncrementalAlterConfigs } from '@tidelog/protocol'
-import { connectTo, createTopic, startTestBroker } from '@tidelog/testkit'
+import { connectTo, createTopic, startTestBroker, temporaryDirectory } from '@tidelog/testkit'
 
 type Op = [name: string, operation: number, value: string | null]
 
@@ -81,8 +78,7 @@ test('rows are altered one by one, and a request that is malformed is refused in
 })
 
 test('dynamic configurations hold at once and outlive a restart', async (t) => {
-  const dir = await mkdtemp(join(tmpdir(), 'tidelog-configs-'))
-  t.after(() => rm(dir, { recursive: true, force: true }))
+  const dir = await temporaryDirectory(t)
   const config = { 'log.dirs': dir }
   const first = await startTestBroker({ config })
   const connection = await connectTo(t, first)

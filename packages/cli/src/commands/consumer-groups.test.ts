@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict'
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { type Admin, BrokerError, PartitionMap } from '@tidelog/client'
 import { errorTable } from '@tidelog/protocol'
+import { temporaryDirectory } from '@tidelog/testkit'
 import { runWith } from '../command-harness.ts'
 import { consumerGroups } from './consumer-groups.ts'
 
@@ -147,8 +147,7 @@ test('a group with members is left alone', async () => {
 test('--export writes what --from-file reads', async (t) => {
   const exported = await runWith(consumerGroups, { admin: cluster() }, ...resetCons, '--to-latest', '--export', '--dry-run')
   assert.equal(exported.stdout, 'cons,0,12\n\n')
-  const dir = await mkdtemp(join(tmpdir(), 'tidelog-groups-'))
-  t.after(() => rm(dir, { recursive: true }))
+  const dir = await temporaryDirectory(t)
   const file = join(dir, 'offsets.csv')
   await writeFile(file, exported.stdout.replace('12', '4'))
   const read = await runWith(

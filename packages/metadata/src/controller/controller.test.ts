@@ -1,11 +1,8 @@
 import assert from 'node:assert/strict'
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { seededRandom, silentLogger, ZERO_UUID } from '@tidelog/core'
 import { type Api, KafkaError, type LeaderAndIsrRequest, type StopReplicaRequest, type UpdateMetadataRequest } from '@tidelog/protocol'
-import { ManualClock } from '@tidelog/testkit'
+import { ManualClock, temporaryDirectory } from '@tidelog/testkit'
 import { openCluster, registerBroker } from '../cluster.ts'
 import { supportedFeatures } from '../features.ts'
 import { MetadataImage } from '../metadata-image.ts'
@@ -131,8 +128,7 @@ async function answer(broker: TestBroker, api: ControlApi, request: unknown): Pr
 }
 
 async function openStore(t: TestContext, dir?: string): Promise<{ store: EmbeddedStore; dir: string }> {
-  const path = dir ?? (await mkdtemp(join(tmpdir(), 'tidelog-controller-')))
-  if (dir === undefined) t.after(() => rm(path, { recursive: true, force: true }))
+  const path = dir ?? (await temporaryDirectory(t))
   const store = await EmbeddedStore.open({ dir: path, clock: new ManualClock(), logger: silentLogger })
   t.after(() => store.close())
   return { store, dir: path }

@@ -1,22 +1,15 @@
 import assert from 'node:assert/strict'
-import { mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { type Logger, silentLogger } from '@tidelog/core'
-import { ManualClock } from '@tidelog/testkit'
+import { ManualClock, temporaryDirectory } from '@tidelog/testkit'
 import { EmbeddedStore } from './embedded-store.ts'
 import { type MetadataStore, StoreError, type WatchEvent } from './metadata-store.ts'
 
 const bytes = (text: string) => Buffer.from(text)
 const textAt = async (session: MetadataStore, path: string) => (await session.get(path)).data.toString()
 const code = (expected: string) => (error: unknown) => error instanceof StoreError && error.code === expected
-
-async function emptyDir(t: TestContext): Promise<string> {
-  const dir = await mkdtemp(join(tmpdir(), 'tidelog-store-'))
-  t.after(() => rm(dir, { recursive: true, force: true }))
-  return dir
-}
 
 async function openStore(t: TestContext, dir: string, options: { snapshotAfterBytes?: number; logger?: Logger } = {}) {
   const store = await EmbeddedStore.open({ dir, clock: new ManualClock(), logger: silentLogger, ...options })
@@ -25,7 +18,7 @@ async function openStore(t: TestContext, dir: string, options: { snapshotAfterBy
 }
 
 test('nodes have ZooKeeper stats: versions, transaction numbers and children', async (t) => {
-  const session = (await openStore(t, await emptyDir(t))).connect()
+  const session = (await openStore(t, await temporaryDirectory(t))).connect()
   await session.create('/brokers', bytes(''))
   await session.create('/brokers/ids', bytes(''))
   await session.set('/brokers', bytes('x'))
@@ -51,7 +44,7 @@ test('nodes have ZooKeeper stats: versions, transaction numbers and children', a
 })
 
 test('operations that do not fit the tree are refused with their reason', async (t) => {
-  const session = (await openStore(t, await emptyDir(t))).connect()
+  const session = (await openStore(t, await temporaryDirectory(t))).connect()
   await session.create('/a', bytes('1'))
   await session.create('/a/b', bytes('1'))
   await session.create('/e', bytes('1'), { ephemeral: true })
@@ -72,7 +65,7 @@ test('operations that do not fit the tree are refused with their reason', async 
 })
 
 test('a transaction happens as a whole or not at all', async (t) => {
-  const session = (await openStore(t, await emptyDir(t))).connect()
+  const session = (await openStore(t, await temporaryDirectory(t))).connect()
   await session.create('/a', bytes('1'))
   const before = await session.get('/a')
   const failing = session.multi([
@@ -96,7 +89,7 @@ test('a transaction happens as a whole or not at all', async (t) => {
 })
 
 test('a sequential node gets a higher number than any sibling before it, also after deletions and a restart', async (t) => {
-  const dir = await emptyDir(t)
+  const dir = await temporaryDirectory(t)
   const first = await openStore(t, dir)
   const session = first.connect()
   await session.create('/q', bytes(''))
@@ -108,7 +101,7 @@ test('a sequential node gets a higher number than any sibling before it, also af
 })
 
 test('an ephemeral node goes with its session, and watchers of others hear of it', async (t) => {
-  const store = await openStore(t, await emptyDir(t))
+  const store = await openStore(t, await temporaryDirectory(t))
   const [owner, other] = [store.connect(), store.connect()]
   await owner.create('/controller', bytes('1'), { ephemeral: true })
   const events: WatchEvent[] = []
@@ -122,7 +115,7 @@ test('an ephemeral node goes with its session, and watchers of others hear of it
 })
 
 test('a watch tells of creation, data, children and deletion; a one-shot watch of the first of them', async (t) => {
-  const session = (await openStore(t, await emptyDir(t))).connect()
+  const session = (await openStore(t, await temporaryDirectory(t))).connect()
   const events: string[] = []
   const once: string[] = []
   const stop = session.watch('/a', ({ type }) => events.push(type))
@@ -139,7 +132,7 @@ test('a watch tells of creation, data, children and deletion; a one-shot watch o
 })
 
 test('answers arrive in the order of the calls, and a read sees the changes before it', async (t) => {
-  const session = (await openStore(t, await emptyDir(t))).connect()
+  const session = (await openStore(t, await temporaryDirectory(t))).connect()
   const order: string[] = []
   const note =
     (name: string) =>
@@ -158,7 +151,7 @@ test('answers arrive in the order of the calls, and a read sees the changes befo
 })
 
 test('everything but ephemeral nodes is there after a restart, with its stats', async (t) => {
-  const dir = await emptyDir(t)
+  const dir = await temporaryDirectory(t)
   const first = await openStore(t, dir)
   const session = first.connect()
   await session.create('/a', bytes('1'))
@@ -174,7 +167,7 @@ test('everything but ephemeral nodes is there after a restart, with its stats', 
 })
 
 test('transaction numbers go on after a restart', async (t) => {
-  const dir = await emptyDir(t)
+  const dir = await temporaryDirectory(t)
   const first = await openStore(t, dir)
   const { stat: before } = await first.connect().create('/a', bytes('1'))
   await first.close()
@@ -184,7 +177,7 @@ test('transaction numbers go on after a restart', async (t) => {
 })
 
 test('a long journal becomes a snapshot, and what follows goes on from there', async (t) => {
-  const dir = await emptyDir(t)
+  const dir = await temporaryDirectory(t)
   const first = await openStore(t, dir, { snapshotAfterBytes: 2000 })
   const session = first.connect()
   await session.create('/n', bytes(''))
@@ -199,14 +192,14 @@ test('a long journal becomes a snapshot, and what follows goes on from there', a
 })
 
 test('the files are readable by their owner only', async (t) => {
-  const dir = await emptyDir(t)
+  const dir = await temporaryDirectory(t)
   await openStore(t, dir)
   assert.equal((await stat(join(dir, '.tidelog-metadata.journal'))).mode & 0o777, 0o600)
 })
 
 /** A closed store of nodes /0 to /3, one transaction and one frame each, and the journal's bytes. */
 async function fourNodes(t: TestContext): Promise<{ dir: string; file: string; journal: Buffer; ends: number[] }> {
-  const dir = await emptyDir(t)
+  const dir = await temporaryDirectory(t)
   const store = await openStore(t, dir)
   const session = store.connect()
   const file = join(dir, '.tidelog-metadata.journal')
@@ -261,7 +254,7 @@ test('garbage in the middle of a journal refuses to open in one line, and touche
 })
 
 test('a missing or damaged file beside the other one refuses to open', async (t) => {
-  const dir = await emptyDir(t)
+  const dir = await temporaryDirectory(t)
   const store = await openStore(t, dir, { snapshotAfterBytes: 100 })
   const session = store.connect()
   for (let index = 0; index < 10; index++) await session.create(`/${index}`, bytes('x'.repeat(100)))
