@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { readdir } from 'node:fs/promises'
-import { dirname, join } from 'node:path'
+import { dirname } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { ByteReader, ByteWriter } from '@tidelog/core'
 import type { FramedConnection } from '@tidelog/net'
