@@ -36,6 +36,7 @@ export interface GroupMember {
   assignment: Uint8Array
   /** Until its first JoinGroup is answered: it knows no member id to heartbeat with, so it can expire while it waits. */
   isNew: boolean
+  /** Set by its group only, which counts those who wait. */
   joinTicket: Ticket | undefined
   syncTicket: Ticket | undefined
   /** Moves with every sign of life; passing it ends the member. */
@@ -70,6 +71,7 @@ export class ClassicGroup {
   /** Members whose SyncGroup of this generation is still to come. */
   readonly pendingSyncs = new Set<string>()
   readonly #memberIdsByInstance = new Map<string, string>()
+  #awaitingJoin = 0
   /** How many members name each protocol. */
   readonly #supporters = new Map<string, number>()
   joinPhase: GroupDeadline = newDeadline(() => {})
@@ -146,10 +148,14 @@ export class ClassicGroup {
     return this.#memberIdsByInstance.get(groupInstanceId)
   }
 
+  /** Members whose JoinGroup waits for its answer. */
   get awaitingJoin(): number {
-    let count = 0
-    for (const { joinTicket } of this.members.values()) if (joinTicket !== undefined) count++
-    return count
+    return this.#awaitingJoin
+  }
+
+  setJoinTicket(member: GroupMember, ticket: Ticket | undefined): void {
+    this.#awaitingJoin += Number(ticket !== undefined) - Number(member.joinTicket !== undefined)
+    member.joinTicket = ticket
   }
 
   get allHaveJoined(): boolean {

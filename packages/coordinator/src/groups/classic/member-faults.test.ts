@@ -192,3 +192,28 @@ test('workers of Connect form a group of their own kind: any bytes as metadata, 
   const restarted = driver.restarted()
   assert.equal(restarted.groups.describeGroup('g', { apiVersion: 5 }).protocolType, 'connect')
 })
+
+test('a rebalance ends with the rebalance timeout from when it began, however many come in the meantime', () => {
+  const driver = new GroupDriver()
+  const brief = { rebalanceTimeoutMs: 5000 }
+  const [silent] = stableGroupOf(driver, [brief])
+  const first = driver.joinTwice(brief).ticket
+  driver.advance(3000)
+  driver.heartbeat(silent!, 1)
+  const second = driver.joinTwice(brief).ticket
+  driver.advance(1999)
+  assert.equal(driver.replies.has(first), false)
+  driver.advance(1)
+  assert.equal(driver.joined(first).generationId, 2)
+  assert.equal(driver.joined(second).generationId, 2)
+  assert.equal(driver.heartbeat(silent!, 1).errorCode, code('UNKNOWN_MEMBER_ID'))
+})
+
+test('two thousand members join again without looking at one another', () => {
+  const driver = new GroupDriver()
+  const joins = Array.from({ length: 2000 }, () => driver.joinTwice())
+  driver.advance(0)
+  const tickets = joins.map(({ memberId }) => driver.join({ memberId, protocols: { range: 'changed' } }))
+  assert.equal(driver.joined(tickets[0]!).generationId, 2)
+  assert.equal(driver.joined(tickets.at(-1)!).generationId, 2)
+})

@@ -117,7 +117,7 @@ export class Membership {
       protocols: ownProtocols(request),
     })
     if (group.state === 'PreparingRebalance' && group.previousState === 'Empty') group.newMemberAdded = true
-    member.joinTicket = ticket
+    group.setJoinTicket(member, ticket)
     group.add(member, request.protocolType)
     this.#deadlines.set(member.session, step.now.monotonicMs + newMemberJoinTimeoutMs)
     this.rebalanceOrCompleteJoin(step, group)
@@ -150,8 +150,8 @@ export class Membership {
     member.sessionTimeoutMs = request.sessionTimeoutMs
     member.rebalanceTimeoutMs = rebalanceTimeoutOf(request)
     // The request it replaces came on another connection and would wait for ever.
-    this.#answerJoin(step, member, joinError(member.memberId, 'REBALANCE_IN_PROGRESS'))
-    member.joinTicket = ticket
+    this.#answerJoin(step, group, member, joinError(member.memberId, 'REBALANCE_IN_PROGRESS'))
+    group.setJoinTicket(member, ticket)
   }
 
   /** A static member has come back without its member id: it takes over its own place, fencing whoever still uses the old id. */
@@ -166,7 +166,7 @@ export class Membership {
   ): void {
     const leaderBefore = group.leaderId ?? ''
     const protocolsBefore = old.protocols
-    this.#answerJoin(step, old, joinError(old.memberId, 'FENCED_INSTANCE_ID'))
+    this.#answerJoin(step, group, old, joinError(old.memberId, 'FENCED_INSTANCE_ID'))
     this.#answerSync(step, old, syncError('FENCED_INSTANCE_ID'))
     this.#deadlines.cancel(old.session)
     const successor = this.newMember(() => group, { ...old, memberId })
@@ -189,7 +189,7 @@ export class Membership {
       // A rebalance that began meanwhile answers this request as any other.
       if (!this.#isCurrent(group) || group.state !== 'Stable' || successor.joinTicket !== ticket) return
       if (failure !== undefined) {
-        this.#answerJoin(settled, successor, joinError('', appendErrorToReply(failure)))
+        this.#answerJoin(settled, group, successor, joinError('', appendErrorToReply(failure)))
         this.#deadlines.cancel(successor.session)
         const restored = this.newMember(() => group, { ...old })
         restored.assignment = old.assignment
@@ -202,8 +202,8 @@ export class Membership {
       const isLeader = group.isLeader(memberId)
       const reply = joinReply(group, successor)
       // Before KIP-814 the new id must not look like the leader's, or the member would assign without a rebalance.
-      if (caller.apiVersion >= 9) this.#answerJoin(settled, successor, { ...reply, skipAssignment: isLeader })
-      else this.#answerJoin(settled, successor, { ...reply, members: [], leader: leaderBefore })
+      if (caller.apiVersion >= 9) this.#answerJoin(settled, group, successor, { ...reply, skipAssignment: isLeader })
+      else this.#answerJoin(settled, group, successor, { ...reply, members: [], leader: leaderBefore })
       this.keepAlive(settled.now, successor)
     })
   }
@@ -244,8 +244,8 @@ export class Membership {
   }
 
   completeJoinIfAllCame(step: GroupStepBuilder, group: ClassicGroup): void {
-    // The first rebalance runs its delay to the end, whoever has come.
-    if (group.state === 'PreparingRebalance' && group.previousState !== 'Empty') this.#completeJoinOrWait(step, group)
+    // The first rebalance runs its delay to the end, whoever has come; later ones have had their deadline since they began.
+    if (group.state === 'PreparingRebalance' && group.previousState !== 'Empty' && group.allHaveJoined) this.#completeJoin(step, group)
   }
 
   #completeJoinOrWait(step: GroupStepBuilder, group: ClassicGroup): void {
@@ -275,7 +275,7 @@ export class Membership {
       return
     }
     for (const member of group.members.values()) {
-      this.#answerJoin(step, member, joinReply(group, member))
+      this.#answerJoin(step, group, member, joinReply(group, member))
       this.keepAlive(step.now, member)
       member.isNew = false
       group.pendingSyncs.add(member.memberId)
@@ -386,7 +386,7 @@ export class Membership {
   /** Takes a member out; `afterLeave` is to follow. */
   expel(step: GroupStepBuilder, group: ClassicGroup, member: GroupMember): void {
     this.#deadlines.cancel(member.session)
-    this.#answerJoin(step, member, joinError('', 'UNKNOWN_MEMBER_ID'))
+    this.#answerJoin(step, group, member, joinError('', 'UNKNOWN_MEMBER_ID'))
     this.#answerSync(step, member, syncError('UNKNOWN_MEMBER_ID'))
     group.remove(member)
   }
@@ -414,7 +414,7 @@ export class Membership {
     for (const memberId of [...group.pendingJoins.keys()]) this.forgetPending(group, memberId)
     for (const member of group.members.values()) {
       this.#deadlines.cancel(member.session)
-      this.#answerJoin(step, member, joinError(member.memberId, error))
+      this.#answerJoin(step, group, member, joinError(member.memberId, error))
       this.#answerSync(step, member, syncError(error))
     }
     this.#deadlines.cancel(group.joinPhase)
@@ -428,10 +428,10 @@ export class Membership {
     else if (group.members.size > 0) this.prepareRebalance(step, group)
   }
 
-  #answerJoin(step: GroupStepBuilder, member: GroupMember, response: JoinGroupResponse): boolean {
+  #answerJoin(step: GroupStepBuilder, group: ClassicGroup, member: GroupMember, response: JoinGroupResponse): boolean {
     if (member.joinTicket === undefined) return false
     step.reply(member.joinTicket, response)
-    member.joinTicket = undefined
+    group.setJoinTicket(member, undefined)
     return true
   }
 
