@@ -120,6 +120,7 @@ const afternoon: Step[] = [
   transactions('list'),
   transactions('describe', '--transactional-id', 'none'),
   transactions('describe-producers', '--topic', 'records', '--partition', '0'),
+  transactions('describe-producers', '--topic', 'records', '--partition', '0', '--broker-id', '1'),
   transactions('abort', '--topic', 'records', '--partition', '0', '--start-offset', '1'),
   transactions('abort', '--topic', 'records', '--partition', '0'),
   transactions('find-hanging', '--broker-id', '1'),

@@ -67,11 +67,13 @@ export const transactions = defineSubcommands({
     }),
     'describe-producers': subcommand(shared, {
       summary: 'Shows the producers that are active in a partition.',
-      options: { ...place },
+      options: { ...place, 'broker-id': number('Ask this broker instead of the leader.', { value: 'id' }) },
       run: (values, context) => {
         const { topic, partition } = values as { topic: string; partition: number }
-        return withAdmin(values, context, `Failed to describe producers for partition ${topic}-${partition} on leader`, async (admin) => {
-          const [described] = await admin.describeProducers([{ topic, partition }], { signal: context.interrupted })
+        const brokerId = values['broker-id']
+        const asked = brokerId === undefined ? 'leader' : `broker ${brokerId}`
+        return withAdmin(values, context, `Failed to describe producers for partition ${topic}-${partition} on ${asked}`, async (admin) => {
+          const [described] = await admin.describeProducers([{ topic, partition }], { brokerId, signal: context.interrupted })
           const rows = (described?.activeProducers ?? []).map((producer) => [
             producer.producerId,
             producer.producerEpoch,

@@ -118,6 +118,8 @@ test('offsets, records and producers of partitions, and the cluster they live in
     state!.activeProducers.map(({ lastSequence }) => lastSequence),
     [2],
   )
+  assert.deepEqual(await admin.describeProducers([{ topic: 'a', partition: 1 }], { brokerId: 1 }), [state])
+  await assert.rejects(admin.describeProducers([{ topic: 'a', partition: 7 }], { brokerId: 1 }), { code: 'UNKNOWN_TOPIC_OR_PARTITION' })
   const { brokers, controllerId } = await admin.describeCluster()
   assert.deepEqual([brokers.map(({ nodeId }) => nodeId), controllerId], [[1], 1])
   const [dirs] = (await admin.describeLogDirs({ partitions: [{ topic: 'a', partition: 1 }] })).values()

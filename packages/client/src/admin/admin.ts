@@ -114,7 +114,10 @@ export class Admin {
   }
 
   /** In the order of `partitions`. */
-  describeProducers(partitions: readonly TopicPartition[], options: AdminCallOptions = {}): Promise<state.PartitionProducers[]> {
+  describeProducers(
+    partitions: readonly TopicPartition[],
+    options: state.DescribeProducersOptions = {},
+  ): Promise<state.PartitionProducers[]> {
     return state.describeProducers(this.#context, partitions, options)
   }
 

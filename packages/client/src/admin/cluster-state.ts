@@ -3,7 +3,7 @@ import type { BrokerConnection } from '../cluster/broker-connection.ts'
 import { type FoundOffset, type IsolationLevel, listOffsets as listOffsetsOf, type OffsetQuery } from '../cluster/list-offsets.ts'
 import type { BrokerNode } from '../cluster/metadata-cache.ts'
 import { type Outcome, perLeader } from '../cluster/per-leader.ts'
-import { BrokerError, checkErrorCode, checkOffset } from '../errors.ts'
+import { BrokerError, checkErrorCode, checkOffset, DisconnectedError } from '../errors.ts'
 import { groupByTopic, partitionName, type TopicPartition } from '../topic-partition.ts'
 import { type AdminCallOptions, type AdminContext, callOptions } from './admin-client.ts'
 import { allOrThrow } from './results.ts'
@@ -108,18 +108,36 @@ export interface PartitionProducers extends TopicPartition {
   readonly activeProducers: readonly ProducerState[]
 }
 
+export interface DescribeProducersOptions extends AdminCallOptions {
+  /** Asks this broker, which may be a follower of the partitions; when absent, the leader of each. */
+  readonly brokerId?: number | undefined
+}
+
 export async function describeProducers(
   context: AdminContext,
   partitions: readonly TopicPartition[],
-  options: AdminCallOptions,
+  { brokerId, ...options }: DescribeProducersOptions,
 ): Promise<PartitionProducers[]> {
+  const { cluster } = context
+  const retry = callOptions(context, 'describeProducers', options)
   const send = async (connection: BrokerConnection, group: readonly TopicPartition[]) => {
     const response = await connection.send(DescribeProducers, {
       topics: [...groupByTopic(group)].map(([name, entries]) => ({ name, partitionIndexes: entries.map(({ partition }) => partition) })),
     })
     return answersOf(group, response.topics, ({ errorCode, activeProducers }) => ({ errorCode, value: activeProducers }))
   }
-  const outcomes = await perLeader(context.cluster, partitions, callOptions(context, 'describeProducers', options), send)
+  const outcomes =
+    brokerId === undefined
+      ? await perLeader(cluster, partitions, retry, send)
+      : await cluster.retry(retry, async () => {
+          const answers = await send(await cluster.connectionTo(brokerId, 'general', retry), partitions)
+          return partitions.map((partition) => {
+            const answer = answers.get(partition)
+            if (answer === undefined) throw new DisconnectedError(`${partitionName(partition)}: the broker's answer leaves it out`)
+            const { errorCode, value } = answer
+            return errorCode === 0 ? { value } : { error: new BrokerError(errorCode, partitionName(partition)) }
+          })
+        })
   const producers = allOrThrow('describeProducers', namedByPartition(partitions, outcomes))
   return producers.map((activeProducers, index) => ({
     topic: partitions[index]!.topic,
