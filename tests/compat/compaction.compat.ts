@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { cpSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { cpSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import test, { type TestContext } from 'node:test'
@@ -168,6 +168,8 @@ async function compactedByUs(t: TestContext, dataDir: string): Promise<string> {
   cpSync(join(dataDir, `${topic}-0`), join(dir, `${topic}-0`), { recursive: true })
   const checkpoint = 'cleaner-offset-checkpoint'
   if (existsSync(join(dataDir, checkpoint))) cpSync(join(dataDir, checkpoint), join(dir, checkpoint))
+  // As if Kafka had stopped: recovery would make the transaction indexes anew from what compaction has left of the batches, as Kafka's does.
+  writeFileSync(join(dir, '.kafka_cleanshutdown'), '')
   const manager = await LogManager.open({
     dirs: [dir],
     clock: systemClock,

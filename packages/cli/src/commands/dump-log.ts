@@ -93,7 +93,8 @@ export const dumpLog = defineCommand({
 
     function sections(title: string, linesByPath: ReadonlyMap<string, readonly string[]>): void {
       const paths = [...linesByPath].filter(([, lines]) => lines.length > 0).map(([path]) => path)
-      for (const path of javaHashOrder(paths)) stderr.write(`${[`${title}${path}`, ...linesByPath.get(path)!].join('\n')}\n`)
+      // Kafka's tool calls computeIfAbsent, which puts a key ahead of those that share its bucket.
+      for (const path of javaHashOrder(paths.toReversed())) stderr.write(`${[`${title}${path}`, ...linesByPath.get(path)!].join('\n')}\n`)
     }
 
     function linesOf(path: string): Iterable<string> {
