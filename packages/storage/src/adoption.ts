@@ -1,45 +1,11 @@
 import { ByteReader, libuvOffload, type Offload } from '@tidelog/core'
-import {
-  array,
-  batchAt,
-  defineData,
-  int8,
-  int16,
-  int32,
-  int64,
-  iterateBatches,
-  nullable,
-  readRecords,
-  string,
-  tagged,
-  timestampMs,
-  uncompressBatch,
-} from '@tidelog/protocol'
+import { batchAt, iterateBatches, readRecords, transactionLogValue, uncompressBatch } from '@tidelog/protocol'
 import type { Log } from './log.ts'
 import type { LogManager } from './log-manager.ts'
 
 const TRANSACTION_TOPIC = '__transaction_state'
 const READ_BYTES = 1024 * 1024
 const MAX_RECORD_BYTES = 64 * 1024 * 1024
-
-/** Values of __transaction_state; an int16 version comes first. Source: KIP-98, KIP-890 (version 1). */
-const transactionLogValue = defineData({
-  versions: [0, 1],
-  flexibleFrom: 1,
-  fields: {
-    producerId: int64,
-    previousProducerId: tagged(0, 1, int64, -1),
-    nextProducerId: tagged(1, 1, int64, -1),
-    producerEpoch: int16,
-    nextProducerEpoch: tagged(3, 1, int16, -1),
-    transactionTimeoutMs: int32,
-    transactionStatus: int8,
-    transactionPartitions: nullable(array({ topic: string, partitionIds: array(int32) })),
-    transactionLastUpdateTimestampMs: timestampMs,
-    transactionStartTimestampMs: timestampMs,
-    clientTransactionVersion: tagged(2, 1, int16, 0),
-  },
-})
 
 export interface AdoptedPartition {
   readonly partition: number
