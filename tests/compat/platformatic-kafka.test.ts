@@ -43,6 +43,8 @@ async function client(t: TestContext, config: Record<string, string> = {}) {
   }
 }
 
+type Client = Awaited<ReturnType<typeof client>>
+
 /** Reads `count` messages of a stream. */
 async function take(stream: Stream, count: number) {
   const messages = []
@@ -89,16 +91,20 @@ test('@platformatic/kafka writes and reads keys, headers, null keys and tombston
   }
 })
 
-test('@platformatic/kafka: a group of three, one joining and one leaving mid-stream, reads every record', async (t) => {
-  const { broker, admin, producer, consumer } = await client(t)
-  await admin.createTopics({ topics: ['grouped'], partitions: 6, replicas: 1 })
+/** Two members of a group read a topic that is written to all the while, a third joins, the first leaves: together they see every record. */
+async function readByThree(options: {
+  broker: Client['broker']
+  producer: Client['producer']
+  topic: string
+  member: () => ReturnType<Client['consumerOf']>
+  autocommit: number | false
+}): Promise<void> {
+  const { broker, producer, topic, member: newMember, autocommit } = options
   const seen = new Set<string>()
   const members: { leave(): Promise<void> }[] = []
   const join = async () => {
-    const member = consumer('three')
-    // Without commits: one that a rebalance refuses, as it may, ends this client's stream for good, on a busy machine with Apache Kafka too.
-    // Whoever gets a partition reads it from its beginning.
-    const stream = await member.consume({ topics: ['grouped'], mode: 'committed', fallbackMode: 'earliest', autocommit: false })
+    const member = newMember()
+    const stream = await member.consume({ topics: [topic], mode: 'committed', fallbackMode: 'earliest', autocommit })
     stream.on('data', ({ value }) => seen.add(value))
     let isGone = false
     const leave = async () => {
@@ -112,7 +118,7 @@ test('@platformatic/kafka: a group of three, one joining and one leaving mid-str
   }
   const send = (prefix: string) =>
     producer.send({
-      messages: Array.from({ length: 300 }, (_, i) => ({ topic: 'grouped', key: `${i}`, value: `${prefix}-${i}` })),
+      messages: Array.from({ length: 300 }, (_, i) => ({ topic, key: `${i}`, value: `${prefix}-${i}` })),
       acks: -1,
     })
   await join()
@@ -123,6 +129,14 @@ test('@platformatic/kafka: a group of three, one joining and one leaving mid-str
   await members.shift()?.leave()
   await send('c')
   await eventually('every record is seen', () => seen.size === 900)
+}
+
+test('@platformatic/kafka: a group of three, one joining and one leaving mid-stream, reads every record', async (t) => {
+  const { broker, admin, producer, consumer } = await client(t)
+  await admin.createTopics({ topics: ['grouped'], partitions: 6, replicas: 1 })
+  // Without commits: one that a rebalance refuses, as it may, ends this client's stream for good, on a busy machine with Apache Kafka too.
+  // Whoever gets a partition reads it from its beginning.
+  await readByThree({ broker, producer, topic: 'grouped', member: () => consumer('three'), autocommit: false })
 })
 
 test('@platformatic/kafka with the consumer protocol: a group of three, one joining and one leaving, reads every record and commits', async (t) => {
@@ -132,35 +146,7 @@ test('@platformatic/kafka with the consumer protocol: a group of three, one join
     'group.consumer.assignment.interval.ms': '100',
   })
   await admin.createTopics({ topics: ['assigned'], partitions: 6, replicas: 1 })
-  const seen = new Set<string>()
-  const members: { leave(): Promise<void> }[] = []
-  const join = async () => {
-    const member = consumerOf('assigned-three')
-    const stream = await member.consume({ topics: ['assigned'], mode: 'committed', fallbackMode: 'earliest', autocommit: 100 })
-    stream.on('data', ({ value }) => seen.add(value))
-    let isGone = false
-    const leave = async () => {
-      if (isGone) return
-      isGone = true
-      await stream.close().catch(() => {})
-      await member.close(true)
-    }
-    members.push({ leave })
-    broker.beforeItGoes(leave)
-  }
-  const send = (prefix: string) =>
-    producer.send({
-      messages: Array.from({ length: 300 }, (_, i) => ({ topic: 'assigned', key: `${i}`, value: `${prefix}-${i}` })),
-      acks: -1,
-    })
-  await join()
-  await join()
-  await send('a')
-  await join()
-  await send('b')
-  await members.shift()?.leave()
-  await send('c')
-  await eventually('every record is seen', () => seen.size === 900)
+  await readByThree({ broker, producer, topic: 'assigned', member: () => consumerOf('assigned-three'), autocommit: 100 })
   const groups = await admin.listGroups({ types: ['consumer'] })
   assert.deepEqual([...groups.keys()], ['assigned-three'])
 })
