@@ -1,3 +1,4 @@
+export type { Exchange, ExchangeObserver } from '@tidelog/net'
 export * from './admin/admin.ts'
 export type { AdminCallOptions, Environment } from './admin/admin-client.ts'
 export type * from './admin/cluster-state.ts'
@@ -18,7 +19,7 @@ export { cooperativeStickyAssignor, stickyAssignor } from './consumer/assignors/
 export { type CallOptions, Consumer, type ConsumerGroupMetadata, type PollOptions } from './consumer/consumer.ts'
 export type { AssignorName, ConsumerOptions, RebalanceListener } from './consumer/consumer-options.ts'
 export { ConsumerRecord } from './consumer/consumer-record.ts'
-export type { RunOptions } from './consumer/partition-runner.ts'
+export type { HandlerContext, RunOptions } from './consumer/partition-runner.ts'
 export { PolledRecords } from './consumer/polled-records.ts'
 export { ConsumedBatch } from './consumer/record-streams.ts'
 export * from './errors.ts'

@@ -94,6 +94,38 @@ test('no more than maxInFlight requests are on the way', async (t) => {
   await Promise.all(answers)
 })
 
+test('an observer hears of each request, its answer, a queue and a timeout', async (t) => {
+  const waiting: Request[] = []
+  const port = await fakeBroker(t, (request) => void waiting.push(request))
+  const heard: string[] = []
+  const connection = await connect({
+    host: '127.0.0.1',
+    port,
+    clientId: 'c',
+    requestTimeoutMs: 50,
+    maxInFlight: 1,
+    observer: {
+      sent: ({ api, correlationId, clientId, createdMs, sentMs }) => {
+        assert.ok(sentMs >= createdMs)
+        heard.push(`sent ${api.name} ${correlationId} by ${clientId}`)
+      },
+      answered: ({ correlationId, sentMs }, { response, bytes, nowMs }) => {
+        assert.ok(nowMs >= sentMs && bytes > 0 && (response as { errorCode: number }).errorCode === 0)
+        heard.push(`answered ${correlationId}`)
+      },
+      timedOut: ({ correlationId }) => heard.push(`timed out ${correlationId}`),
+      waiting: ({ size }) => heard.push(`waiting ${size}`),
+    },
+  })
+  const first = connection.send(ApiVersions, 0, {}, { timeoutMs: 10_000 })
+  const second = connection.send(ApiVersions, 0, {})
+  while (waiting.length < 1) await new Promise((resolve) => setImmediate(resolve))
+  waiting[0]!.socket.write(apiVersionsAnswer(0))
+  await first
+  await assert.rejects(second, { reason: 'timeout' })
+  assert.deepEqual(heard, ['sent ApiVersions 0 by c', 'waiting 1', 'answered 0', 'sent ApiVersions 1 by c', 'waiting 0', 'timed out 1'])
+})
+
 test('an unanswered request fails after its timeout, and the connection with it', async (t) => {
   const port = await fakeBroker(t, () => {})
   const connection = await connected(t, port, 20)

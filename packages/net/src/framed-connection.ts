@@ -22,6 +22,31 @@ export interface ConnectOptions {
   /** A longer answer fails the connection. */
   readonly maxResponseBytes?: number
   readonly clock?: Clock
+  readonly observer?: ExchangeObserver
+}
+
+/** A request on its way; times in ms since the Unix epoch. */
+export interface Exchange {
+  readonly api: Api
+  readonly version: number
+  readonly correlationId: number
+  readonly clientId: string | null
+  readonly host: string
+  readonly port: number
+  readonly createdMs: number
+  /** -1 while it waits for its turn. */
+  sentMs: number
+}
+
+/** Hears what a client says and is told, for tracing; must not throw. */
+export interface ExchangeObserver {
+  sent?(exchange: Exchange): void
+  /** @param bytes Size of the answer. */
+  answered?(exchange: Exchange, answer: { readonly response: unknown; readonly bytes: number; readonly nowMs: number }): void
+  /** No answer came in time; the connection closes. */
+  timedOut?(exchange: Exchange): void
+  /** A request has to wait for its turn, or its turn has come: so many wait now. */
+  waiting?(queue: { readonly host: string; readonly port: number; readonly size: number }): void
 }
 
 export type ConnectionErrorReason = 'refused' | 'timeout' | 'closed' | 'malformed' | 'aborted'
@@ -110,6 +135,8 @@ interface Pending {
   readonly resolve: (response: never) => void
   readonly reject: (error: Error) => void
   readonly timer: Timer | undefined
+  /** undefined unless somebody observes. */
+  readonly exchange: Exchange | undefined
 }
 
 class Connection implements FramedConnection {
@@ -125,6 +152,8 @@ class Connection implements FramedConnection {
   readonly #waiting: Pending[] = []
   readonly #closeListeners: ((reason: ConnectionError) => void)[] = []
   #nextCorrelationId = 0
+  /** What the observer was told last. */
+  #toldWaiting = 0
   #failure: ConnectionError | undefined
 
   constructor(options: ConnectOptions, clock: Clock) {
@@ -162,10 +191,11 @@ class Connection implements FramedConnection {
         decode: (frame) => decodeResponse(api, version, frame),
         resolve,
         reject,
-        timer: () =>
-          this.#clock.setTimer(timeoutMs, () =>
-            this.fail(new ConnectionError('timeout', `${api.name} to ${this.host}:${this.port} got no answer within ${timeoutMs} ms`)),
-          ),
+        timer: (exchange) =>
+          this.#clock.setTimer(timeoutMs, () => {
+            if (exchange !== undefined) this.#options.observer?.timedOut?.(exchange)
+            this.fail(new ConnectionError('timeout', `${api.name} to ${this.host}:${this.port} got no answer within ${timeoutMs} ms`))
+          }),
       })
     })
   }
@@ -200,20 +230,33 @@ class Connection implements FramedConnection {
     api: A,
     version: number,
     request: RequestInput<A>,
-    rest: Pick<Pending, 'decode' | 'resolve' | 'reject'> & { timer: () => Timer | undefined },
+    rest: Pick<Pending, 'decode' | 'resolve' | 'reject'> & { timer: (exchange: Exchange | undefined) => Timer | undefined },
   ): void {
     if (this.#failure !== undefined) throw this.#failure
     const correlationId = this.#nextCorrelationId
     const { chunks, bytes } = encodeRequest(api, version, request, correlationId, this.#options.clientId)
     this.#nextCorrelationId = (correlationId + 1) & 0x7fffffff
-    this.#waiting.push({ ...rest, correlationId, frame: chunks, frameBytes: bytes, timer: rest.timer() })
+    const exchange = this.#exchangeOf(api, version, correlationId)
+    this.#waiting.push({ ...rest, correlationId, frame: chunks, frameBytes: bytes, timer: rest.timer(exchange), exchange })
     this.#sendWaiting()
   }
 
+  #exchangeOf(api: Api, version: number, correlationId: number): Exchange | undefined {
+    const { observer, clientId } = this.#options
+    if (observer === undefined) return undefined
+    const { host, port } = this
+    return { api, version, correlationId, clientId, host, port, createdMs: this.#clock.now(), sentMs: -1 }
+  }
+
   #sendWaiting(): void {
+    const { observer } = this.#options
     while (this.#inFlight.length < this.#maxInFlight) {
       const next = this.#waiting.shift()
-      if (next === undefined) return
+      if (next === undefined) break
+      if (next.exchange !== undefined) {
+        next.exchange.sentMs = this.#clock.now()
+        observer?.sent?.(next.exchange)
+      }
       if (next.decode === undefined) {
         this.#write(next, (error) => (error ? next.reject(this.#failure ?? error) : (next.resolve as () => void)()))
         continue
@@ -221,6 +264,10 @@ class Connection implements FramedConnection {
       this.#inFlight.push(next)
       this.#write(next)
     }
+    const size = this.#waiting.length
+    if (observer === undefined || size === this.#toldWaiting) return
+    this.#toldWaiting = size
+    observer.waiting?.({ host: this.host, port: this.port, size })
   }
 
   #write({ frame, frameBytes }: Pending, done?: (error?: Error | null) => void): void {
@@ -256,6 +303,8 @@ class Connection implements FramedConnection {
     const response = pending.decode(frame)
     this.#inFlight.shift()
     pending.timer?.cancel()
+    if (pending.exchange !== undefined)
+      this.#options.observer?.answered?.(pending.exchange, { response, bytes: frame.length, nowMs: this.#clock.now() })
     pending.resolve(response as never)
     this.#sendWaiting()
   }

@@ -1,4 +1,5 @@
 import type { Clock, Logger, Random } from '@tidelog/core'
+import type { ExchangeObserver } from '@tidelog/net'
 import type { Cluster, RetryOptions } from '../cluster/cluster.ts'
 import type { WaitOptions } from '../cluster/wait.ts'
 import type { AdminConfig } from '../config/admin-config.ts'
@@ -15,11 +16,13 @@ export interface AdminContext {
   readonly config: AdminConfig
 }
 
-/** What a client takes from outside so that a run can be repeated. */
+/** What a client takes from outside, so that a run can be repeated, and watched. */
 export interface Environment {
   readonly clock?: Clock
   readonly random?: Random
   readonly logger?: Logger
+  /** Hears of every request of this client; node:diagnostics_channel tells of all clients of a process. */
+  readonly observer?: ExchangeObserver
 }
 
 export function callOptions({ cluster, config }: AdminContext, what: string, { timeoutMs, signal }: AdminCallOptions): RetryOptions {

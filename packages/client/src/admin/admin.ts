@@ -27,9 +27,9 @@ export class Admin {
   /** @throws InvalidOptionError that names the option. */
   constructor(options: AdminOptions) {
     checkOptionNames(adminConfig, options, [])
-    const { clock = systemClock, random = systemRandom, logger = silentLogger } = options
+    const { clock = systemClock, random = systemRandom, logger = silentLogger, observer } = options
     const config = adminConfig.resolve(options)
-    const cluster = new Cluster({ client: 'admin client', config, clock, random, logger, allowAutoTopicCreation: false })
+    const cluster = new Cluster({ client: 'admin client', config, clock, random, logger, observer, allowAutoTopicCreation: false })
     this.#context = { cluster, config }
   }
 

@@ -1,5 +1,5 @@
 import type { Clock } from '@tidelog/core'
-import { ConnectionError, connect, type FramedConnection } from '@tidelog/net'
+import { ConnectionError, connect, type ExchangeObserver, type FramedConnection } from '@tidelog/net'
 import { type Api, ApiVersions, type ApiVersionsResponse, errorTable, type RequestInput, type ResponseOf } from '@tidelog/protocol'
 import { ClientError, checkErrorCode, DisconnectedError, MalformedResponseError, TimeoutError, UnsupportedVersionError } from '../errors.ts'
 
@@ -16,6 +16,7 @@ export interface OpenOptions {
   readonly requestTimeoutMs: number
   readonly connectTimeoutMs: number
   readonly clock: Clock
+  readonly observer?: ExchangeObserver | undefined
   readonly signal?: AbortSignal | undefined
 }
 
@@ -43,7 +44,7 @@ export class BrokerConnection {
   static async open({ host, port }: BrokerAddress, options: OpenOptions): Promise<BrokerConnection> {
     let connection: FramedConnection | undefined
     try {
-      const { clientId, requestTimeoutMs, connectTimeoutMs, clock, signal } = options
+      const { clientId, requestTimeoutMs, connectTimeoutMs, clock, signal, observer } = options
       connection = await connect({
         host,
         port,
@@ -52,6 +53,7 @@ export class BrokerConnection {
         connectTimeoutMs,
         clock,
         ...(signal === undefined ? {} : { signal }),
+        ...(observer === undefined ? {} : { observer }),
       })
       return new BrokerConnection(connection, await negotiate(connection))
     } catch (error) {

@@ -1,4 +1,5 @@
 import type { Clock, Logger, Random, Timer } from '@tidelog/core'
+import type { ExchangeObserver } from '@tidelog/net'
 import { type Api, errorName, errorTable, FindCoordinator, Metadata, type RequestInput, type ResponseOf } from '@tidelog/protocol'
 import type { CommonConfig } from '../config/client-config.ts'
 import { BrokerError, ClosedError, checkErrorCode, DisconnectedError, InvalidOptionError, isRetriable, TimeoutError } from '../errors.ts'
@@ -14,6 +15,7 @@ export interface ClusterOptions {
   readonly clock: Clock
   readonly random: Random
   readonly logger: Logger
+  readonly observer?: ExchangeObserver | undefined
   /** Whether asking for a missing topic may create it. */
   readonly allowAutoTopicCreation: boolean
 }

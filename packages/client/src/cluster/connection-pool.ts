@@ -1,5 +1,6 @@
 import { setMaxListeners } from 'node:events'
 import type { Clock, Logger, Random, Timer } from '@tidelog/core'
+import type { ExchangeObserver } from '@tidelog/net'
 import type { CommonConfig } from '../config/client-config.ts'
 import { ClosedError, DisconnectedError } from '../errors.ts'
 import { type BrokerAddress, BrokerConnection } from './broker-connection.ts'
@@ -27,6 +28,7 @@ export interface PoolOptions {
   readonly clock: Clock
   readonly random: Random
   readonly logger: Logger
+  readonly observer?: ExchangeObserver | undefined
   /** Names the client in errors. */
   readonly client: string
 }
@@ -115,7 +117,7 @@ export class ConnectionPool {
   }
 
   async #open(slot: Slot, purpose: Purpose): Promise<BrokerConnection> {
-    const { clock, random, config, logger } = this.#options
+    const { clock, random, config, logger, observer } = this.#options
     const waitMs = slot.notBeforeMs - clock.monotonic()
     if (waitMs > 0) await sleep(clock, waitMs, this.closing)
     const { host, port } = slot.address
@@ -125,6 +127,7 @@ export class ConnectionPool {
         requestTimeoutMs: config['request.timeout.ms'],
         connectTimeoutMs: config['socket.connection.setup.timeout.ms'],
         clock,
+        observer,
         signal: this.closing,
       })
       if (this.closed) {

@@ -65,12 +65,12 @@ export class ConsumerCore<K, V> {
   constructor(options: ConsumerOptions<K, V>) {
     const resolved = resolveConsumerOptions(options)
     const { config, deserializers } = resolved
-    const { clock = systemClock, random = systemRandom, logger = silentLogger } = options
+    const { clock = systemClock, random = systemRandom, logger = silentLogger, observer } = options
     this.#options = resolved
     this.config = config
     this.notifier = new Notifier(clock)
     const allowAutoTopicCreation = config['allow.auto.create.topics']
-    const cluster = new Cluster({ client: 'consumer', config, clock, random, logger, allowAutoTopicCreation })
+    const cluster = new Cluster({ client: 'consumer', config, clock, random, logger, observer, allowAutoTopicCreation })
     this.cluster = cluster
     this.decodesEagerly = needsEagerDecoding(deserializers)
     const groupId = config['group.id']

@@ -145,27 +145,27 @@ export class Consumer<K = Buffer, V = Buffer> {
     return this.#stream('batches()', signal, () => {
       const records: ConsumerRecord<K, V>[] = []
       const state = core.take(core.config['max.poll.records'], records, true)
-      const last = records.at(-1)
-      if (state === undefined || last === undefined) return undefined
+      if (state === undefined) return undefined
       const batch = new ConsumedBatch(state, records, (offsets) => this.commit(offsets))
-      return { item: batch, state, behind: { offset: last.offset + 1, leaderEpoch: last.leaderEpoch }, records }
+      return { item: batch, state, behind: state.position!, records }
     })
   }
 
   /**
-   * Calls a handler for each record, in order within each partition, partitions beside each other: a slow one holds up no other. Resolves
-   * when the signal aborts or the consumer closes, after the running handlers. @throws what a handler throws; as poll()
+   * Calls a handler for each record, or each batch, in order within each partition, partitions beside each other: a slow one holds up no
+   * other. Resolves when the signal aborts or the consumer closes, after the running handlers. @throws what a handler throws; as poll()
    */
   async run(options: RunOptions<K, V>): Promise<void> {
     this.#checkOpen()
-    const end = this.#read('run()')
     const stop = new AbortController()
+    const runner = new PartitionRunner(this.#core, { ...options, signal: stop.signal }, (offsets) => this.commit(offsets))
+    const end = this.#read('run()')
     const { signal } = options
     const onAbort = () => stop.abort(signal?.reason)
     if (signal?.aborted) onAbort()
     else signal?.addEventListener('abort', onAbort, { once: true })
     this.#stopRun = stop
-    const running = new PartitionRunner(this.#core, { ...options, signal: stop.signal }).run()
+    const running = runner.run()
     this.#readerEnded = running.catch(() => {})
     try {
       await running

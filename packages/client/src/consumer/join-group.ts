@@ -54,7 +54,8 @@ export async function joinGroup(context: JoinContext, joining: Joining, onMember
   }
   const isLeader = joined.leader === joined.memberId
   const partitionCounts = isLeader ? await partitionCountsOf(context.cluster, joined) : undefined
-  const assignments = partitionCounts === undefined || joined.skipAssignment ? [] : assign(assignor, membersOf(joined), partitionCounts)
+  const assignments =
+    partitionCounts === undefined || joined.skipAssignment ? [] : await assign(assignor, membersOf(joined), partitionCounts)
   const assignment = await sync(context, joined, assignments)
   return { memberId: joined.memberId, generationId: joined.generationId, assignment, partitionCounts }
 }
@@ -129,9 +130,9 @@ async function partitionCountsOf(cluster: Cluster, joined: JoinGroupResponse): P
   return counts
 }
 
-function assign(assignor: Assignor, members: readonly GroupMember[], partitionCounts: ReadonlyMap<string, number>) {
+async function assign(assignor: Assignor, members: readonly GroupMember[], partitionCounts: ReadonlyMap<string, number>) {
   const existing = new Map([...partitionCounts].filter(([, count]) => count > 0))
-  const assignment = assignor.assign(members, existing)
+  const assignment = await assignor.assign(members, existing)
   return members.map(({ memberId }) => ({ memberId, assignment: encodeAssignment(assignment.get(memberId) ?? []) }))
 }
 

@@ -1,13 +1,29 @@
+import { InvalidOptionError } from '../errors.ts'
+import type { OffsetAndMetadata, TopicPartition } from '../topic-partition.ts'
 import type { ConsumerCore } from './consumer-core.ts'
 import type { ConsumerRecord } from './consumer-record.ts'
 import type { PartitionState } from './partition-state.ts'
+import { ConsumedBatch } from './record-streams.ts'
+
+/** What a handler of run() is given beside its records. */
+export interface HandlerContext {
+  /** Aborts when the partition is revoked or lost, when run() ends, or when the consumer closes. */
+  readonly signal: AbortSignal
+  /** Says that the handler is at work: `maxPollIntervalMs` counts from here. */
+  readonly progress: () => void
+}
 
 export interface RunOptions<K, V> {
   /**
-   * Handles one record; awaited. Its signal aborts when the partition is revoked or lost, when run() ends, or when the consumer closes.
-   * A record is done, and committed if offsets are committed automatically, when it resolves; when it rejects, run() does too.
+   * Handles one record; awaited. A record is done, and committed if offsets are committed automatically, when it resolves; when it rejects,
+   * run() does too.
    */
-  readonly eachRecord: (record: ConsumerRecord<K, V>, context: { readonly signal: AbortSignal }) => void | Promise<void>
+  readonly eachRecord?: ((record: ConsumerRecord<K, V>, context: HandlerContext) => void | Promise<void>) | undefined
+  /**
+   * Instead of eachRecord: handles up to `maxPollRecords` records of a partition, which are done together when it resolves. When it rejects
+   * because its signal has aborted, the batch is read again by whoever has the partition then.
+   */
+  readonly eachBatch?: ((batch: ConsumedBatch<K, V>, context: HandlerContext) => void | Promise<void>) | undefined
   /** How many partitions are handled at a time; 1 when absent. Records of one partition are handled in order, one by one. */
   readonly partitionConcurrency?: number | undefined
   /** Ends the run: running handlers are waited for, and nothing is thrown. */
@@ -19,7 +35,7 @@ interface Lane<K, V> {
   readonly state: PartitionState<K, V>
   readonly abort: AbortController
   readonly finished: Promise<void>
-  /** Monotonic time since which the present handler runs. */
+  /** Monotonic time since which the present handler runs, or has last told of its progress. */
   sinceMs: number
 }
 
@@ -27,12 +43,21 @@ interface Lane<K, V> {
 export class PartitionRunner<K, V> {
   readonly #core: ConsumerCore<K, V>
   readonly #options: RunOptions<K, V>
+  readonly #commit: (offsets: readonly (TopicPartition & OffsetAndMetadata)[]) => Promise<void>
   readonly #lanes = new Set<Lane<K, V>>()
   #failure: { readonly error: unknown } | undefined
 
-  constructor(core: ConsumerCore<K, V>, options: RunOptions<K, V>) {
+  /** @throws InvalidOptionError unless there is exactly one handler */
+  constructor(
+    core: ConsumerCore<K, V>,
+    options: RunOptions<K, V>,
+    commit: (offsets: readonly (TopicPartition & OffsetAndMetadata)[]) => Promise<void>,
+  ) {
+    if ((options.eachRecord === undefined) === (options.eachBatch === undefined))
+      throw new InvalidOptionError('run() needs either eachRecord or eachBatch')
     this.#core = core
     this.#options = options
+    this.#commit = commit
   }
 
   async run(): Promise<void> {
@@ -77,35 +102,38 @@ export class PartitionRunner<K, V> {
     return true
   }
 
-  async #handle(
-    lane: { state: PartitionState<K, V>; abort: AbortController; sinceMs: number },
-    records: readonly ConsumerRecord<K, V>[],
-  ): Promise<void> {
+  async #handle(lane: Omit<Lane<K, V>, 'finished'>, records: readonly ConsumerRecord<K, V>[]): Promise<void> {
     const { state, abort } = lane
     const { generation } = state
+    const { signal } = abort
     const { clock } = this.#core.cluster
-    const context = { signal: abort.signal }
+    // Behind the last record, and behind what is not for users there: the markers of transactions.
+    const end = state.position
+    const progress = () => {
+      lane.sinceMs = clock.monotonic()
+    }
+    const isCurrent = () => state.generation === generation
     try {
-      for (const record of records) {
-        if (abort.signal.aborted || state.generation !== generation) break
-        lane.sinceMs = clock.monotonic()
+      const { eachBatch, eachRecord } = this.#options
+      if (eachBatch !== undefined) {
+        if (this.#core.decodesEagerly) for (const record of records) await record.decode()
+        await eachBatch(new ConsumedBatch(state, records, this.#commit), { signal, progress })
+        if (isCurrent()) state.consumed = end
+      }
+      for (const [index, record] of eachRecord === undefined ? [] : records.entries()) {
+        if (signal.aborted || !isCurrent()) break
+        progress()
         if (this.#core.decodesEagerly) await record.decode()
-        await this.#options.eachRecord(record, context)
-        if (state.generation === generation) state.consumed = { offset: record.offset + 1, leaderEpoch: record.leaderEpoch }
+        await eachRecord!(record, { signal, progress })
+        if (isCurrent())
+          state.consumed = index === records.length - 1 ? end : { offset: record.offset + 1, leaderEpoch: record.leaderEpoch }
       }
     } catch (error) {
       // A handler that gives up because it was told to is no failure.
-      if (!abort.signal.aborted) this.#failure ??= { error }
+      if (!signal.aborted) this.#failure ??= { error }
     }
     // What was taken and not handled is read again, unless the user has gone elsewhere.
-    if (
-      state.generation === generation &&
-      state.consumed !== undefined &&
-      state.position !== undefined &&
-      state.consumed.offset < records.at(-1)!.offset + 1
-    ) {
-      state.seek(state.consumed)
-    }
+    if (isCurrent() && state.consumed !== undefined && end !== undefined && state.consumed.offset < end.offset) state.seek(state.consumed)
   }
 
   async #stop(which: (lane: Lane<K, V>) => boolean): Promise<void> {

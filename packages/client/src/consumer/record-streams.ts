@@ -3,7 +3,6 @@ import type { OffsetAndMetadata, TopicPartition } from '../topic-partition.ts'
 import type { ConsumerCore } from './consumer-core.ts'
 import type { ConsumerRecord } from './consumer-record.ts'
 import type { PartitionState } from './partition-state.ts'
-import { offsetBehind } from './polled-records.ts'
 import type { Position } from './position.ts'
 
 /** Records of one partition, in order. */
@@ -13,10 +12,14 @@ export class ConsumedBatch<K = Buffer, V = Buffer> implements Iterable<ConsumerR
   readonly records: readonly ConsumerRecord<K, V>[]
   /** Of the partition, when the batch was fetched; -1: unknown. */
   readonly highWatermark: number
+  /** Where the partition goes on: behind the last record, and behind what is not for users there, such as the markers of transactions. */
+  readonly nextOffset: number
+  readonly #leaderEpoch: number
   readonly #commit: (offsets: readonly (TopicPartition & OffsetAndMetadata)[]) => Promise<void>
 
+  /** @param state As it is right behind taking `records`. */
   constructor(
-    { topic, partition, highWatermark }: PartitionState<K, V>,
+    { topic, partition, highWatermark, position }: PartitionState<K, V>,
     records: readonly ConsumerRecord<K, V>[],
     commit: (offsets: readonly (TopicPartition & OffsetAndMetadata)[]) => Promise<void>,
   ) {
@@ -24,6 +27,8 @@ export class ConsumedBatch<K = Buffer, V = Buffer> implements Iterable<ConsumerR
     this.partition = partition
     this.highWatermark = highWatermark
     this.records = records
+    this.nextOffset = position!.offset
+    this.#leaderEpoch = position!.leaderEpoch
     this.#commit = commit
   }
 
@@ -31,9 +36,10 @@ export class ConsumedBatch<K = Buffer, V = Buffer> implements Iterable<ConsumerR
     return this.records.length
   }
 
-  /** The position behind the last record, as commit() takes it. */
+  /** `nextOffset`, as commit() takes it. */
   offsets(): (TopicPartition & OffsetAndMetadata)[] {
-    return [{ topic: this.topic, partition: this.partition, ...offsetBehind(this.records.at(-1)!) }]
+    const { topic, partition, nextOffset: offset } = this
+    return [{ topic, partition, offset, ...(this.#leaderEpoch < 0 ? {} : { leaderEpoch: this.#leaderEpoch }) }]
   }
 
   /** @throws CommitFailedError, BrokerError, TimeoutError */

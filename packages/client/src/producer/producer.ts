@@ -41,12 +41,12 @@ export class Producer<K = unknown, V = unknown> {
   /** @throws InvalidOptionError that names the option. */
   constructor(options: ProducerOptions<K, V>) {
     const config = resolveProducerOptions(options as ProducerOptions<never, never>)
-    const { clock = systemClock, random = systemRandom, logger = silentLogger } = options
+    const { clock = systemClock, random = systemRandom, logger = silentLogger, observer } = options
     this.#config = config
     this.#serializeKey = options.keySerializer === undefined ? (defaultSerializer as Serializer<K>) : serializerOf(options.keySerializer)
     this.#serializeValue =
       options.valueSerializer === undefined ? (defaultSerializer as Serializer<V>) : serializerOf(options.valueSerializer)
-    const cluster = new Cluster({ client: 'producer', config, clock, random, logger, allowAutoTopicCreation: true })
+    const cluster = new Cluster({ client: 'producer', config, clock, random, logger, observer, allowAutoTopicCreation: true })
     this.#cluster = cluster
     const codec = config['compression.type']
     this.#accumulator = new Accumulator({

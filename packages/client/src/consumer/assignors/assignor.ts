@@ -24,11 +24,19 @@ export interface Assignor {
   /**
    * @param members In no particular order, at least one.
    * @param partitionCounts Of every topic that a member has subscribed to and that exists.
-   * @returns Partitions by member id; a member without entry gets none.
+   * @returns Partitions by member id; a member without entry gets none. The group waits for a promise.
    */
-  assign(members: readonly GroupMember[], partitionCounts: ReadonlyMap<string, number>): Map<string, TopicPartition[]>
+  assign(
+    members: readonly GroupMember[],
+    partitionCounts: ReadonlyMap<string, number>,
+  ): Map<string, TopicPartition[]> | Promise<Map<string, TopicPartition[]>>
   /** Extra bytes of this member's subscription, for the leader's eyes. */
   subscriptionUserData?(owned: readonly TopicPartition[], generationId: number): Buffer | null
+}
+
+/** An assignor that waits for nothing. */
+export interface ImmediateAssignor extends Assignor {
+  assign(members: readonly GroupMember[], partitionCounts: ReadonlyMap<string, number>): Map<string, TopicPartition[]>
 }
 
 const byText = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0)

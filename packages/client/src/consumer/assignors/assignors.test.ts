@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { seededRandom } from '@tidelog/core'
 import type { TopicPartition } from '../../topic-partition.ts'
-import type { Assignor, GroupMember } from './assignor.ts'
+import type { GroupMember, ImmediateAssignor } from './assignor.ts'
 import { rangeAssignor } from './range-assignor.ts'
 import { roundRobinAssignor } from './round-robin-assignor.ts'
 import { cooperativeStickyAssignor, stickyAssignor } from './sticky-assignor.ts'
@@ -73,7 +73,7 @@ test('cooperative-sticky leaves a partition that moves unassigned for one round'
 
 test('every assignor gives each partition to at most one subscriber, none is left out, and sticky ones are balanced', () => {
   const random = seededRandom(4)
-  const assignors: readonly Assignor[] = [rangeAssignor, roundRobinAssignor, stickyAssignor]
+  const assignors: readonly ImmediateAssignor[] = [rangeAssignor, roundRobinAssignor, stickyAssignor]
   for (let round = 0; round < 200; round++) {
     const topics = Array.from({ length: 1 + random.int(4) }, (_, i) => `t${i}`)
     const partitionCounts = new Map(topics.map((topic) => [topic, 1 + random.int(6)]))

@@ -1,10 +1,10 @@
-import { type Assignor, emptyAssignment, subscribersByTopic } from './assignor.ts'
+import { emptyAssignment, type ImmediateAssignor, subscribersByTopic } from './assignor.ts'
 
 /**
  * Per topic, consecutive partitions to members in order; the first members get one more when it does not divide evenly.
  * Members meet the same partition numbers of topics with equal partition counts, which joins rely on.
  */
-export const rangeAssignor: Assignor = {
+export const rangeAssignor: ImmediateAssignor = {
   name: 'range',
   supportedProtocols: ['eager'],
   assign(members, partitionCounts) {

@@ -1,7 +1,7 @@
-import { type Assignor, compareMembers, emptyAssignment, subscribersByTopic } from './assignor.ts'
+import { compareMembers, emptyAssignment, type ImmediateAssignor, subscribersByTopic } from './assignor.ts'
 
 /** All partitions of all topics in order, dealt to members in turn; a member that does not subscribe to the topic is passed over. */
-export const roundRobinAssignor: Assignor = {
+export const roundRobinAssignor: ImmediateAssignor = {
   name: 'roundrobin',
   supportedProtocols: ['eager'],
   assign(members, partitionCounts) {

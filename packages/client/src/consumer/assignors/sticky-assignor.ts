@@ -1,6 +1,6 @@
 import { ByteReader, ByteWriter } from '@tidelog/core'
 import { groupByTopic, type TopicPartition } from '../../topic-partition.ts'
-import { type Assignor, compareMembers, emptyAssignment, type GroupMember, subscribersByTopic } from './assignor.ts'
+import { compareMembers, emptyAssignment, type GroupMember, type ImmediateAssignor, subscribersByTopic } from './assignor.ts'
 
 /** A partition while it is being assigned: who may have it, who had it, who has it now. */
 interface Slot {
@@ -117,7 +117,7 @@ function balance(held: ReadonlyMap<GroupMember, Slot[]>): void {
 }
 
 /** Sticky with eager rebalancing. What members had travels in their user data, in the layout of Java's StickyAssignor. */
-export const stickyAssignor: Assignor = {
+export const stickyAssignor: ImmediateAssignor = {
   name: 'sticky',
   supportedProtocols: ['eager'],
   assign: (members, partitionCounts) =>
@@ -158,7 +158,7 @@ function readStickyUserData(userData: Buffer): { partitions: readonly TopicParti
  * Sticky with cooperative rebalancing: a partition that moves is assigned to nobody in this round, so that its owner gives it up first;
  * the next round, which that owner asks for, hands it to the new one. KIP-429.
  */
-export const cooperativeStickyAssignor: Assignor = {
+export const cooperativeStickyAssignor: ImmediateAssignor = {
   name: 'cooperative-sticky',
   supportedProtocols: ['cooperative', 'eager'],
   assign(members, partitionCounts) {
