@@ -1,8 +1,10 @@
+import type { Clock } from '@tidelog/core'
 import { batchHeader, type CodecName, estimateRecordBytes, type NewRecord } from '@tidelog/protocol'
 import { type Deferred, deferred } from '../cluster/wait.ts'
 import type { ClientError } from '../errors.ts'
+import type { Delivery } from './delivery.ts'
 import { MemoryBound } from './memory-bound.ts'
-import { type Delivery, ProducerBatch, type ProducerIdAndEpoch } from './producer-batch.ts'
+import { ProducerBatch, type ProducerIdAndEpoch } from './producer-batch.ts'
 
 /** What waits for one partition, what is under way to it, and how its sequence numbers stand. */
 export class PartitionQueue {
@@ -27,6 +29,11 @@ export class PartitionQueue {
   constructor(topic: string, partition: number) {
     this.topic = topic
     this.partition = partition
+  }
+
+  /** Batches of it that are not done. */
+  get length(): number {
+    return this.waiting.length + this.inFlight.length
   }
 
   get hasRetries(): boolean {
@@ -77,8 +84,7 @@ export interface AccumulatorOptions {
   readonly bufferMemoryBytes: number
   readonly codec: CodecName
   readonly level: number | undefined
-  /** Monotonic. */
-  readonly nowMs: () => number
+  readonly clock: Clock
 }
 
 interface FlushWaiter {
@@ -116,7 +122,7 @@ export class Accumulator {
 
   constructor(options: AccumulatorOptions) {
     this.#options = options
-    this.memory = new MemoryBound(options.bufferMemoryBytes)
+    this.memory = new MemoryBound(options.bufferMemoryBytes, options.clock)
   }
 
   /** Somebody waits for everything to leave. */
@@ -142,18 +148,15 @@ export class Accumulator {
     return queue
   }
 
-  queueLength(topic: string, partition: number): number {
-    const queue = this.#queues.get(topic)?.[partition]
-    return queue === undefined ? 0 : queue.waiting.length + queue.inFlight.length
-  }
-
   hasTopic(topic: string): boolean {
-    return this.#queues.get(topic)?.some((queue) => queue !== undefined && queue.waiting.length + queue.inFlight.length > 0) ?? false
+    return this.#queues.get(topic)?.some((queue) => queue !== undefined && queue.length > 0) ?? false
   }
 
-  /** @param reservedBytes What was reserved for the record: `estimateRecordBytes` of it. */
-  append(topic: string, partition: number, record: NewRecord, reservedBytes: number, delivery: Delivery | undefined, tag: number): void {
-    const queue = this.queueOf(topic, partition)
+  /**
+   * @param reservedBytes What was reserved for the record: `estimateRecordBytes` of it.
+   * @returns What it has added to its batch, before compression.
+   */
+  append(queue: PartitionQueue, record: NewRecord, reservedBytes: number, delivery: Delivery | undefined, tag: number): number {
     let batch = queue.waiting.at(-1)
     if (batch?.isSealed === false && this.#sizeWith(batch, reservedBytes) > this.#options.batchSizeBytes) batch.isSealed = true
     if (batch === undefined || batch.isSealed) {
@@ -161,8 +164,9 @@ export class Accumulator {
       queue.waiting.push(batch)
       this.active.add(queue)
     }
-    batch.append(record, reservedBytes, delivery, tag)
+    const bytes = batch.append(record, reservedBytes, delivery, tag)
     if (this.#sizeWith(batch, 0) >= this.#options.batchSizeBytes) batch.isSealed = true
+    return bytes
   }
 
   /** Takes note of a batch's compressed size, from which the next ones are filled. */
@@ -254,7 +258,7 @@ export class Accumulator {
   }
 
   #newBatch(queue: PartitionQueue, firstRecordBytes: number): ProducerBatch {
-    const { nowMs, codec, level, batchSizeBytes } = this.#options
+    const { clock, codec, level, batchSizeBytes } = this.#options
     // A batch that was more than half full tells of load: the next one is given room for a full one at once.
     const willFill = queue.lastBatchBytes > batchSizeBytes / 2
     const probable = willFill ? Math.max(batchSizeBytes, queue.lastBatchBytes) : queue.lastBatchBytes
@@ -263,7 +267,7 @@ export class Accumulator {
       idEnd: this.#nextId,
       topic: queue.topic,
       partition: queue.partition,
-      createdMs: nowMs(),
+      createdMs: clock.monotonic(),
       buffer: willFill ? this.#spare.pop() : undefined,
       expectedBytes: ROOM_TO_SPARE + Math.max(FIRST_BATCH_BYTES, firstRecordBytes + batchHeader.BATCH_OVERHEAD_BYTES, probable),
       codec,

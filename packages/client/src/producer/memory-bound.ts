@@ -1,23 +1,45 @@
-import type { Cluster } from '../cluster/cluster.ts'
-import { type Deadline, type Deferred, deferred, sleep, until } from '../cluster/wait.ts'
-import { TimeoutError } from '../errors.ts'
+import type { Clock, Timer } from '@tidelog/core'
+import { Deadline } from '../cluster/wait.ts'
+import { type ClientError, TimeoutError } from '../errors.ts'
 
 interface Waiter {
   readonly bytes: number
-  readonly granted: Deferred<void>
+  /** Whether they are reserved for it, or only have to be free. */
+  readonly isReserving: boolean
+  readonly deadline: Deadline | undefined
+  /** Settled, or given up: its turn is passed over. */
+  isGone: boolean
+  readonly resolve: () => void
+  readonly reject: (error: unknown) => void
+  next: Waiter | undefined
+}
+
+export interface MemoryWaitOptions {
+  readonly timeoutMs?: number
+  readonly signal?: AbortSignal | undefined
 }
 
 /** How much of it must be free before `whenRoomy` resolves: room for one record at a time would mean batches of one. */
 const ROOMY_FRACTION = 0.25
 
-/** Counts the bytes of records that are not done, and makes those wait, in order, that find no room. */
+const nothing = (): void => {}
+
+/**
+ * Counts the bytes of records that are not done, and makes those wait, in order, that find no room. There may be as many that wait as the
+ * user has calls under way, so a waiter is a link in a list and one timer serves them all.
+ */
 export class MemoryBound {
   readonly totalBytes: number
+  readonly #clock: Clock
   #usedBytes = 0
-  readonly #waiters: Waiter[] = []
+  #waiting = 0
+  #head: Waiter | undefined
+  #tail: Waiter | undefined
+  #timer: Timer | undefined
 
-  constructor(totalBytes: number) {
+  constructor(totalBytes: number, clock: Clock) {
     this.totalBytes = totalBytes
+    this.#clock = clock
   }
 
   get availableBytes(): number {
@@ -25,57 +47,105 @@ export class MemoryBound {
   }
 
   get waiting(): number {
-    return this.#waiters.length
+    return this.#waiting
   }
 
   /** False: no room, or others have been waiting for it. */
   tryReserve(bytes: number): boolean {
-    if (this.#waiters.length > 0 || this.#usedBytes + bytes > this.totalBytes) return false
+    if (this.#waiting > 0 || this.#usedBytes + bytes > this.totalBytes) return false
     this.#usedBytes += bytes
     return true
   }
 
-  /** @throws TimeoutError, the signal's reason, ClosedError */
-  async reserve(bytes: number, cluster: Cluster, deadline: Deadline, signal?: AbortSignal): Promise<void> {
-    await this.#wait({ bytes, granted: deferred() }, cluster, deadline, signal)
+  /**
+   * @param onReserved Called at once when there is room, so that nothing that comes later gets ahead.
+   * @throws TimeoutError, the signal's reason, what `failWaiting` says
+   */
+  reserve(bytes: number, options: MemoryWaitOptions, onReserved: () => void): Promise<void> {
+    return this.#wait(bytes, true, options, onReserved)
   }
 
-  /** Resolves when a good part is free, and `bytes` at least; reserves nothing. */
-  async whenRoomy(bytes: number, cluster: Cluster, signal?: AbortSignal): Promise<void> {
+  /** Resolves when a good part is free, and `bytes` at least; reserves nothing. @throws as reserve() */
+  async whenRoomy(bytes: number, options: MemoryWaitOptions): Promise<void> {
     const wanted = Math.min(this.totalBytes, Math.max(bytes, this.totalBytes * ROOMY_FRACTION))
-    if (this.#waiters.length === 0 && this.availableBytes >= wanted) return
-    const waiter = { bytes: wanted, granted: deferred() }
-    await this.#wait(waiter, cluster, undefined, signal)
-    this.release(wanted)
+    if (this.#waiting === 0 && this.availableBytes >= wanted) return
+    await this.#wait(wanted, false, options, nothing)
   }
 
   release(bytes: number): void {
     this.#usedBytes -= bytes
-    for (let next = this.#waiters[0]; next !== undefined && this.#usedBytes + next.bytes <= this.totalBytes; next = this.#waiters[0]) {
-      this.#waiters.shift()
-      this.#usedBytes += next.bytes
-      next.granted.resolve()
-    }
+    if (this.#head !== undefined) this.#grant()
   }
 
-  async #wait(waiter: Waiter, cluster: Cluster, deadline: Deadline | undefined, signal: AbortSignal | undefined): Promise<void> {
-    this.#waiters.push(waiter)
-    const enough = new AbortController()
-    try {
-      if (deadline === undefined) return await until(waiter.granted.promise, signal, cluster.closing)
-      const timeout = sleep(cluster.clock, deadline.remainingMs, enough.signal, signal, cluster.closing).then(() => {
-        throw new TimeoutError(`no room for ${waiter.bytes} bytes in bufferMemory (${this.totalBytes}) within ${deadline.timeoutMs} ms`)
-      })
-      await Promise.race([waiter.granted.promise, timeout])
-      timeout.catch(() => {})
-    } catch (error) {
-      const index = this.#waiters.indexOf(waiter)
-      if (index >= 0) this.#waiters.splice(index, 1)
-      // Granted in the same turn as it gave up: what it holds goes back.
-      else this.release(waiter.bytes)
-      throw error
-    } finally {
-      enough.abort()
+  failWaiting(error: ClientError): void {
+    for (let waiter = this.#head; waiter !== undefined; waiter = waiter.next) this.#giveUp(waiter, error)
+    this.#grant()
+  }
+
+  #wait(bytes: number, isReserving: boolean, { timeoutMs, signal }: MemoryWaitOptions, onGranted: () => void): Promise<void> {
+    return new Promise((onResolve, onReject) => {
+      const deadline = timeoutMs === undefined ? undefined : new Deadline(this.#clock, timeoutMs)
+      const resolve = () => {
+        signal?.removeEventListener('abort', onAbort)
+        onGranted()
+        onResolve()
+      }
+      const reject = (error: unknown) => {
+        signal?.removeEventListener('abort', onAbort)
+        onReject(error)
+      }
+      const onAbort = () => {
+        this.#giveUp(waiter, signal!.reason)
+        this.#grant()
+      }
+      signal?.addEventListener('abort', onAbort)
+      const waiter: Waiter = { bytes, isReserving, deadline, isGone: false, resolve, reject, next: undefined }
+      if (this.#tail === undefined) this.#head = waiter
+      else this.#tail.next = waiter
+      this.#tail = waiter
+      this.#waiting++
+      if (deadline !== undefined) this.#timer ??= this.#clock.setTimer(deadline.remainingMs, () => this.#expire())
+    })
+  }
+
+  #giveUp(waiter: Waiter, error: unknown): void {
+    if (waiter.isGone) return
+    waiter.isGone = true
+    this.#waiting--
+    waiter.reject(error)
+  }
+
+  #grant(): void {
+    for (let waiter = this.#head; waiter !== undefined; waiter = this.#head) {
+      if (!waiter.isGone && this.#usedBytes + waiter.bytes > this.totalBytes) return
+      this.#head = waiter.next
+      if (waiter.isGone) continue
+      if (waiter.isReserving) this.#usedBytes += waiter.bytes
+      waiter.isGone = true
+      this.#waiting--
+      // May release what it has got, and so come back here.
+      waiter.resolve()
     }
+    this.#tail = undefined
+    this.#timer?.cancel()
+    this.#timer = undefined
+  }
+
+  /** Whoever came first has the earliest deadline, since all wait equally long. */
+  #expire(): void {
+    this.#timer = undefined
+    let next: Deadline | undefined
+    for (let waiter = this.#head; waiter !== undefined; waiter = waiter.next) {
+      const { deadline, bytes } = waiter
+      if (waiter.isGone || deadline === undefined) continue
+      if (!deadline.expired) {
+        next = deadline
+        break
+      }
+      const limit = `${deadline.timeoutMs} ms`
+      this.#giveUp(waiter, new TimeoutError(`no room for ${bytes} bytes in bufferMemory (${this.totalBytes}) within ${limit}`))
+    }
+    this.#grant()
+    if (next !== undefined) this.#timer ??= this.#clock.setTimer(next.remainingMs, () => this.#expire())
   }
 }

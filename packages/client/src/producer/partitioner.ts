@@ -23,16 +23,20 @@ export class StickyPartitions {
   }
 
   /**
-   * The partition for a record of `recordBytes` without key.
+   * The partition for the next record without key; `appended` is told of it.
    * @param queueLength Batches that wait for a partition.
    */
-  next(partitions: readonly PartitionInfo[], recordBytes: number, queueLength: (partition: number) => number): number {
+  next(partitions: readonly PartitionInfo[], queueLength: (partition: number) => number): number {
     if (this.#partition < 0 || this.#bytes >= this.#batchSizeBytes || this.#partition >= partitions.length) {
       this.#partition = this.#choose(partitions, queueLength)
       this.#bytes = 0
     }
-    this.#bytes += recordBytes
     return this.#partition
+  }
+
+  /** What the record has added to its batch. */
+  appended(bytes: number): void {
+    this.#bytes += bytes
   }
 
   #choose(partitions: readonly PartitionInfo[], queueLength: (partition: number) => number): number {

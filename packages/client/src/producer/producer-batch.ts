@@ -1,9 +1,6 @@
 import { BatchBuilder, batchHeader, type CodecName, type NewRecord } from '@tidelog/protocol'
 import type { ClientError } from '../errors.ts'
-import type { RecordMetadata } from './producer-record.ts'
-
-/** Hears what became of a record. `tag` is what was given with the record: sendMany's index. */
-export type Delivery = (error: ClientError | undefined, metadata: RecordMetadata | undefined, tag: number) => void
+import { BatchDeliveries, type Delivery } from './delivery.ts'
 
 export interface ProducerIdAndEpoch {
   readonly producerId: number
@@ -35,10 +32,7 @@ export class ProducerBatch {
   readonly createdMs: number
   readonly #builder: BatchBuilder
   readonly codec: CodecName
-  /** By the record's index; empty when nobody listens. */
-  #deliveries: (Delivery | undefined)[] = []
-  #tags: number[] = []
-  #timestamps: number[] = []
+  #deliveries = new BatchDeliveries()
   /** What of the producer's memory bound it holds. */
   reservedBytes = 0
   /** Nothing is appended any more. */
@@ -90,15 +84,13 @@ export class ProducerBatch {
     return this.attempts > 0
   }
 
-  append(record: NewRecord, reservedBytes: number, delivery: Delivery | undefined, tag: number): void {
+  /** @returns By how much it has become longer, before compression. */
+  append(record: NewRecord, reservedBytes: number, delivery: Delivery | undefined, tag: number): number {
+    const before = this.#builder.sizeBytes
     this.#builder.append(record)
     this.reservedBytes += reservedBytes
-    if (delivery !== undefined) {
-      const index = this.#builder.recordsCount - 1
-      this.#deliveries[index] = delivery
-      this.#tags[index] = tag
-      this.#timestamps[index] = record.timestamp ?? -1
-    }
+    this.#deliveries.add(delivery, tag, record.timestamp ?? -1)
+    return this.#builder.sizeBytes - before
   }
 
   /** Makes the bytes, on the loop. */
@@ -114,47 +106,19 @@ export class ProducerBatch {
 
   /** Hands each of the two halves its listeners. @param count Records of the first half. */
   splitDeliveries(first: ProducerBatch, second: ProducerBatch, count: number): void {
-    first.#deliveries = this.#deliveries.slice(0, count)
-    first.#tags = this.#tags.slice(0, count)
-    first.#timestamps = this.#timestamps.slice(0, count)
-    second.#deliveries = this.#deliveries.slice(count)
-    second.#tags = this.#tags.slice(count)
-    second.#timestamps = this.#timestamps.slice(count)
-  }
-
-  get hasListeners(): boolean {
-    return this.#deliveries.length > 0
+    const [ofFirst, ofSecond] = this.#deliveries.split(count)
+    first.#deliveries = ofFirst
+    second.#deliveries = ofSecond
   }
 
   /** @param baseOffset -1: unknown. @param logAppendTimeMs -1: the records keep their own times. */
   complete(baseOffset: number, logAppendTimeMs: number): void {
     this.isDone = true
-    const { topic, partition } = this
-    for (let index = 0; index < this.#deliveries.length; index++) {
-      const delivery = this.#deliveries[index]
-      if (delivery === undefined) continue
-      const offset = baseOffset < 0 ? -1 : baseOffset + index
-      const timestamp = logAppendTimeMs >= 0 ? logAppendTimeMs : this.#timestamps[index]!
-      notify(delivery, undefined, { topic, partition, offset, timestamp }, this.#tags[index]!)
-    }
+    this.#deliveries.complete(this.topic, this.partition, baseOffset, logAppendTimeMs)
   }
 
   fail(error: ClientError): void {
     this.isDone = true
-    for (let index = 0; index < this.#deliveries.length; index++) {
-      const delivery = this.#deliveries[index]
-      if (delivery !== undefined) notify(delivery, error, undefined, this.#tags[index]!)
-    }
-  }
-}
-
-/** A callback that throws is its author's defect; it comes out as any uncaught exception does, and the other records' callbacks still run. */
-export function notify(delivery: Delivery, error: ClientError | undefined, metadata: RecordMetadata | undefined, tag: number): void {
-  try {
-    delivery(error, metadata, tag)
-  } catch (defect) {
-    queueMicrotask(() => {
-      throw defect
-    })
+    this.#deliveries.fail(error)
   }
 }

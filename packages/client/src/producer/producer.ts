@@ -8,16 +8,18 @@ import { type ClientError, ClosedError, RecordTooLargeError, SerializationError 
 import type { Metric } from '../metrics.ts'
 import { defaultSerializer, type Serializer, serializerOf } from '../serde/serde.ts'
 import { Accumulator } from './accumulator.ts'
+import { BulkDelivery, CallbackDelivery, type Delivery, PromiseDelivery, SAME_FOR_ALL } from './delivery.ts'
 import type { Partitioner } from './partitioner.ts'
-import type { Delivery } from './producer-batch.ts'
 import { ProducerIdentity } from './producer-identity.ts'
 import { ProducerMetrics } from './producer-metrics.ts'
 import { type ProducerOptions, resolveProducerOptions } from './producer-options.ts'
 import { headersOf, type OnDelivery, type ProducerRecord, type RecordMetadata } from './producer-record.ts'
 import { Sender } from './sender.ts'
 import { TopicRouter } from './topic-router.ts'
+import { TurnClock } from './turn-clock.ts'
 
 const DEFAULT_CLOSE_TIMEOUT_MS = 30_000
+const NO_SIGNAL: WaitOptions = {}
 
 /**
  * Sends records to topics. Everything sent is gathered into batches by partition, whichever way it was sent, and records of a partition
@@ -30,11 +32,13 @@ export class Producer<K = unknown, V = unknown> {
   readonly #router: TopicRouter<K, V>
   readonly #sender: Sender
   readonly #metrics = new ProducerMetrics()
+  readonly #clock: TurnClock
   readonly #serializeKey: Serializer<K>
   readonly #serializeValue: Serializer<V>
   #closing: Promise<void> | undefined
   /** The first failure of an enqueued record that has no callback, for the next flush(). */
   #unreported: ClientError | undefined
+  readonly #maxRecordBytes: number
   /** Size of the record that found no room last. */
   #refusedBytes = 0
 
@@ -48,6 +52,8 @@ export class Producer<K = unknown, V = unknown> {
       options.valueSerializer === undefined ? (defaultSerializer as Serializer<V>) : serializerOf(options.valueSerializer)
     const cluster = new Cluster({ client: 'producer', config, clock, random, logger, observer, allowAutoTopicCreation: true })
     this.#cluster = cluster
+    this.#clock = new TurnClock(clock)
+    this.#maxRecordBytes = Math.min(config['max.request.size'], config['buffer.memory'])
     const codec = config['compression.type']
     this.#accumulator = new Accumulator({
       batchSizeBytes: config['batch.size'],
@@ -59,7 +65,7 @@ export class Producer<K = unknown, V = unknown> {
           : codec === 'zstd'
             ? config['compression.zstd.level']
             : undefined,
-      nowMs: () => clock.monotonic(),
+      clock,
     })
     // Loads what the codec needs ahead of the first batch; if that fails, the batch's own attempt says so.
     prepareCodec(codec).catch(() => {})
@@ -76,6 +82,7 @@ export class Producer<K = unknown, V = unknown> {
       cluster,
       config,
       accumulator: this.#accumulator,
+      clock: this.#clock,
       wake: () => this.#sender.wake(),
       ...(partitioner === undefined ? {} : { partitioner: partitioner as Partitioner<K, V> }),
     })
@@ -86,17 +93,16 @@ export class Producer<K = unknown, V = unknown> {
    * @throws SerializationError, RecordTooLargeError; TimeoutError of `maxBlockMs` or `deliveryTimeoutMs`; BrokerError; ClosedError.
    * After an aborted signal the record may still arrive.
    */
-  async send(record: ProducerRecord<K, V>, { signal }: WaitOptions = {}): Promise<RecordMetadata> {
-    signal?.throwIfAborted()
-    const prepared = this.#prepare(record)
-    const ready = prepared instanceof Promise ? await until(prepared, signal, this.#cluster.closing) : prepared
-    this.#checkOpen()
-    const bytes = this.#sizeOf(ready, record.topic)
-    if (!this.#accumulator.memory.tryReserve(bytes)) await this.#reserve(bytes, signal)
-    const delivered = new Promise<RecordMetadata>((resolve, reject) => {
-      this.#router.route(record, ready, bytes, (error, metadata) => (error === undefined ? resolve(metadata!) : reject(error)), 0)
-    })
-    return until(delivered, signal)
+  send(record: ProducerRecord<K, V>, { signal }: WaitOptions = NO_SIGNAL): Promise<RecordMetadata> {
+    if (signal?.aborted) return Promise.reject(signal.reason)
+    const delivery = new PromiseDelivery()
+    try {
+      const taken = this.#take(record, delivery, SAME_FOR_ALL, signal)
+      if (taken !== undefined) taken.catch((error) => delivery.refuse(error))
+    } catch (error) {
+      delivery.refuse(error)
+    }
+    return signal === undefined ? delivery.promise : until(delivery.promise, signal)
   }
 
   /**
@@ -105,33 +111,17 @@ export class Producer<K = unknown, V = unknown> {
    * @throws as send(): the first failure to deliver, after every record has met its fate; at once when a record cannot be sent, and
    * those before it are on their way then
    */
-  async sendMany(records: readonly ProducerRecord<K, V>[], { signal }: WaitOptions = {}): Promise<RecordMetadata[]> {
+  async sendMany(records: readonly ProducerRecord<K, V>[], { signal }: WaitOptions = NO_SIGNAL): Promise<RecordMetadata[]> {
     signal?.throwIfAborted()
-    const results: RecordMetadata[] = new Array(records.length)
-    let left = records.length
-    let failure: ClientError | undefined
-    if (left === 0) return results
-    let resolve!: () => void
-    const done = new Promise<void>((onResolve) => {
-      resolve = onResolve
-    })
-    const deliver: Delivery = (error, metadata, index) => {
-      if (error === undefined) results[index] = metadata!
-      else failure ??= error
-      if (--left === 0) resolve()
-    }
+    if (records.length === 0) return []
+    const delivery = new BulkDelivery(records.length)
     for (let index = 0; index < records.length; index++) {
-      const record = records[index]!
-      const prepared = this.#prepare(record)
-      const ready = prepared instanceof Promise ? await until(prepared, signal, this.#cluster.closing) : prepared
-      this.#checkOpen()
-      const bytes = this.#sizeOf(ready, record.topic)
-      if (!this.#accumulator.memory.tryReserve(bytes)) await this.#reserve(bytes, signal)
-      this.#router.route(record, ready, bytes, deliver, index)
+      const taken = this.#take(records[index]!, delivery, index, signal)
+      if (taken !== undefined) await taken
     }
-    await until(done, signal)
-    if (failure !== undefined) throw failure
-    return results
+    await until(delivery.done, signal)
+    if (delivery.failure !== undefined) throw delivery.failure
+    return delivery.results
   }
 
   /**
@@ -152,7 +142,7 @@ export class Producer<K = unknown, V = unknown> {
       this.#refusedBytes = bytes
       return false
     }
-    this.#router.route(record, prepared, bytes, onDelivery ?? this.#onUnheard, 0)
+    this.#router.route(record, prepared, bytes, onDelivery === undefined ? this.#unheard : new CallbackDelivery(onDelivery), SAME_FOR_ALL)
     return true
   }
 
@@ -160,7 +150,7 @@ export class Producer<K = unknown, V = unknown> {
   async ready({ signal }: WaitOptions = {}): Promise<void> {
     this.#checkOpen()
     signal?.throwIfAborted()
-    await this.#accumulator.memory.whenRoomy(this.#refusedBytes, this.#cluster, signal)
+    await this.#accumulator.memory.whenRoomy(this.#refusedBytes, { signal })
   }
 
   /**
@@ -213,6 +203,7 @@ export class Producer<K = unknown, V = unknown> {
     this.#sender.stop()
     const error = new ClosedError('producer')
     this.#router.failPending(error)
+    this.#accumulator.memory.failWaiting(error)
     this.#accumulator.failAll(error)
     this.#cluster.close()
   }
@@ -224,17 +215,57 @@ export class Producer<K = unknown, V = unknown> {
     await flushed
   }
 
-  readonly #onUnheard: Delivery = (error) => {
-    if (error !== undefined) this.#unreported ??= error
+  readonly #unheard: Delivery = {
+    settle: (error) => {
+      if (error !== undefined) this.#unreported ??= error
+    },
   }
 
   #checkOpen(): void {
     if (this.#closing !== undefined) throw new ClosedError('producer')
   }
 
+  /** Takes the record in at once; or a promise of that, when its bytes or the room for them have to be waited for. @throws as the promise */
+  #take(record: ProducerRecord<K, V>, delivery: Delivery, tag: number, signal: AbortSignal | undefined): Promise<void> | undefined {
+    const ready = this.#prepare(record)
+    if (ready instanceof Promise) return this.#takeLater(record, ready, delivery, tag, signal)
+    this.#checkOpen()
+    const bytes = this.#sizeOf(ready, record.topic)
+    if (!this.#accumulator.memory.tryReserve(bytes)) return this.#takeWithRoom(record, ready, bytes, delivery, tag, signal)
+    this.#router.route(record, ready, bytes, delivery, tag)
+    return undefined
+  }
+
+  async #takeLater(
+    record: ProducerRecord<K, V>,
+    prepared: Promise<NewRecord>,
+    delivery: Delivery,
+    tag: number,
+    signal: AbortSignal | undefined,
+  ): Promise<void> {
+    const ready = await until(prepared, signal, this.#cluster.closing)
+    this.#checkOpen()
+    const bytes = this.#sizeOf(ready, record.topic)
+    if (this.#accumulator.memory.tryReserve(bytes)) this.#router.route(record, ready, bytes, delivery, tag)
+    else await this.#takeWithRoom(record, ready, bytes, delivery, tag, signal)
+  }
+
+  #takeWithRoom(
+    record: ProducerRecord<K, V>,
+    ready: NewRecord,
+    bytes: number,
+    delivery: Delivery,
+    tag: number,
+    signal: AbortSignal | undefined,
+  ): Promise<void> {
+    this.#sender.wake()
+    const options = { timeoutMs: this.#config['max.block.ms'], signal }
+    return this.#accumulator.memory.reserve(bytes, options, () => this.#router.route(record, ready, bytes, delivery, tag))
+  }
+
   #prepare(record: ProducerRecord<K, V>): NewRecord | Promise<NewRecord> {
     const { topic, key, value, headers } = record
-    const timestamp = record.timestamp ?? this.#cluster.clock.now()
+    const timestamp = record.timestamp ?? this.#clock.now()
     try {
       const keyBytes = key == null ? null : this.#serializeKey(key, { topic, isKey: true })
       const valueBytes = value == null ? null : this.#serializeValue(value, { topic, isKey: false })
@@ -256,17 +287,12 @@ export class Producer<K = unknown, V = unknown> {
 
   #sizeOf(record: NewRecord, topic: string): number {
     const bytes = estimateRecordBytes(record)
-    const limit = Math.min(this.#config['max.request.size'], this.#config['buffer.memory'])
+    const limit = this.#maxRecordBytes
     if (bytes > limit) {
       const which = limit === this.#config['max.request.size'] ? 'maxRequestSize' : 'bufferMemory'
       throw new RecordTooLargeError(`a record for ${topic} takes ${bytes} bytes, ${which} is ${limit}`)
     }
     return bytes
-  }
-
-  async #reserve(bytes: number, signal: AbortSignal | undefined): Promise<void> {
-    this.#sender.wake()
-    await this.#accumulator.memory.reserve(bytes, this.#cluster, this.#cluster.deadline(this.#config['max.block.ms']), signal)
   }
 }
 

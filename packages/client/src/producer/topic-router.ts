@@ -1,19 +1,21 @@
 import type { NewRecord } from '@tidelog/protocol'
 import type { Cluster } from '../cluster/cluster.ts'
-import type { PartitionInfo, TopicInfo } from '../cluster/metadata-cache.ts'
+import type { TopicInfo } from '../cluster/metadata-cache.ts'
 import { type Deferred, deferred } from '../cluster/wait.ts'
 import type { ProducerConfig } from '../config/producer-config.ts'
 import { ClientError } from '../errors.ts'
-import type { Accumulator } from './accumulator.ts'
+import type { Accumulator, PartitionQueue } from './accumulator.ts'
+import type { Delivery } from './delivery.ts'
 import { partitionForKey } from './murmur2.ts'
 import { type Partitioner, StickyPartitions } from './partitioner.ts'
-import { type Delivery, notify } from './producer-batch.ts'
 import type { ProducerRecord } from './producer-record.ts'
+import type { TurnClock } from './turn-clock.ts'
 
 export interface TopicRouterOptions<K, V> {
   readonly cluster: Cluster
   readonly config: ProducerConfig
   readonly accumulator: Accumulator
+  readonly clock: TurnClock
   readonly partitioner?: Partitioner<K, V>
   readonly wake: () => void
 }
@@ -23,12 +25,15 @@ interface PendingRecord<K, V> {
   readonly record: ProducerRecord<K, V>
   readonly ready: NewRecord
   readonly bytes: number
-  readonly deliver: Delivery
+  readonly delivery: Delivery
   readonly tag: number
 }
 
 interface TopicState<K, V> {
+  readonly topic: string
   readonly sticky: StickyPartitions
+  /** By partition, those used so far. */
+  readonly queues: PartitionQueue[]
   /** In order; while something is here, everything for the topic goes here. */
   pending: PendingRecord<K, V>[]
   isResolving: boolean
@@ -40,6 +45,8 @@ interface TopicState<K, V> {
 export class TopicRouter<K, V> {
   readonly #options: TopicRouterOptions<K, V>
   readonly #topics = new Map<string, TopicState<K, V>>()
+  /** Of the topic used last: mostly the next one's too. */
+  #lastState: TopicState<K, V> | undefined
   #resolving = 0
   #settledWaiters: Deferred<void>[] = []
 
@@ -49,20 +56,20 @@ export class TopicRouter<K, V> {
   }
 
   /** `bytes` of the memory bound are reserved for the record; they go back when it is done, or cannot be routed. */
-  route(record: ProducerRecord<K, V>, ready: NewRecord, bytes: number, deliver: Delivery, tag: number): void {
+  route(record: ProducerRecord<K, V>, ready: NewRecord, bytes: number, delivery: Delivery, tag: number): void {
     const { topic } = record
-    const { cluster } = this.#options
-    const state = this.#stateOf(topic)
-    state.lastUsedMs = cluster.clock.monotonic()
+    const { cluster, clock, wake } = this.#options
+    const state = this.#lastState?.topic === topic ? this.#lastState : this.#stateOf(topic)
+    state.lastUsedMs = clock.monotonic()
     const info = state.pending.length === 0 ? cluster.metadata.topic(topic) : undefined
     const isKnown = info !== undefined && info.partitions.length > (record.partition ?? 0)
     if (!isKnown) {
-      state.pending.push({ record, ready, bytes, deliver, tag })
+      state.pending.push({ record, ready, bytes, delivery, tag })
       if (!state.isResolving) this.#resolve(topic, state)
       return
     }
-    this.#place(state, info, { record, ready, bytes, deliver, tag })
-    this.#options.wake()
+    this.#place(state, info, record, ready, bytes, delivery, tag)
+    wake()
   }
 
   /** Resolves when every record up to now is in a queue or has failed. */
@@ -77,11 +84,22 @@ export class TopicRouter<K, V> {
     for (const state of this.#topics.values()) this.#failAll(state, error)
   }
 
-  #place(state: TopicState<K, V>, info: TopicInfo, { record, ready, bytes, deliver, tag }: PendingRecord<K, V>): void {
+  #place(
+    state: TopicState<K, V>,
+    info: TopicInfo,
+    record: ProducerRecord<K, V>,
+    ready: NewRecord,
+    bytes: number,
+    delivery: Delivery,
+    tag: number,
+  ): void {
     const { accumulator } = this.#options
+    const isSticky = record.partition === undefined && this.#isSticky(ready)
     let partition: number
     try {
-      partition = record.partition ?? this.#choose(state, info.partitions, record, ready.key ?? null, bytes)
+      partition = isSticky
+        ? state.sticky.next(info.partitions, (index) => this.#queueOf(state, index).length)
+        : this.#choose(info, record, ready)
       if (!Number.isInteger(partition) || partition < 0 || partition >= info.partitions.length) {
         throw new ClientError(
           'INVALID_PARTITION',
@@ -91,28 +109,36 @@ export class TopicRouter<K, V> {
     } catch (error) {
       accumulator.memory.release(bytes)
       const message = error instanceof Error ? error.message : String(error)
-      notify(
-        deliver,
+      delivery.settle(
         error instanceof ClientError ? error : new ClientError('PARTITIONER_FAILED', message, { cause: error }),
         undefined,
         tag,
       )
       return
     }
-    accumulator.append(record.topic, partition, ready, bytes, deliver, tag)
+    const appended = accumulator.append(this.#queueOf(state, partition), ready, bytes, delivery, tag)
+    if (isSticky) state.sticky.appended(appended)
   }
 
-  #choose(
-    state: TopicState<K, V>,
-    partitions: readonly PartitionInfo[],
-    record: ProducerRecord<K, V>,
-    key: Uint8Array | null,
-    bytes: number,
-  ): number {
-    const { partitioner, config, accumulator } = this.#options
-    if (partitioner !== undefined) return partitioner(record, key, partitions.length)
-    if (key !== null && !config['partitioner.ignore.keys']) return partitionForKey(key, partitions.length)
-    return state.sticky.next(partitions, bytes, (partition) => accumulator.queueLength(record.topic, partition))
+  /** Does it go wherever a batch is being filled? */
+  #isSticky({ key }: NewRecord): boolean {
+    const { partitioner, config } = this.#options
+    return partitioner === undefined && (key == null || config['partitioner.ignore.keys'])
+  }
+
+  #choose({ partitions }: TopicInfo, record: ProducerRecord<K, V>, { key = null }: NewRecord): number {
+    if (record.partition !== undefined) return record.partition
+    const { partitioner } = this.#options
+    return partitioner === undefined ? partitionForKey(key!, partitions.length) : partitioner(record, key, partitions.length)
+  }
+
+  #queueOf(state: TopicState<K, V>, partition: number): PartitionQueue {
+    let queue = state.queues[partition]
+    if (queue === undefined) {
+      queue = this.#options.accumulator.queueOf(state.topic, partition)
+      state.queues[partition] = queue
+    }
+    return queue
   }
 
   /** Fetches the topic's metadata, for up to `max.block.ms`, and places what has been waiting for it. */
@@ -130,7 +156,8 @@ export class TopicRouter<K, V> {
         (info) => {
           const { pending } = state
           state.pending = []
-          for (const one of pending) this.#place(state, info, one)
+          for (const { record, ready: bytesReady, bytes, delivery, tag } of pending)
+            this.#place(state, info, record, bytesReady, bytes, delivery, tag)
         },
         (error: ClientError) => this.#failAll(state, error),
       )
@@ -145,9 +172,9 @@ export class TopicRouter<K, V> {
   #failAll(state: TopicState<K, V>, error: ClientError): void {
     const { pending } = state
     state.pending = []
-    for (const { bytes, deliver, tag } of pending) {
+    for (const { bytes, delivery, tag } of pending) {
       this.#options.accumulator.memory.release(bytes)
-      notify(deliver, error, undefined, tag)
+      delivery.settle(error, undefined, tag)
     }
   }
 
@@ -159,9 +186,10 @@ export class TopicRouter<K, V> {
         batchSizeBytes: config['batch.size'],
         isAdaptive: config['partitioner.adaptive.partitioning.enable'],
       })
-      state = { sticky, pending: [], isResolving: false, lastUsedMs: 0 }
+      state = { topic, sticky, queues: [], pending: [], isResolving: false, lastUsedMs: 0 }
       this.#topics.set(topic, state)
     }
+    this.#lastState = state
     return state
   }
 
@@ -173,6 +201,7 @@ export class TopicRouter<K, V> {
       if (state.lastUsedMs > idleSinceMs || state.isResolving || accumulator.hasTopic(topic)) continue
       cluster.dropInterest(topic)
       this.#topics.delete(topic)
+      if (this.#lastState === state) this.#lastState = undefined
     }
   }
 }
