@@ -48,6 +48,8 @@ export class MetadataCache {
   #errors = new Map<string, number>()
   /** Counts the answers taken in. */
   version = 0
+  /** Counts whatever may have changed an entry. */
+  changes = 0
 
   get brokers(): ReadonlyMap<number, BrokerNode> {
     return this.#brokers
@@ -77,6 +79,7 @@ export class MetadataCache {
   /** @param asked What the request was about; all topics when null. A topic asked for that no longer exists is forgotten. */
   update(response: MetadataResponse, asked: readonly string[] | null): void {
     this.version++
+    this.changes++
     this.#brokers = new Map(response.brokers.map(({ nodeId, host, port, rack }) => [nodeId, { nodeId, host, port, rack }]))
     this.clusterId = response.clusterId ?? this.clusterId
     this.controllerId = response.controllerId
@@ -110,6 +113,7 @@ export class MetadataCache {
     for (const { nodeId, host, port, rack } of endpoints) this.#brokers.set(nodeId, { nodeId, host, port, rack })
     const partitions = info.partitions.map((one) => (one === known ? { ...known, leaderId, leaderEpoch } : one))
     this.#topics.set(topic, { ...info, partitions })
+    this.changes++
     return true
   }
 
@@ -117,6 +121,7 @@ export class MetadataCache {
     const info = this.#topics.get(topic)
     if (info !== undefined) this.#namesById.delete(info.topicId)
     this.#topics.delete(topic)
+    this.changes++
     this.#errors.delete(topic)
   }
 }

@@ -2,40 +2,27 @@ import type { ClientError } from '../errors.ts'
 import type { OnDelivery, RecordMetadata } from './producer-record.ts'
 
 /** Hears what became of a record, once. Must not throw. */
-export interface Delivery {
+export interface RecordListener {
   /** @param tag What was given with the record: its place among those of one call, or `SAME_FOR_ALL`. */
   settle(error: ClientError | undefined, metadata: RecordMetadata | undefined, tag: number): void
 }
 
+/**
+ * Who hears of a record: a listener; or the function that settles its promise, which a rejected one settles too. Of a million sends under way
+ * each keeps nothing but that.
+ */
+export type Delivery = RecordListener | ((metadata: RecordMetadata | Promise<never>) => void)
+
 /** The tag where a delivery does not tell its records apart. */
 export const SAME_FOR_ALL = -1
 
-/** One record, one promise. */
-export class PromiseDelivery implements Delivery {
-  readonly promise: Promise<RecordMetadata>
-  #resolve!: (metadata: RecordMetadata) => void
-  #reject!: (error: unknown) => void
-
-  constructor() {
-    this.promise = new Promise((resolve, reject) => {
-      this.#resolve = resolve
-      this.#reject = reject
-    })
-  }
-
-  settle(error: ClientError | undefined, metadata: RecordMetadata | undefined): void {
-    if (error === undefined) this.#resolve(metadata!)
-    else this.#reject(error)
-  }
-
-  /** The record was not taken. */
-  refuse(error: unknown): void {
-    this.#reject(error)
-  }
+export function failDelivery(delivery: Delivery, error: ClientError, tag: number): void {
+  if (typeof delivery === 'function') delivery(Promise.reject(error))
+  else delivery.settle(error, undefined, tag)
 }
 
 /** Many records, one promise, which resolves when each of them has met its fate. */
-export class BulkDelivery implements Delivery {
+export class BulkDelivery implements RecordListener {
   /** By tag. */
   readonly results: RecordMetadata[]
   readonly done: Promise<void>
@@ -59,7 +46,7 @@ export class BulkDelivery implements Delivery {
 }
 
 /** A callback of the user's. One that throws is its author's defect: it comes out as any uncaught exception does, and the other callbacks still run. */
-export class CallbackDelivery implements Delivery {
+export class CallbackDelivery implements RecordListener {
   readonly callback: OnDelivery
 
   constructor(callback: OnDelivery) {
@@ -110,15 +97,29 @@ export class BatchDeliveries {
   complete(topic: string, partition: number, baseOffset: number, logAppendTimeMs: number): void {
     const timestamps = logAppendTimeMs >= 0 ? undefined : this.#timestamps
     const same = logAppendTimeMs >= 0 ? logAppendTimeMs : this.#firstTimestamp
-    this.#each((delivery, tag, index) => {
-      const offset = baseOffset < 0 ? -1 : baseOffset + index
-      const timestamp = timestamps === undefined ? same : timestamps[index]!
-      delivery.settle(undefined, { topic, partition, offset, timestamp }, tag)
-    })
+    for (let run = 0; run < this.#starts.length; run++) {
+      const delivery = this.#deliveries[run]
+      if (delivery === undefined) continue
+      const firstTag = this.#firstTags[run]!
+      const start = this.#starts[run]!
+      const end = this.#endOf(run)
+      for (let index = start; index < end; index++) {
+        const offset = baseOffset < 0 ? -1 : baseOffset + index
+        const metadata = { topic, partition, offset, timestamp: timestamps === undefined ? same : timestamps[index]! }
+        if (typeof delivery === 'function') delivery(metadata)
+        else delivery.settle(undefined, metadata, tagOf(firstTag, index - start))
+      }
+    }
   }
 
   fail(error: ClientError): void {
-    this.#each((delivery, tag) => delivery.settle(error, undefined, tag))
+    for (let run = 0; run < this.#starts.length; run++) {
+      const delivery = this.#deliveries[run]
+      if (delivery === undefined) continue
+      const start = this.#starts[run]!
+      const end = this.#endOf(run)
+      for (let index = start; index < end; index++) failDelivery(delivery, error, tagOf(this.#firstTags[run]!, index - start))
+    }
   }
 
   /** Those of the first `count` records, and those of the rest. */
@@ -126,7 +127,7 @@ export class BatchDeliveries {
     const halves = [new BatchDeliveries(), new BatchDeliveries()] as const
     for (let run = 0; run < this.#starts.length; run++) {
       const start = this.#starts[run]!
-      const end = this.#starts[run + 1] ?? this.#count
+      const end = this.#endOf(run)
       for (let index = start; index < end; index++) {
         const half = index < count ? halves[0] : halves[1]
         half.add(this.#deliveries[run], tagOf(this.#firstTags[run]!, index - start), this.#timestamps?.[index] ?? this.#firstTimestamp)
@@ -144,15 +145,9 @@ export class BatchDeliveries {
     }
   }
 
-  #each(settle: (delivery: Delivery, tag: number, index: number) => void): void {
-    for (let run = 0; run < this.#starts.length; run++) {
-      const delivery = this.#deliveries[run]
-      if (delivery === undefined) continue
-      const firstTag = this.#firstTags[run]!
-      const start = this.#starts[run]!
-      const end = this.#starts[run + 1] ?? this.#count
-      for (let index = start; index < end; index++) settle(delivery, tagOf(firstTag, index - start), index)
-    }
+  /** Index in the batch of the record behind the run. */
+  #endOf(run: number): number {
+    return this.#starts[run + 1] ?? this.#count
   }
 }
 

@@ -5,30 +5,36 @@ import type { ProducerRecord } from './producer-record.ts'
 /** Decides the partition of a record that names none. @returns 0 to partitionCount − 1 */
 export type Partitioner<K = unknown, V = unknown> = (record: ProducerRecord<K, V>, key: Uint8Array | null, partitionCount: number) => number
 
+export interface StickyOptions {
+  readonly batchSizeBytes: number
+  readonly isAdaptive: boolean
+  /** Batches that wait for a partition. */
+  readonly queueLength: (partition: number) => number
+}
+
 /**
  * What Java does without a partitioner class: a key's hash decides; records without key stick to one partition until it has got a batch
  * of bytes, and then move to another, rather to one with a short queue. KIP-480, KIP-794.
  */
 export class StickyPartitions {
   readonly #random: Random
+  readonly #queueLength: (partition: number) => number
   readonly #batchSizeBytes: number
   readonly #isAdaptive: boolean
   #partition = -1
   #bytes = 0
 
-  constructor(random: Random, options: { batchSizeBytes: number; isAdaptive: boolean }) {
+  constructor(random: Random, options: StickyOptions) {
     this.#random = random
+    this.#queueLength = options.queueLength
     this.#batchSizeBytes = options.batchSizeBytes
     this.#isAdaptive = options.isAdaptive
   }
 
-  /**
-   * The partition for the next record without key; `appended` is told of it.
-   * @param queueLength Batches that wait for a partition.
-   */
-  next(partitions: readonly PartitionInfo[], queueLength: (partition: number) => number): number {
+  /** The partition for the next record without key; `appended` is told of it. */
+  next(partitions: readonly PartitionInfo[]): number {
     if (this.#partition < 0 || this.#bytes >= this.#batchSizeBytes || this.#partition >= partitions.length) {
-      this.#partition = this.#choose(partitions, queueLength)
+      this.#partition = this.#choose(partitions)
       this.#bytes = 0
     }
     return this.#partition
@@ -39,11 +45,11 @@ export class StickyPartitions {
     this.#bytes += bytes
   }
 
-  #choose(partitions: readonly PartitionInfo[], queueLength: (partition: number) => number): number {
+  #choose(partitions: readonly PartitionInfo[]): number {
     const led = partitions.filter(({ leaderId }) => leaderId >= 0)
     const candidates = led.length > 0 ? led : partitions
     if (candidates.length === 1 || !this.#isAdaptive) return candidates[this.#random.int(candidates.length)]!.partition
-    const lengths = candidates.map(({ partition }) => queueLength(partition))
+    const lengths = candidates.map(({ partition }) => this.#queueLength(partition))
     const weightOfEmpty = Math.max(...lengths) + 1
     let ticket = this.#random.int(lengths.reduce((sum, length) => sum + weightOfEmpty - length, 0))
     for (const [index, length] of lengths.entries()) {

@@ -6,9 +6,9 @@ import { before, Deadline, until, type WaitOptions } from '../cluster/wait.ts'
 import type { ProducerConfig } from '../config/producer-config.ts'
 import { type ClientError, ClosedError, RecordTooLargeError, SerializationError } from '../errors.ts'
 import type { Metric } from '../metrics.ts'
-import { defaultSerializer, type Serializer, serializerOf } from '../serde/serde.ts'
+import { defaultSerializer, type SerdeContext, type Serializer, serializerOf } from '../serde/serde.ts'
 import { Accumulator } from './accumulator.ts'
-import { BulkDelivery, CallbackDelivery, type Delivery, PromiseDelivery, SAME_FOR_ALL } from './delivery.ts'
+import { BulkDelivery, CallbackDelivery, type Delivery, type RecordListener, SAME_FOR_ALL } from './delivery.ts'
 import type { Partitioner } from './partitioner.ts'
 import { ProducerIdentity } from './producer-identity.ts'
 import { ProducerMetrics } from './producer-metrics.ts'
@@ -39,6 +39,8 @@ export class Producer<K = unknown, V = unknown> {
   /** The first failure of an enqueued record that has no callback, for the next flush(). */
   #unreported: ClientError | undefined
   readonly #maxRecordBytes: number
+  #keyContext: SerdeContext = { topic: '', isKey: true }
+  #valueContext: SerdeContext = { topic: '', isKey: false }
   /** Size of the record that found no room last. */
   #refusedBytes = 0
 
@@ -95,14 +97,11 @@ export class Producer<K = unknown, V = unknown> {
    */
   send(record: ProducerRecord<K, V>, { signal }: WaitOptions = NO_SIGNAL): Promise<RecordMetadata> {
     if (signal?.aborted) return Promise.reject(signal.reason)
-    const delivery = new PromiseDelivery()
-    try {
-      const taken = this.#take(record, delivery, SAME_FOR_ALL, signal)
-      if (taken !== undefined) taken.catch((error) => delivery.refuse(error))
-    } catch (error) {
-      delivery.refuse(error)
-    }
-    return signal === undefined ? delivery.promise : until(delivery.promise, signal)
+    const delivered = new Promise<RecordMetadata>((resolve, reject) => {
+      const taken = this.#take(record, resolve, SAME_FOR_ALL, signal)
+      if (taken !== undefined) taken.catch(reject)
+    })
+    return signal === undefined ? delivered : until(delivered, signal)
   }
 
   /**
@@ -215,7 +214,7 @@ export class Producer<K = unknown, V = unknown> {
     await flushed
   }
 
-  readonly #unheard: Delivery = {
+  readonly #unheard: RecordListener = {
     settle: (error) => {
       if (error !== undefined) this.#unreported ??= error
     },
@@ -267,8 +266,8 @@ export class Producer<K = unknown, V = unknown> {
     const { topic, key, value, headers } = record
     const timestamp = record.timestamp ?? this.#clock.now()
     try {
-      const keyBytes = key == null ? null : this.#serializeKey(key, { topic, isKey: true })
-      const valueBytes = value == null ? null : this.#serializeValue(value, { topic, isKey: false })
+      const keyBytes = key == null ? null : this.#serializeKey(key, this.#contextOf(topic, true))
+      const valueBytes = value == null ? null : this.#serializeValue(value, this.#contextOf(topic, false))
       if (keyBytes instanceof Promise || valueBytes instanceof Promise) {
         return Promise.all([keyBytes, valueBytes]).then(
           ([k, v]) => ({ timestamp, key: k, value: v, ...(headers === undefined ? {} : { headers: headersOf(headers) }) }),
@@ -283,6 +282,16 @@ export class Producer<K = unknown, V = unknown> {
     } catch (error) {
       throw serializationError(topic, error)
     }
+  }
+
+  /** The same one for a run of records of one topic. */
+  #contextOf(topic: string, isKey: boolean): SerdeContext {
+    const last = isKey ? this.#keyContext : this.#valueContext
+    if (last.topic === topic) return last
+    const context = { topic, isKey }
+    if (isKey) this.#keyContext = context
+    else this.#valueContext = context
+    return context
   }
 
   #sizeOf(record: NewRecord, topic: string): number {

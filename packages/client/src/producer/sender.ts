@@ -62,7 +62,7 @@ export class Sender {
     this.#isScheduled = true
     setImmediate(() => {
       this.#isScheduled = false
-      if (!this.#isStopped) this.#pass()
+      if (!this.#isStopped) this.#pass(false)
     })
   }
 
@@ -71,7 +71,8 @@ export class Sender {
     this.#timer?.cancel()
   }
 
-  #pass(): void {
+  /** @param onlySealed What is still open waits for the end of the turn: more may come. */
+  #pass(onlySealed: boolean): void {
     const { cluster, accumulator, identity, config } = this.#options
     const nowMs = cluster.clock.monotonic()
     const expiredMs = nowMs - config['delivery.timeout.ms']
@@ -85,7 +86,7 @@ export class Sender {
         continue
       }
       nextDueMs = Math.min(nextDueMs, head.createdMs + config['delivery.timeout.ms'])
-      const dueMs = this.#dueMs(queue, head, nowMs)
+      const dueMs = onlySealed && !head.isSealed ? NEVER : this.#dueMs(queue, head, nowMs)
       if (dueMs > nowMs) {
         nextDueMs = Math.min(nextDueMs, dueMs)
         continue
@@ -107,8 +108,8 @@ export class Sender {
       })
       byLeader.clear()
     }
-    for (const [leaderId, queues] of byLeader) this.#sendTo(leaderId, queues, nowMs)
-    this.#arm(nextDueMs, nowMs)
+    for (const [leaderId, queues] of byLeader) this.#sendTo(leaderId, queues, nowMs, onlySealed)
+    if (!onlySealed) this.#arm(nextDueMs, nowMs)
   }
 
   /** Monotonic time from which the queue's first batch may leave; NEVER: when something else has happened. */
@@ -144,7 +145,7 @@ export class Sender {
     }
   }
 
-  #sendTo(leaderId: number, queues: readonly PartitionQueue[], nowMs: number): void {
+  #sendTo(leaderId: number, queues: readonly PartitionQueue[], nowMs: number, onlySealed: boolean): void {
     const { cluster } = this.#options
     const node = this.#nodeOf(leaderId)
     const connection = cluster.openConnectionTo(leaderId)
@@ -153,7 +154,7 @@ export class Sender {
       return
     }
     while (node.inFlight < this.#maxInFlight) {
-      const batches = this.#collect(queues, nowMs)
+      const batches = this.#collect(queues, nowMs, onlySealed)
       if (batches.length === 0) return
       this.#send(connection, node, batches)
     }
@@ -179,13 +180,13 @@ export class Sender {
   }
 
   /** At most one batch of each queue, and no more bytes than a request may have. */
-  #collect(queues: readonly PartitionQueue[], nowMs: number): ProducerBatch[] {
+  #collect(queues: readonly PartitionQueue[], nowMs: number, onlySealed: boolean): ProducerBatch[] {
     const { accumulator, config } = this.#options
     const batches: ProducerBatch[] = []
     let bytes = 0
     for (const queue of queues) {
       const head = queue.waiting[0]
-      if (head === undefined || this.#dueMs(queue, head, nowMs) > nowMs) continue
+      if (head === undefined || (onlySealed && !head.isSealed) || this.#dueMs(queue, head, nowMs) > nowMs) continue
       if (!this.#prepare(queue, head)) continue
       const size = head.bytes!.length
       if (batches.length > 0 && bytes + size > config['max.request.size']) continue
@@ -267,6 +268,8 @@ export class Sender {
         node.inFlight--
         metrics.answered(cluster.clock.monotonic() - sentMs)
         this.#outcomes.answered(batches, response ?? undefined)
+        // What is full goes before the user's code has its turn, so that the broker has something to do meanwhile.
+        if (!this.#isStopped) this.#pass(true)
         this.wake()
       },
       (error: ClientError) => {

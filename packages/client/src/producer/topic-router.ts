@@ -5,7 +5,7 @@ import { type Deferred, deferred } from '../cluster/wait.ts'
 import type { ProducerConfig } from '../config/producer-config.ts'
 import { ClientError } from '../errors.ts'
 import type { Accumulator, PartitionQueue } from './accumulator.ts'
-import type { Delivery } from './delivery.ts'
+import { type Delivery, failDelivery } from './delivery.ts'
 import { partitionForKey } from './murmur2.ts'
 import { type Partitioner, StickyPartitions } from './partitioner.ts'
 import type { ProducerRecord } from './producer-record.ts'
@@ -37,6 +37,9 @@ interface TopicState<K, V> {
   /** In order; while something is here, everything for the topic goes here. */
   pending: PendingRecord<K, V>[]
   isResolving: boolean
+  /** As the metadata had it after so many changes. */
+  info: TopicInfo | undefined
+  infoChange: number
   /** Monotonic. */
   lastUsedMs: number
 }
@@ -61,7 +64,11 @@ export class TopicRouter<K, V> {
     const { cluster, clock, wake } = this.#options
     const state = this.#lastState?.topic === topic ? this.#lastState : this.#stateOf(topic)
     state.lastUsedMs = clock.monotonic()
-    const info = state.pending.length === 0 ? cluster.metadata.topic(topic) : undefined
+    if (state.infoChange !== cluster.metadata.changes) {
+      state.info = cluster.metadata.topic(topic)
+      state.infoChange = cluster.metadata.changes
+    }
+    const info = state.pending.length === 0 ? state.info : undefined
     const isKnown = info !== undefined && info.partitions.length > (record.partition ?? 0)
     if (!isKnown) {
       state.pending.push({ record, ready, bytes, delivery, tag })
@@ -97,9 +104,7 @@ export class TopicRouter<K, V> {
     const isSticky = record.partition === undefined && this.#isSticky(ready)
     let partition: number
     try {
-      partition = isSticky
-        ? state.sticky.next(info.partitions, (index) => this.#queueOf(state, index).length)
-        : this.#choose(info, record, ready)
+      partition = isSticky ? state.sticky.next(info.partitions) : this.#choose(info, record, ready)
       if (!Number.isInteger(partition) || partition < 0 || partition >= info.partitions.length) {
         throw new ClientError(
           'INVALID_PARTITION',
@@ -109,11 +114,7 @@ export class TopicRouter<K, V> {
     } catch (error) {
       accumulator.memory.release(bytes)
       const message = error instanceof Error ? error.message : String(error)
-      delivery.settle(
-        error instanceof ClientError ? error : new ClientError('PARTITIONER_FAILED', message, { cause: error }),
-        undefined,
-        tag,
-      )
+      failDelivery(delivery, error instanceof ClientError ? error : new ClientError('PARTITIONER_FAILED', message, { cause: error }), tag)
       return
     }
     const appended = accumulator.append(this.#queueOf(state, partition), ready, bytes, delivery, tag)
@@ -174,7 +175,7 @@ export class TopicRouter<K, V> {
     state.pending = []
     for (const { bytes, delivery, tag } of pending) {
       this.#options.accumulator.memory.release(bytes)
-      delivery.settle(error, undefined, tag)
+      failDelivery(delivery, error, tag)
     }
   }
 
@@ -182,11 +183,13 @@ export class TopicRouter<K, V> {
     let state = this.#topics.get(topic)
     if (state === undefined) {
       const { cluster, config } = this.#options
+      const queues: PartitionQueue[] = []
       const sticky = new StickyPartitions(cluster.random, {
         batchSizeBytes: config['batch.size'],
         isAdaptive: config['partitioner.adaptive.partitioning.enable'],
+        queueLength: (partition) => queues[partition]?.length ?? 0,
       })
-      state = { topic, sticky, queues: [], pending: [], isResolving: false, lastUsedMs: 0 }
+      state = { topic, sticky, queues, pending: [], isResolving: false, lastUsedMs: 0, info: undefined, infoChange: -1 }
       this.#topics.set(topic, state)
     }
     this.#lastState = state

@@ -206,8 +206,13 @@ export class BatchBuilder {
 }
 
 /** An upper bound of what one record adds to a batch, without looking at its encoding; headers included. */
-export function estimateRecordBytes({ key = null, value = null, headers = [] }: NewRecord): number {
-  let bytes = MAX_RECORD_OVERHEAD_BYTES + (key?.length ?? 0) + (value?.byteLength ?? 0)
+export function estimateRecordBytes({ key = null, value = null, headers }: NewRecord): number {
+  const bytes = MAX_RECORD_OVERHEAD_BYTES + (key === null ? 0 : key.length) + (value === null ? 0 : value.length)
+  return headers === undefined ? bytes : bytes + estimateHeaderBytes(headers)
+}
+
+function estimateHeaderBytes(headers: readonly NewHeader[]): number {
+  let bytes = 0
   for (const { key: name, value: content } of headers) bytes += 10 + Buffer.byteLength(name, 'utf8') + (content?.byteLength ?? 0)
   return bytes
 }
