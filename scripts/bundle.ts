@@ -7,6 +7,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, wri
 import { basename, dirname, join, relative, resolve, sep } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { rolldown } from 'rolldown'
+import { distName, entryPoints } from './entry-points.ts'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
 const dist = join(root, 'dist')
@@ -25,9 +26,20 @@ function workerEntries(): Record<string, string> {
   return entries
 }
 
+/** The compiler's output for a file as scripts/entry-points.ts names it. */
+function compiledEntry(file: string, ending: '.js' | '.d.ts'): string {
+  const [room, ...path] = file.split('/')
+  return compiled(room!, ...path) + ending
+}
+
+/** What users import, by path below dist/. */
+function importedEntries(): Record<string, string> {
+  return Object.fromEntries(Object.entries(entryPoints).map(([subpath, file]) => [distName(subpath), compiledEntry(file, '.js')]))
+}
+
 async function bundleCode(): Promise<Set<string>> {
   const build = await rolldown({
-    input: { index: compiled('tidelog', 'index.js'), cli: compiled('cli', 'index.js'), ...workerEntries() },
+    input: { ...importedEntries(), cli: compiled('cli', 'index.js'), ...workerEntries() },
     platform: 'node',
     external: (id) => !id.startsWith('@tidelog/') && !id.startsWith('.') && !id.startsWith('/'),
   })
@@ -43,11 +55,11 @@ async function bundleCode(): Promise<Set<string>> {
   return new Set(output.map(({ fileName }) => fileName))
 }
 
-/** Copies the declarations reachable from the public index to types/ROOM/, where an import of `@tidelog/ROOM` becomes a relative one. */
+/** Copies the declarations reachable from what users import to types/ROOM/, where an import of `@tidelog/ROOM` becomes a relative one. */
 function copyDeclarations(): Set<string> {
   const written = new Set<string>()
-  const publicIndex = compiled('tidelog', 'index.d.ts')
-  const pending = [publicIndex]
+  const entries = Object.values(entryPoints).map((file) => compiledEntry(file, '.d.ts'))
+  const pending = [...entries]
   const seen = new Set(pending)
   for (let from = pending.pop(); from !== undefined; from = pending.pop()) {
     const target = declarationTarget(from)
@@ -69,7 +81,7 @@ function copyDeclarations(): Set<string> {
       })
     mkdirSync(join(dist, dirname(target)), { recursive: true })
     // Buffer and its kind are there for a user whose own compiler settings name no types, too.
-    writeFileSync(join(dist, target), from === publicIndex ? `/// <reference types="node" />\n${text}` : text)
+    writeFileSync(join(dist, target), entries.includes(from) ? `/// <reference types="node" />\n${text}` : text)
     written.add(target.split(sep).join('/'))
   }
   return written

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { join, posix } from 'node:path'
+import { entryPoints } from '../entry-points.ts'
 import { layers } from '../layers.ts'
 import { type Finding, root, type SourceFile } from './sources.ts'
 
@@ -7,8 +8,8 @@ const rooms: Record<string, readonly string[]> = layers
 
 /** Imports run one way: what scripts/layers.ts allows, always through a room's index, and npm packages only when package.json names them. */
 export function checkLayers(sources: readonly SourceFile[]): Finding[] {
-  const { dependencies, devDependencies } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
-  const shipped = new Set(Object.keys(dependencies))
+  const { dependencies, peerDependencies, devDependencies } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
+  const shipped = new Set(Object.keys({ ...dependencies, ...peerDependencies }))
   const known = new Set([...shipped, ...Object.keys(devDependencies)])
   return sources.flatMap(({ path, room, isTest, imports }) => {
     const allowed = rooms[room]
@@ -50,7 +51,7 @@ function refusal(id: string, { path, room, isTest, allowed, shipped, known }: Im
 }
 
 /**
- * Every file must be reachable from its room's index or be a worker's first file: what nobody imports goes. What only tests import is
+ * Every file must be reachable from its room's index, an entry point or a worker's first file: what nobody imports goes. What only tests import is
  * called `*-harness.ts`.
  */
 export function checkReachable(sources: readonly SourceFile[]): Finding[] {
@@ -99,6 +100,8 @@ export function checkCircles(sources: readonly SourceFile[]): Finding[] {
   return findings
 }
 
+const entryFiles: ReadonlySet<string> = new Set(Object.values(entryPoints).map((file) => `packages/${file.replace('/', '/src/')}.ts`))
+
 function isRoot(path: string): boolean {
-  return /^packages\/[^/]+\/src\/index\.ts$/.test(path) || /-(worker|harness)\.ts$/.test(path)
+  return entryFiles.has(path) || /^packages\/[^/]+\/src\/index\.ts$/.test(path) || /-(worker|harness)\.ts$/.test(path)
 }

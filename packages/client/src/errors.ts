@@ -86,10 +86,28 @@ export class UnsupportedVersionError extends ClientError {
   }
 }
 
+/** A key or value that a serde cannot write or read. Retriable when its cause is: a schema registry that cannot be reached. */
 export class SerializationError extends ClientError {
   override name = 'SerializationError'
   constructor(message: string, cause?: unknown) {
-    super('SERIALIZATION_FAILED', message, { cause })
+    super('SERIALIZATION_FAILED', message, { cause, retriable: isRetriable(cause) })
+  }
+}
+
+/** A schema registry that cannot be reached, or has refused. */
+export class SchemaRegistryError extends ClientError {
+  override name = 'SchemaRegistryError'
+  /** Of the HTTP answer; undefined without one. */
+  readonly status: number | undefined
+  /** The registry's own number: 40401 unknown subject, 40403 unknown schema, 42201 invalid schema… */
+  readonly errorCode: number | undefined
+  constructor(
+    message: string,
+    { status, errorCode, ...traits }: ClientErrorTraits & { readonly status?: number; readonly errorCode?: number | undefined } = {},
+  ) {
+    super('SCHEMA_REGISTRY', message, traits)
+    this.status = status
+    this.errorCode = errorCode
   }
 }
 

@@ -81,11 +81,18 @@ export class ConsumerRecord<K = Buffer, V = Buffer> {
     return taken(this.#value)
   }
 
-  /** Decodes key and value now, awaiting deserializers that return promises; what fails is thrown when it is asked for. */
-  async decode(): Promise<void> {
+  /**
+   * Decodes key and value now; what fails is thrown when it is asked for.
+   * @returns A promise only when a deserializer has returned one.
+   */
+  decode(): Promise<void> | undefined {
     const { key, value } = this.#origin.deserializers
-    this.#key = await this.#decodeAsync(this.#record.key, key, true)
-    this.#value = await this.#decodeAsync(this.#record.value, value, false)
+    const ownKey = this.#decodeNow(this.#record.key, key, true)
+    const ownValue = this.#decodeNow(this.#record.value, value, false)
+    if (ownKey instanceof Promise || ownValue instanceof Promise) return this.#decodeLater(ownKey, ownValue)
+    this.#key = ownKey
+    this.#value = ownValue
+    return undefined
   }
 
   toString(): string {
@@ -101,14 +108,19 @@ export class ConsumerRecord<K = Buffer, V = Buffer> {
     }
   }
 
-  async #decodeAsync<T>(bytes: Buffer | null, deserializer: Deserializer<T> | undefined, isKey: boolean): Promise<Decoded<T>> {
-    if (bytes === null || deserializer === undefined) return { value: bytes as T | null }
-    try {
-      const value = deserializer(bytes, { topic: this.topic, isKey })
-      return { value: value instanceof Promise ? await value : value }
-    } catch (error) {
-      return { error: this.#failure(error, isKey) }
-    }
+  async #decodeLater(key: Decoded<K> | Promise<Decoded<K>>, value: Decoded<V> | Promise<Decoded<V>>): Promise<void> {
+    this.#key = await key
+    this.#value = await value
+  }
+
+  /** The promise never rejects. */
+  #decodeNow<T>(bytes: Buffer | null, deserializer: Deserializer<T> | undefined, isKey: boolean): Decoded<T> | Promise<Decoded<T>> {
+    const decoded = this.#decode<T | Promise<T>>(bytes, deserializer, isKey)
+    if ('error' in decoded || !(decoded.value instanceof Promise)) return decoded as Decoded<T>
+    return decoded.value.then(
+      (value) => ({ value }),
+      (error) => ({ error: this.#failure(error, isKey) }),
+    )
   }
 
   #failure(cause: unknown, isKey: boolean): SerializationError {
@@ -120,4 +132,21 @@ export class ConsumerRecord<K = Buffer, V = Buffer> {
 function taken<T>(decoded: Decoded<T>): T | null {
   if ('error' in decoded) throw decoded.error
   return decoded.value
+}
+
+/** Decodes records in order. @returns A promise only when a deserializer has returned one. */
+export function decodeAll(records: readonly ConsumerRecord<unknown, unknown>[]): Promise<void> | undefined {
+  for (const [index, record] of records.entries()) {
+    const decoding = record.decode()
+    if (decoding !== undefined) return decodeRest(decoding, records, index + 1)
+  }
+  return undefined
+}
+
+async function decodeRest(first: Promise<void>, records: readonly ConsumerRecord<unknown, unknown>[], from: number): Promise<void> {
+  await first
+  for (let index = from; index < records.length; index++) {
+    const decoding = records[index]!.decode()
+    if (decoding !== undefined) await decoding
+  }
 }

@@ -7,7 +7,7 @@ import type { Metric } from '../metrics.ts'
 import { type OffsetAndMetadata, PartitionMap, partitionName, type TopicPartition } from '../topic-partition.ts'
 import { ConsumerCore } from './consumer-core.ts'
 import type { ConsumerOptions, RebalanceListener } from './consumer-options.ts'
-import type { ConsumerRecord } from './consumer-record.ts'
+import { type ConsumerRecord, decodeAll } from './consumer-record.ts'
 import { PartitionRunner, type RunOptions } from './partition-runner.ts'
 import { PolledRecords } from './polled-records.ts'
 import { ConsumedBatch, ConsumerStream } from './record-streams.ts'
@@ -114,7 +114,8 @@ export class Consumer<K = Buffer, V = Buffer> {
         await core.advance()
         const records: ConsumerRecord<K, V>[] = []
         core.take(maxRecords, records)
-        if (core.decodesEagerly) for (const record of records) await record.decode()
+        const decoding = core.decodesEagerly ? decodeAll(records) : undefined
+        if (decoding !== undefined) await decoding
         if (records.length > 0 || deadline?.expired) return new PolledRecords(records)
         await core.notifier.wait(deadline?.remainingMs ?? Number.POSITIVE_INFINITY, signal, closing)
         signal?.throwIfAborted()

@@ -1,7 +1,7 @@
 import { InvalidOptionError } from '../errors.ts'
 import type { OffsetAndMetadata, TopicPartition } from '../topic-partition.ts'
 import type { ConsumerCore } from './consumer-core.ts'
-import type { ConsumerRecord } from './consumer-record.ts'
+import { type ConsumerRecord, decodeAll } from './consumer-record.ts'
 import type { PartitionState } from './partition-state.ts'
 import { ConsumedBatch } from './record-streams.ts'
 
@@ -116,14 +116,16 @@ export class PartitionRunner<K, V> {
     try {
       const { eachBatch, eachRecord } = this.#options
       if (eachBatch !== undefined) {
-        if (this.#core.decodesEagerly) for (const record of records) await record.decode()
+        const decoding = this.#core.decodesEagerly ? decodeAll(records) : undefined
+        if (decoding !== undefined) await decoding
         await eachBatch(new ConsumedBatch(state, records, this.#commit), { signal, progress })
         if (isCurrent()) state.consumed = end
       }
       for (const [index, record] of eachRecord === undefined ? [] : records.entries()) {
         if (signal.aborted || !isCurrent()) break
         progress()
-        if (this.#core.decodesEagerly) await record.decode()
+        const decoding = this.#core.decodesEagerly ? record.decode() : undefined
+        if (decoding !== undefined) await decoding
         await eachRecord!(record, { signal, progress })
         if (isCurrent())
           state.consumed = index === records.length - 1 ? end : { offset: record.offset + 1, leaderEpoch: record.leaderEpoch }

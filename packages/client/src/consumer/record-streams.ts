@@ -1,7 +1,7 @@
 import { ClosedError } from '../errors.ts'
 import type { OffsetAndMetadata, TopicPartition } from '../topic-partition.ts'
 import type { ConsumerCore } from './consumer-core.ts'
-import type { ConsumerRecord } from './consumer-record.ts'
+import { type ConsumerRecord, decodeAll } from './consumer-record.ts'
 import type { PartitionState } from './partition-state.ts'
 import type { Position } from './position.ts'
 
@@ -144,7 +144,8 @@ export class ConsumerStream<T, K, V> implements AsyncIterableIterator<T> {
         if (this.#isStretched()) await this.#breathe()
         const taken = this.#take()
         if (taken !== undefined) {
-          if (this.#core.decodesEagerly) for (const record of taken.records) await record.decode()
+          const decoding = this.#core.decodesEagerly ? decodeAll(taken.records) : undefined
+          if (decoding !== undefined) await decoding
           return this.#give(taken)
         }
         await notifier.wait(Number.POSITIVE_INFINITY, this.#signal, this.#core.cluster.closing)

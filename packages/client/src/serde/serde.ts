@@ -1,7 +1,7 @@
 import { SerializationError } from '../errors.ts'
 
 /**
- * Turns a key or a value into bytes; null stays null (a tombstone). `topic` and the record's headers are for schema registries.
+ * Turns a key or a value into bytes; null stays null (a tombstone).
  * A serializer may return a promise: send() and sendMany() then await it, enqueue() cannot.
  */
 export type Serializer<T> = (data: T, context: SerdeContext) => Uint8Array | null | Promise<Uint8Array | null>
@@ -27,19 +27,22 @@ export const serializerOf = <T>(option: SerializerOption<T>): Serializer<T> => (
 export const deserializerOf = <T>(option: DeserializerOption<T>): Deserializer<T> =>
   typeof option === 'function' ? option : option.deserialize
 
-/** Ours, which never return a promise. */
-const synchronous = new WeakSet<Deserializer<unknown>>()
-export const isKnownSynchronous = (deserializer: Deserializer<unknown>): boolean => synchronous.has(deserializer)
+const neverPromises = new WeakSet<Deserializer<unknown>>()
+export const isKnownSynchronous = (deserializer: Deserializer<unknown>): boolean => neverPromises.has(deserializer)
 
-function known<S extends { readonly deserialize: Deserializer<unknown> }>(serde: S): S {
-  synchronous.add(serde.deserialize)
+/**
+ * Says of a serde, or of a deserializer by itself, that it never returns a promise. A consumer then decodes a record when its key or
+ * value is asked for; others it decodes, and awaits, before it hands the record out. Ours are known as such.
+ */
+export function synchronous<S extends Deserializer<unknown> | { readonly deserialize: Deserializer<unknown> }>(serde: S): S {
+  neverPromises.add(typeof serde === 'function' ? serde : serde.deserialize)
   return serde
 }
 
 const asBuffer = (data: Uint8Array): Buffer => (Buffer.isBuffer(data) ? data : Buffer.from(data.buffer, data.byteOffset, data.byteLength))
 
 function fixedWidth<T>(name: string, width: number, write: (buffer: Buffer, value: T) => void, read: (buffer: Buffer) => T): Serde<T> {
-  return known({
+  return synchronous({
     serialize(value: T) {
       const buffer = Buffer.allocUnsafe(width)
       write(buffer, value)
@@ -53,12 +56,12 @@ function fixedWidth<T>(name: string, width: number, write: (buffer: Buffer, valu
 }
 
 /** UTF-8, as Kafka's StringSerializer. */
-export const string: Serde<string> = known({
+export const string: Serde<string> = synchronous({
   serialize: (text: string) => Buffer.from(text, 'utf8'),
   deserialize: (data: Buffer) => data.toString('utf8'),
 })
 /** Bytes as they are. */
-export const bytes: { readonly serialize: Serializer<Uint8Array>; readonly deserialize: Deserializer<Buffer> } = known({
+export const bytes: { readonly serialize: Serializer<Uint8Array>; readonly deserialize: Deserializer<Buffer> } = synchronous({
   serialize: asBuffer,
   deserialize: (data: Buffer) => data,
 })
@@ -123,7 +126,7 @@ export const uuid: Serde<string> = string
 
 /** UTF-8 JSON. `json<Order>()` says what it holds; nothing checks it. */
 export function json<T = unknown>(): Serde<T> {
-  return known({
+  return synchronous({
     serialize(value: T) {
       const text = JSON.stringify(value)
       if (text === undefined) throw new SerializationError(`JSON has no text for ${typeof value}`)

@@ -1,0 +1,138 @@
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import type { TestContext } from 'node:test'
+
+interface Stored {
+  readonly schema: string
+  readonly schemaType?: string
+  readonly references?: readonly unknown[]
+}
+
+/** A schema registry that keeps what it is given in memory and fails when it is told to; for tests. */
+export interface RegistryOfTest {
+  readonly url: string
+  /** `METHOD PATH` of every request, in order. */
+  readonly requests: string[]
+  readonly headers: IncomingMessage['headers'][]
+  /** What answers the next requests instead of the registry, one each. */
+  readonly faults: ((request: IncomingMessage, response: ServerResponse) => void)[]
+  readonly schemas: Stored[]
+}
+
+export async function registryOfTest(t: TestContext): Promise<RegistryOfTest> {
+  const schemas: Stored[] = []
+  const subjects = new Map<string, number[]>()
+  const requests: string[] = []
+  const headers: IncomingMessage['headers'][] = []
+  const faults: RegistryOfTest['faults'] = []
+  const levels = new Map<string, string>([['', 'BACKWARD']])
+
+  const idOf = (stored: Stored): number => {
+    const text = JSON.stringify(stored)
+    const known = schemas.findIndex((schema) => JSON.stringify(schema) === text)
+    return known < 0 ? schemas.push(stored) : known + 1
+  }
+  const versionOf = (subject: string, version: number) => {
+    const id = subjects.get(subject)?.[version - 1]
+    if (id === undefined) throw new NotFound(40402, 'Version not found.')
+    return { subject, version, id, ...schemas[id - 1] }
+  }
+  const routes: [pattern: RegExp, handle: (parts: string[], method: string, body: Stored & { compatibility?: string }) => unknown][] = [
+    [/^\/subjects$/, () => [...subjects.keys()]],
+    [
+      /^\/subjects\/([^/]+)\/versions$/,
+      ([subject = ''], method, body) => {
+        const ids = subjects.get(subject)
+        if (method === 'GET') return ids?.map((_, index) => index + 1) ?? notFound(40401, 'Subject not found.')
+        const id = idOf(body)
+        if (ids === undefined) subjects.set(subject, [id])
+        else if (!ids.includes(id)) ids.push(id)
+        return { id }
+      },
+    ],
+    [
+      /^\/subjects\/([^/]+)\/versions\/([^/]+)$/,
+      ([subject = '', version = ''], method) => {
+        if (method === 'DELETE') return Number(version)
+        return versionOf(subject, version === 'latest' ? (subjects.get(subject)?.length ?? 0) : Number(version))
+      },
+    ],
+    [
+      /^\/subjects\/([^/]+)$/,
+      ([subject = ''], method, body) => {
+        const ids = subjects.get(subject) ?? notFound(40401, 'Subject not found.')
+        if (method === 'DELETE') {
+          subjects.delete(subject)
+          return ids.map((_, index) => index + 1)
+        }
+        const version = ids.findIndex((id) => JSON.stringify(schemas[id - 1]) === JSON.stringify(body)) + 1
+        return version === 0 ? notFound(40403, 'Schema not found') : versionOf(subject, version)
+      },
+    ],
+    [/^\/schemas\/ids\/(\d+)$/, ([id]) => schemas[Number(id) - 1] ?? notFound(40403, 'Schema not found')],
+    [
+      /^\/compatibility\/subjects\/([^/]+)\/versions\/latest$/,
+      ([subject = '']) => ({ is_compatible: subjects.has(subject), messages: [] }),
+    ],
+    [
+      /^\/config(?:\/([^/]+))?$/,
+      ([subject = ''], method, { compatibility = '' }) => {
+        if (method === 'PUT') levels.set(subject, compatibility)
+        return method === 'PUT' ? { compatibility } : { compatibilityLevel: levels.get(subject) ?? notFound(40408, 'No configuration') }
+      },
+    ],
+  ]
+
+  const server = createServer((request, response) => {
+    requests.push(`${request.method} ${request.url}`)
+    headers.push(request.headers)
+    const fault = faults.shift()
+    if (fault !== undefined) {
+      request.resume()
+      fault(request, response)
+      return
+    }
+    let text = ''
+    request.setEncoding('utf8').on('data', (chunk: string) => {
+      text += chunk
+    })
+    request.on('end', () => {
+      const { pathname } = new URL(request.url ?? '', 'http://registry')
+      const found = routes.find(([pattern]) => pattern.test(pathname))
+      const parts =
+        found?.[0]
+          .exec(pathname)
+          ?.slice(1)
+          .map((part) => decodeURIComponent(part ?? '')) ?? []
+      try {
+        answer(response, 200, found?.[1](parts, request.method ?? '', text === '' ? {} : JSON.parse(text)))
+      } catch (error) {
+        const { code, message } = error as NotFound
+        answer(response, 404, { error_code: code, message })
+      }
+    })
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  t.after(() => {
+    server.closeAllConnections()
+    server.close()
+  })
+  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, requests, headers, faults, schemas }
+}
+
+class NotFound extends Error {
+  readonly code: number
+  constructor(code: number, message: string) {
+    super(message)
+    this.code = code
+  }
+}
+
+function notFound(code: number, message: string): never {
+  throw new NotFound(code, message)
+}
+
+export function answer(response: ServerResponse, status: number, body: unknown): void {
+  response.writeHead(status, { 'content-type': 'application/vnd.schemaregistry.v1+json' })
+  response.end(JSON.stringify(body))
+}

@@ -1,0 +1,77 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { create, createFileRegistry, type DescMessage, type MessageShape } from '@bufbuild/protobuf'
+import { FileDescriptorProtoSchema, FieldDescriptorProto_Type as Type } from '@bufbuild/protobuf/wkt'
+import { registryOfTest } from '../registry/registry-harness.ts'
+import { recordNameStrategy, SchemaRegistry } from '../registry/schema-registry.ts'
+import { protobuf } from './protobuf.ts'
+
+const field = (name: string, number: number, type: Type, typeName = '') => ({ name, number, type, typeName, label: 1 })
+const address = create(FileDescriptorProtoSchema, {
+  name: 'shop/address.proto',
+  package: 'shop',
+  syntax: 'proto3',
+  messageType: [{ name: 'Address', field: [field('city', 1, Type.STRING)] }],
+})
+const orders = create(FileDescriptorProtoSchema, {
+  name: 'shop/order.proto',
+  package: 'shop',
+  syntax: 'proto3',
+  dependency: ['shop/address.proto'],
+  messageType: [
+    { name: 'Other' },
+    {
+      name: 'Order',
+      field: [field('id', 1, Type.STRING), field('to', 2, Type.MESSAGE, '.shop.Address')],
+      nestedType: [{ name: 'Line', field: [field('count', 1, Type.INT32)] }],
+    },
+  ],
+})
+const files = createFileRegistry(orders, (name) => (name === address.name ? address : undefined))
+const messageOf = (name: string): DescMessage => files.getMessage(name)!
+const value = { topic: 'orders', isKey: false }
+const order = create(messageOf('shop.Order'), { id: 'a', to: { city: 'Rome' } } as never)
+const body = [0x0a, 1, 0x61, 0x12, 6, 0x0a, 4, 0x52, 0x6f, 0x6d, 0x65]
+
+test('without a registry a record is its bare bytes, at once', () => {
+  const serde = protobuf({ message: messageOf('shop.Order') })
+  const bytes = serde.serialize(order, value) as Uint8Array
+  assert.deepEqual([...bytes], body)
+  assert.deepEqual(serde.deserialize(Buffer.from(bytes), value), order)
+})
+
+test('over a registry the index of the message follows the id, and imported files are registered first', async (t) => {
+  const { url, requests, schemas } = await registryOfTest(t)
+  using registry = new SchemaRegistry({ url })
+  const serde = protobuf({ message: messageOf('shop.Order'), registry })
+  const bytes = Buffer.from((await serde.serialize(order, value))!)
+  assert.deepEqual([...bytes], [0, 0, 0, 0, 2, 2, 2, ...body])
+  assert.deepEqual(requests, [
+    'POST /subjects/shop%2Faddress.proto/versions',
+    'POST /subjects/shop%2Faddress.proto',
+    'POST /subjects/orders-value/versions',
+    'GET /subjects/shop%2Faddress.proto/versions/1',
+  ])
+  assert.deepEqual(schemas[1]?.references, [{ name: 'shop/address.proto', subject: 'shop/address.proto', version: 1 }])
+  // A reader asks nothing.
+  assert.deepEqual(serde.deserialize(bytes, value), order)
+  assert.equal(requests.length, 4)
+})
+
+test('a nested message is named by the way to it, and by its full name for subjects', async (t) => {
+  const { url } = await registryOfTest(t)
+  using registry = new SchemaRegistry({ url })
+  const serde = protobuf({ message: messageOf('shop.Order.Line'), registry, subjectNameStrategy: recordNameStrategy })
+  const line = create(messageOf('shop.Order.Line'), { count: 3 } as never) as MessageShape<DescMessage>
+  assert.deepEqual([...(await serde.serialize(line, value))!], [0, 0, 0, 0, 2, 4, 2, 0, 8, 3])
+  assert.ok((await registry.subjects()).includes('shop.Order.Line'))
+})
+
+test('bytes that are no message are errors', () => {
+  using registry = new SchemaRegistry({ url: 'http://127.0.0.1:1' })
+  const serde = protobuf({ message: messageOf('shop.Order'), registry })
+  for (const bytes of [[], [0, 0, 0, 0, 1], [0, 0, 0, 0, 1, 0x80], [0, 0, 0, 0, 1, 0, 0x0a, 0xff, 0xff, 0xff, 0xff, 0x0f]]) {
+    assert.throws(() => serde.deserialize(Buffer.from(bytes), value))
+  }
+  assert.throws(() => protobuf({} as never), /message is missing/)
+})
