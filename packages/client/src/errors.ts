@@ -153,6 +153,30 @@ export class BrokerError extends ClientError {
   }
 }
 
+/** Another producer has taken the transactional id, or the coordinator has aborted a transaction that was open for too long: make a new producer. */
+export class ProducerFencedError extends ClientError {
+  override name = 'ProducerFencedError'
+  constructor(message: string, cause?: unknown) {
+    super('PRODUCER_FENCED', message, { fatal: true, cause })
+  }
+}
+
+/** Something of the open transaction has failed, which is `cause`: it cannot be committed any more, only aborted. */
+export class TransactionAbortableError extends ClientError {
+  override name = 'TransactionAbortableError'
+  constructor(cause: ClientError) {
+    super('TRANSACTION_ABORTABLE', `the transaction cannot be committed, abort it: ${cause.message}`, { abortable: true, cause })
+  }
+}
+
+/** The record was not delivered because its transaction is aborted. */
+export class TransactionAbortedError extends ClientError {
+  override name = 'TransactionAbortedError'
+  constructor(transactionalId: string, cause?: unknown) {
+    super('TRANSACTION_ABORTED', `the record's transaction of ${transactionalId} is being aborted`, { cause })
+  }
+}
+
 /** The committed offsets do not exist or are out of range, and `autoOffsetReset` is none. */
 export class NoOffsetError extends ClientError {
   override name = 'NoOffsetError'

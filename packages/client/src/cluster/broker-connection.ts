@@ -31,12 +31,15 @@ export interface SendOptions {
 export class BrokerConnection {
   readonly #connection: FramedConnection
   readonly #served: ReadonlyMap<number, readonly [oldest: number, newest: number]>
+  readonly #finalized: ReadonlyMap<string, number>
   /** Requests that were sent, and answers that came, for the metrics. */
   requests = 0
   responses = 0
 
-  private constructor(connection: FramedConnection, { apiKeys }: ApiVersionsResponse) {
+  private constructor(connection: FramedConnection, { apiKeys, finalizedFeatures, finalizedFeaturesEpoch }: ApiVersionsResponse) {
     this.#connection = connection
+    const finalized = finalizedFeaturesEpoch >= 0 ? finalizedFeatures : []
+    this.#finalized = new Map(finalized.map(({ name, maxVersionLevel }) => [name, maxVersionLevel]))
     this.#served = new Map(apiKeys.map(({ apiKey, minVersion, maxVersion }) => [apiKey, [minVersion, maxVersion]]))
   }
 
@@ -88,6 +91,11 @@ export class BrokerConnection {
 
   serves(api: Api): boolean {
     return this.#served.has(api.key)
+  }
+
+  /** The level that the cluster ran a feature at when this connection was made, 0 without one. KIP-584. */
+  featureLevel(name: string): number {
+    return this.#finalized.get(name) ?? 0
   }
 
   /**

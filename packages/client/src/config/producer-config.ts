@@ -31,7 +31,7 @@ export const producerRows = {
     min: 1,
     max: 17,
     importance: 'medium',
-    unused: 'the codec has one level',
+    unused: 'the LZ4 library (lz4-napi) compresses at one level, that of LZ4 fast',
     doc: 'Level of lz4.',
   }),
   'compression.zstd.level': int({ default: 3, min: -131_072, max: 22, importance: 'medium', doc: 'Level of zstd.' }),
@@ -87,7 +87,23 @@ export const producerRows = {
   'key.serializer': string({ default: null, importance: 'high', unused: BY_OPTION, doc: 'Serializer of keys.' }),
   'value.serializer': string({ default: null, importance: 'high', unused: BY_OPTION, doc: 'Serializer of values.' }),
   retries: int({ default: 2_147_483_647, min: 0, max: 2_147_483_647, importance: 'high', doc: 'How often a failed batch is sent again.' }),
-  'transaction.timeout.ms': int({ default: 60_000, importance: 'low', unused: 'transactions come with a later version', doc: 'Timeout.' }),
+  'transaction.timeout.ms': int({
+    default: 60_000,
+    unit: 'ms',
+    importance: 'low',
+    doc: 'A transaction that is open for longer is aborted by its coordinator, and its producer is fenced.',
+  }),
+  'transaction.two.phase.commit.enable': boolean({
+    default: false,
+    importance: 'low',
+    doc: 'Transactions that no timeout aborts, for an outside coordinator (KIP-939). No broker serves it yet: true is refused.',
+  }),
+  'transactional.id': string({
+    default: null,
+    check: (text) => (text === '' ? 'String must be non-empty' : undefined),
+    importance: 'low',
+    doc: 'Makes the producer transactional; the same id over restarts fences the instance before.',
+  }),
 } as const
 
 export const producerConfig = new ClientConfig(producerRows)

@@ -1,73 +1,12 @@
-import type { BrokerConnection } from '../cluster/broker-connection.ts'
-import type { Cluster, RetryOptions } from '../cluster/cluster.ts'
-import type { Purpose } from '../cluster/connection-pool.ts'
-import type { WaitOptions } from '../cluster/wait.ts'
-import { hasCode, isRetriable } from '../errors.ts'
+import type { Cluster } from '../cluster/cluster.ts'
+import { Coordinator } from '../cluster/coordinator.ts'
 
-/** After these the group may have another coordinator. */
-const coordinatorLost = ['NOT_COORDINATOR', 'COORDINATOR_NOT_AVAILABLE', 'DISCONNECTED', 'TIMEOUT'] as const
-
-interface CoordinatorOptions extends WaitOptions {
-  /** `coordinator` when absent. */
-  readonly purpose?: Purpose
-}
-
-/** The broker that coordinates a group: found when needed, looked for again after an error that says it has moved or died. */
-export class GroupCoordinator {
+/** The broker that coordinates a group. */
+export class GroupCoordinator extends Coordinator {
   readonly groupId: string
-  readonly #cluster: Cluster
-  #nodeId: number | undefined
-  #finding: Promise<number> | undefined
 
   constructor(cluster: Cluster, groupId: string) {
-    this.#cluster = cluster
+    super(cluster, () => cluster.findGroupCoordinator(groupId))
     this.groupId = groupId
-  }
-
-  /** undefined: not known. */
-  get nodeId(): number | undefined {
-    return this.#nodeId
-  }
-
-  /** @throws DisconnectedError, BrokerError COORDINATOR_NOT_AVAILABLE and others */
-  async connection(options?: CoordinatorOptions): Promise<BrokerConnection> {
-    this.#finding ??= this.#nodeId === undefined ? this.#find() : undefined
-    const nodeId = this.#nodeId ?? (await this.#finding!)
-    try {
-      return await this.#cluster.connectionTo(nodeId, options?.purpose ?? 'coordinator', options)
-    } catch (error) {
-      this.lost(error)
-      throw error
-    }
-  }
-
-  /** Forgets the coordinator when the error says so. */
-  lost(error: unknown): void {
-    if (hasCode(error, ...coordinatorLost)) this.#nodeId = undefined
-  }
-
-  /** A request to the coordinator, once. */
-  async request<T>(send: (connection: BrokerConnection) => Promise<T>, options?: CoordinatorOptions): Promise<T> {
-    const connection = await this.connection(options)
-    try {
-      return await send(connection)
-    } catch (error) {
-      this.lost(error)
-      throw error
-    }
-  }
-
-  /** A request to the coordinator, repeated while errors are retriable. */
-  retry<T>(options: RetryOptions, send: (connection: BrokerConnection) => Promise<T>): Promise<T> {
-    return this.#cluster.retry({ retryIf: isRetriable, ...options }, () => this.request(send, options))
-  }
-
-  async #find(): Promise<number> {
-    try {
-      this.#nodeId = await this.#cluster.findGroupCoordinator(this.groupId)
-      return this.#nodeId
-    } finally {
-      this.#finding = undefined
-    }
   }
 }

@@ -84,6 +84,8 @@ export interface AccumulatorOptions {
   readonly bufferMemoryBytes: number
   readonly codec: CodecName
   readonly level: number | undefined
+  /** Every record belongs to a transaction. */
+  readonly isTransactional: boolean
   readonly clock: Clock
 }
 
@@ -182,8 +184,9 @@ export class Accumulator {
     const middle = Math.ceil(records.length / 2)
     const make = (part: readonly NewRecord[], id: number, idEnd: number): ProducerBatch => {
       const { topic, partition, createdMs, codec } = batch
-      const { level } = this.#options
-      const half = new ProducerBatch({ id, idEnd, topic, partition, createdMs, codec, level, expectedBytes: FIRST_BATCH_BYTES })
+      const { level, isTransactional } = this.#options
+      const expectedBytes = FIRST_BATCH_BYTES
+      const half = new ProducerBatch({ id, idEnd, topic, partition, createdMs, codec, level, isTransactional, expectedBytes })
       for (const record of part) half.append(record, estimateRecordBytes(record), undefined, 0)
       half.isSealed = true
       half.attempts = batch.attempts
@@ -219,10 +222,17 @@ export class Accumulator {
     this.#finished(batch)
   }
 
-  /** Fails everything that waits, not what is in flight. */
-  failWaiting(error: ClientError): void {
-    for (const queue of this.active) for (const batch of queue.waiting.splice(0)) this.fail(batch, error)
+  /** Fails everything that waits, not what is in flight. @returns whether some of it carried a sequence number */
+  failWaiting(error: ClientError): boolean {
+    let hadNumber = false
+    for (const queue of this.active) {
+      for (const batch of queue.waiting.splice(0)) {
+        hadNumber ||= batch.baseSequence >= 0
+        this.fail(batch, error)
+      }
+    }
     this.active.clear()
+    return hadNumber
   }
 
   failAll(error: ClientError): void {
@@ -258,7 +268,7 @@ export class Accumulator {
   }
 
   #newBatch(queue: PartitionQueue, firstRecordBytes: number): ProducerBatch {
-    const { clock, codec, level, batchSizeBytes } = this.#options
+    const { clock, codec, level, isTransactional, batchSizeBytes } = this.#options
     // A batch that was more than half full tells of load: the next one is given room for a full one at once.
     const willFill = queue.lastBatchBytes > batchSizeBytes / 2
     const probable = willFill ? Math.max(batchSizeBytes, queue.lastBatchBytes) : queue.lastBatchBytes
@@ -272,6 +282,7 @@ export class Accumulator {
       expectedBytes: ROOM_TO_SPARE + Math.max(FIRST_BATCH_BYTES, firstRecordBytes + batchHeader.BATCH_OVERHEAD_BYTES, probable),
       codec,
       level,
+      isTransactional,
     })
     this.#incomplete.add(batch)
     return batch

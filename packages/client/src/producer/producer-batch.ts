@@ -19,6 +19,7 @@ export interface NewBatch {
   readonly buffer?: Buffer | undefined
   readonly codec: CodecName
   readonly level: number | undefined
+  readonly isTransactional: boolean
 }
 
 /** Records of one partition that travel together. Open until it is full or leaves; then bytes, sent as often as it takes. */
@@ -32,6 +33,7 @@ export class ProducerBatch {
   readonly createdMs: number
   readonly #builder: BatchBuilder
   readonly codec: CodecName
+  readonly isTransactional: boolean
   #deliveries = new BatchDeliveries()
   /** What of the producer's memory bound it holds. */
   reservedBytes = 0
@@ -52,16 +54,18 @@ export class ProducerBatch {
   lastError: ClientError | undefined
   isDone = false
 
-  constructor({ id, idEnd, topic, partition, createdMs, expectedBytes, buffer, codec, level }: NewBatch) {
+  constructor({ id, idEnd, topic, partition, createdMs, expectedBytes, buffer, codec, level, isTransactional }: NewBatch) {
     this.id = id
     this.idEnd = idEnd
     this.topic = topic
     this.partition = partition
     this.createdMs = createdMs
     this.codec = codec
+    this.isTransactional = isTransactional
     this.#builder = new BatchBuilder({
       codec,
       expectedBytes,
+      isTransactional,
       ...(level === undefined ? {} : { level }),
       ...(buffer === undefined ? {} : { buffer }),
     })
@@ -101,7 +105,11 @@ export class ProducerBatch {
   /** Stamps bytes that are there already. */
   stamp(): void {
     if (this.bytes === undefined || this.producer === undefined) return
-    batchHeader.setProducerState(this.bytes, 0, { ...this.producer, baseSequence: this.baseSequence, isTransactional: false })
+    batchHeader.setProducerState(this.bytes, 0, {
+      ...this.producer,
+      baseSequence: this.baseSequence,
+      isTransactional: this.isTransactional,
+    })
   }
 
   /** Hands each of the two halves its listeners. @param count Records of the first half. */

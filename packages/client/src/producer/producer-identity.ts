@@ -7,8 +7,17 @@ const MAX_EPOCH = 32_767
 /** Not used without a transactional id. */
 const NO_TIMEOUT_MS = 2_147_483_647
 
+/** Under which producer id and epoch sequence numbers are counted. */
+export interface SequenceIdentity {
+  readonly current: ProducerIdAndEpoch | undefined
+  /** Asks for one unless it is being asked for. `onReady` hears the end of it, with what went wrong for good. */
+  get(onReady: (error?: ClientError) => void): void
+  /** Sequences are to start again at 0. */
+  bump(): void
+}
+
 /** The producer id of an idempotent producer: had from a broker once, its epoch raised here when sequences have to start again. KIP-98, KIP-360. */
-export class ProducerIdentity {
+export class ProducerIdentity implements SequenceIdentity {
   readonly #cluster: Cluster
   #current: ProducerIdAndEpoch | undefined
   #getting = false
@@ -22,7 +31,6 @@ export class ProducerIdentity {
     return this.#current
   }
 
-  /** Asks for an id unless it is being asked for. `onReady` hears the end of it, with what went wrong for good. */
   get(onReady: (error?: ClientError) => void): void {
     if (this.#getting || this.#current !== undefined) return
     this.#getting = true

@@ -48,7 +48,12 @@ export class ProducerMetrics {
     this.#errors += records
   }
 
-  snapshot(clientId: string, cluster: Cluster, { memory, incompleteCount }: Accumulator): Metric[] {
+  snapshot(
+    clientId: string,
+    cluster: Cluster,
+    { memory, incompleteCount }: Accumulator,
+    more: Readonly<Record<string, number>> = {},
+  ): Metric[] {
     const { connectionCount, connectionCreationTotal } = cluster.connectionMetrics
     const values: Record<string, number> = {
       'record-send-total': this.#records,
@@ -68,6 +73,7 @@ export class ProducerMetrics {
       'incomplete-batches': incompleteCount,
       'connection-count': connectionCount,
       'connection-creation-total': connectionCreationTotal,
+      ...more,
     }
     return Object.entries(values).map(([name, value]) => ({ name, group: 'producer-metrics', tags: { 'client-id': clientId }, value }))
   }

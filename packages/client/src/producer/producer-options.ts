@@ -6,6 +6,7 @@ import { type ProducerConfig, type ProducerConfigOptions, producerConfig } from 
 import { InvalidOptionError } from '../errors.ts'
 import type { SerializerOption } from '../serde/serde.ts'
 import type { Partitioner } from './partitioner.ts'
+import type { ProducerInterceptor } from './producer-interceptor.ts'
 
 /** Kafka's configurations in camelCase, times in ms, sizes in bytes. `bootstrapServers` is required. */
 export interface ProducerOptions<K, V>
@@ -17,14 +18,16 @@ export interface ProducerOptions<K, V>
   readonly valueSerializer?: SerializerOption<V> | undefined
   /** Java's default partitioner when absent: murmur2 of the key, sticky without one. */
   readonly partitioner?: Partitioner<K, V> | undefined
+  /** See every record on its way and what became of it. */
+  readonly interceptors?: readonly ProducerInterceptor<K, V>[] | undefined
 }
 
 const MOST_IN_FLIGHT_IN_ORDER = 5
 
 /** @throws InvalidOptionError that names what is unknown, invalid, or does not go together. */
-export function resolveProducerOptions(options: ProducerOptions<never, never>): ProducerConfig & { readonly isIdempotent: boolean } {
+export function resolveProducerOptions<K, V>(options: ProducerOptions<K, V>): ProducerConfig & { readonly isIdempotent: boolean } {
   const config: ClientConfig<Readonly<Record<string, ConfigRow>>> = producerConfig
-  checkOptionNames(config, options, ['keySerializer', 'valueSerializer', 'partitioner'])
+  checkOptionNames(config, options, ['keySerializer', 'valueSerializer', 'partitioner', 'interceptors'])
   const resolved = producerConfig.resolve({ ...options, keySerializer: undefined, valueSerializer: undefined })
   const conflicts: string[] = []
   if (resolved.acks !== 'all' && resolved.acks !== '-1') conflicts.push('acks is not all')
@@ -36,6 +39,14 @@ export function resolveProducerOptions(options: ProducerOptions<never, never>): 
   if (options.enableIdempotence === true && conflicts.length > 0) {
     throw new InvalidOptionError(`enableIdempotence does not go together with these: ${conflicts.join(', ')}`)
   }
+  const isIdempotent = resolved['enable.idempotence'] && conflicts.length === 0
+  if (resolved['transactional.id'] !== null && !isIdempotent) {
+    const why = resolved['enable.idempotence'] ? conflicts.join(', ') : 'enableIdempotence is false'
+    throw new InvalidOptionError(`transactionalId does not go together with these: ${why}`)
+  }
+  if (resolved['transaction.two.phase.commit.enable']) {
+    throw new InvalidOptionError('transactionTwoPhaseCommitEnable: no broker serves it yet (KIP-939, InitProducerId 6)')
+  }
   if (resolved['delivery.timeout.ms'] < resolved['linger.ms'] + resolved['request.timeout.ms']) {
     if (options.deliveryTimeoutMs !== undefined) {
       throw new InvalidOptionError('deliveryTimeoutMs must be at least lingerMs + requestTimeoutMs')
@@ -43,8 +54,8 @@ export function resolveProducerOptions(options: ProducerOptions<never, never>): 
     return {
       ...resolved,
       'delivery.timeout.ms': resolved['linger.ms'] + resolved['request.timeout.ms'],
-      isIdempotent: resolved['enable.idempotence'] && conflicts.length === 0,
+      isIdempotent,
     }
   }
-  return { ...resolved, isIdempotent: resolved['enable.idempotence'] && conflicts.length === 0 }
+  return { ...resolved, isIdempotent }
 }

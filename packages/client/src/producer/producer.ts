@@ -4,11 +4,13 @@ import { Cluster } from '../cluster/cluster.ts'
 import type { PartitionInfo } from '../cluster/metadata-cache.ts'
 import { before, Deadline, until, type WaitOptions } from '../cluster/wait.ts'
 import type { ProducerConfig } from '../config/producer-config.ts'
-import { type ClientError, ClosedError, RecordTooLargeError, SerializationError } from '../errors.ts'
+import { type ClientError, ClosedError, IllegalStateError, RecordTooLargeError, SerializationError } from '../errors.ts'
 import type { Metric } from '../metrics.ts'
 import { defaultSerializer, type SerdeContext, type Serializer, serializerOf } from '../serde/serde.ts'
+import type { OffsetAndMetadata, TopicPartition } from '../topic-partition.ts'
 import { Accumulator } from './accumulator.ts'
 import { BulkDelivery, CallbackDelivery, type Delivery, type RecordListener, SAME_FOR_ALL } from './delivery.ts'
+import { HookedSender } from './hooked-sender.ts'
 import type { Partitioner } from './partitioner.ts'
 import { ProducerIdentity } from './producer-identity.ts'
 import { ProducerMetrics } from './producer-metrics.ts'
@@ -16,6 +18,9 @@ import { type ProducerOptions, resolveProducerOptions } from './producer-options
 import { headersOf, type OnDelivery, type ProducerRecord, type RecordMetadata } from './producer-record.ts'
 import { Sender } from './sender.ts'
 import { TopicRouter } from './topic-router.ts'
+import { type RecordSender, runTransaction, type Transaction } from './transactions/transaction.ts'
+import { TransactionManager } from './transactions/transaction-manager.ts'
+import type { TransactionGroup } from './transactions/transaction-requests.ts'
 import { TurnClock } from './turn-clock.ts'
 
 const DEFAULT_CLOSE_TIMEOUT_MS = 30_000
@@ -31,6 +36,9 @@ export class Producer<K = unknown, V = unknown> {
   readonly #accumulator: Accumulator
   readonly #router: TopicRouter<K, V>
   readonly #sender: Sender
+  readonly #transactions: TransactionManager | undefined
+  /** Only where there is something to hook in: interceptors, transactions. */
+  readonly #hooked: HookedSender<K, V> | undefined
   readonly #metrics = new ProducerMetrics()
   readonly #clock: TurnClock
   readonly #serializeKey: Serializer<K>
@@ -46,7 +54,7 @@ export class Producer<K = unknown, V = unknown> {
 
   /** @throws InvalidOptionError that names the option. */
   constructor(options: ProducerOptions<K, V>) {
-    const config = resolveProducerOptions(options as ProducerOptions<never, never>)
+    const config = resolveProducerOptions(options)
     const { clock = systemClock, random = systemRandom, logger = silentLogger, observer } = options
     this.#config = config
     this.#serializeKey = options.keySerializer === undefined ? (defaultSerializer as Serializer<K>) : serializerOf(options.keySerializer)
@@ -67,19 +75,25 @@ export class Producer<K = unknown, V = unknown> {
           : codec === 'zstd'
             ? config['compression.zstd.level']
             : undefined,
+      isTransactional: config['transactional.id'] !== null,
       clock,
     })
     // Loads what the codec needs ahead of the first batch; if that fails, the batch's own attempt says so.
     prepareCodec(codec).catch(() => {})
+    this.#transactions = this.#transactionsOf(config['transactional.id'])
     this.#sender = new Sender({
       cluster,
       config,
       accumulator: this.#accumulator,
-      identity: config.isIdempotent ? new ProducerIdentity(cluster) : undefined,
+      identity: this.#transactions ?? (config.isIdempotent ? new ProducerIdentity(cluster) : undefined),
+      transactions: this.#transactions,
       offload: libuvOffload(),
       metrics: this.#metrics,
     })
-    const { partitioner } = options
+    const { partitioner, interceptors = [] } = options
+    if (this.#transactions !== undefined || interceptors.length > 0) {
+      this.#hooked = new HookedSender({ sender: this.#plain, interceptors, transactions: this.#transactions, logger })
+    }
     this.#router = new TopicRouter<K, V>({
       cluster,
       config,
@@ -95,7 +109,11 @@ export class Producer<K = unknown, V = unknown> {
    * @throws SerializationError, RecordTooLargeError; TimeoutError of `maxBlockMs` or `deliveryTimeoutMs`; BrokerError; ClosedError.
    * After an aborted signal the record may still arrive.
    */
-  send(record: ProducerRecord<K, V>, { signal }: WaitOptions = NO_SIGNAL): Promise<RecordMetadata> {
+  send(record: ProducerRecord<K, V>, options: WaitOptions = NO_SIGNAL): Promise<RecordMetadata> {
+    return this.#hooked === undefined ? this.#send(record, options) : this.#hooked.send(record, options)
+  }
+
+  #send(record: ProducerRecord<K, V>, { signal }: WaitOptions = NO_SIGNAL): Promise<RecordMetadata> {
     if (signal?.aborted) return Promise.reject(signal.reason)
     const delivered = new Promise<RecordMetadata>((resolve, reject) => {
       const taken = this.#take(record, resolve, SAME_FOR_ALL, signal)
@@ -110,7 +128,11 @@ export class Producer<K = unknown, V = unknown> {
    * @throws as send(): the first failure to deliver, after every record has met its fate; at once when a record cannot be sent, and
    * those before it are on their way then
    */
-  async sendMany(records: readonly ProducerRecord<K, V>[], { signal }: WaitOptions = NO_SIGNAL): Promise<RecordMetadata[]> {
+  sendMany(records: readonly ProducerRecord<K, V>[], options: WaitOptions = NO_SIGNAL): Promise<RecordMetadata[]> {
+    return this.#hooked === undefined ? this.#sendMany(records, options) : this.#hooked.sendMany(records, options)
+  }
+
+  async #sendMany(records: readonly ProducerRecord<K, V>[], { signal }: WaitOptions = NO_SIGNAL): Promise<RecordMetadata[]> {
     signal?.throwIfAborted()
     if (records.length === 0) return []
     const delivery = new BulkDelivery(records.length)
@@ -130,6 +152,10 @@ export class Producer<K = unknown, V = unknown> {
    * @throws SerializationError, also for a serializer that returns a promise; RecordTooLargeError; ClosedError
    */
   enqueue(record: ProducerRecord<K, V>, onDelivery?: OnDelivery): boolean {
+    return this.#hooked === undefined ? this.#enqueue(record, onDelivery) : this.#hooked.enqueue(record, onDelivery)
+  }
+
+  #enqueue(record: ProducerRecord<K, V>, onDelivery?: OnDelivery): boolean {
     this.#checkOpen()
     const prepared = this.#prepare(record)
     if (prepared instanceof Promise) {
@@ -176,12 +202,91 @@ export class Producer<K = unknown, V = unknown> {
   }
 
   metrics(): Metric[] {
-    return this.#metrics.snapshot(this.#config['client.id'], this.#cluster, this.#accumulator)
+    return this.#metrics.snapshot(this.#config['client.id'], this.#cluster, this.#accumulator, this.#transactions?.times.metrics())
+  }
+
+  // --- transactions ------------------------------------------------------------------------------------------------------------------
+
+  /**
+   * Begins a transaction, has `work` add to it, and commits: the records and offsets become visible to readers of committed records all
+   * together, or never. When `work` throws, or anything of the transaction has failed, it is aborted instead and the error thrown. Calls
+   * initTransactions() when nobody has; one transaction at a time.
+   * @returns what `work` returns
+   * @throws what `work` throws; TransactionAbortableError when a record has failed, after the abort; ProducerFencedError and other fatal errors;
+   * TimeoutError when the outcome of the commit could not be learned within `maxBlockMs`: the next call, or commitTransaction(), finds it out
+   */
+  async transaction<R>(work: (transaction: Transaction<K, V>) => R | Promise<R>, options: WaitOptions = {}): Promise<R> {
+    return runTransaction(this.#transactional(), this.#hooked!, work, options)
   }
 
   /**
-   * Delivers what there is, for up to `timeoutMs` (30 s), fails the rest with a ClosedError and closes the connections. Never hangs; the
-   * second call gives the first one's promise.
+   * Fences every older producer of the transactional id, and has what it left open aborted. Once, before the first transaction.
+   * @throws ProducerFencedError and other fatal errors; TimeoutError after `maxBlockMs`, and then it may be called again
+   */
+  async initTransactions(options?: WaitOptions): Promise<void> {
+    await this.#transactional().initTransactions(options)
+  }
+
+  /** Records sent from here on belong to the transaction, until it is committed or aborted. @throws IllegalStateError; what is fatal */
+  beginTransaction(): void {
+    this.#transactional().begin()
+  }
+
+  /**
+   * Commits a group's offsets together with the transaction. @param groupMetadata consumer.groupMetadata(), so that a member which the group
+   * has gone on without cannot commit (KIP-447)
+   * @throws TransactionAbortableError; what is fatal; TimeoutError after `maxBlockMs`, and then the transaction can only be aborted
+   */
+  async sendOffsetsToTransaction(
+    offsets: Iterable<TopicPartition & OffsetAndMetadata>,
+    groupMetadata: TransactionGroup,
+    options?: WaitOptions,
+  ): Promise<void> {
+    await this.#transactional().sendOffsets([...offsets], groupMetadata, options)
+  }
+
+  /**
+   * Delivers what is under way, and commits.
+   * @throws TransactionAbortableError when a record or offsets have failed: abort then; what is fatal; TimeoutError when nothing is known of the
+   * outcome `maxBlockMs` later, or the signal's reason: call again to go on
+   */
+  async commitTransaction(options?: WaitOptions): Promise<void> {
+    await this.#transactional().commit(options)
+  }
+
+  /** Fails what has not left yet, and has what has been written never become visible. @throws as commitTransaction(), to be called again likewise */
+  async abortTransaction(options?: WaitOptions): Promise<void> {
+    await this.#transactional().abort(options)
+  }
+
+  #transactional(): TransactionManager {
+    this.#checkOpen()
+    if (this.#transactions === undefined) throw new IllegalStateError('transactionalId is missing: transactions need one')
+    return this.#transactions
+  }
+
+  #transactionsOf(transactionalId: string | null): TransactionManager | undefined {
+    if (transactionalId === null) return undefined
+    return new TransactionManager({
+      cluster: this.#cluster,
+      config: this.#config,
+      transactionalId,
+      wake: () => this.#sender.wake(),
+      flushed: () => this.#flushed(),
+      isIdle: () => this.#accumulator.incompleteCount === 0,
+      dropWaiting: (error) => {
+        this.#router.failPending(error)
+        this.#accumulator.memory.failWaiting(error)
+        return this.#accumulator.failWaiting(error)
+      },
+    })
+  }
+
+  // --- end ---------------------------------------------------------------------------------------------------------------------------
+
+  /**
+   * Delivers what there is, for up to `timeoutMs` (30 s), fails the rest with a ClosedError and closes the connections; an open transaction is
+   * aborted. Never hangs; the second call gives the first one's promise.
    */
   close({ timeoutMs = DEFAULT_CLOSE_TIMEOUT_MS }: { readonly timeoutMs?: number } = {}): Promise<void> {
     this.#closing ??= this.#close(timeoutMs)
@@ -195,9 +300,9 @@ export class Producer<K = unknown, V = unknown> {
   async #close(timeoutMs: number): Promise<void> {
     const { clock } = this.#cluster
     if (timeoutMs > 0) {
-      const flushed = this.#flushed()
+      const ended = this.#transactions === undefined ? this.#flushed() : this.#transactions.close()
       this.#sender.wake()
-      await before(flushed, clock, new Deadline(clock, timeoutMs), 'close').catch(() => {})
+      await before(ended, clock, new Deadline(clock, timeoutMs), 'close').catch(() => {})
     }
     this.#sender.stop()
     const error = new ClosedError('producer')
@@ -212,6 +317,13 @@ export class Producer<K = unknown, V = unknown> {
     const flushed = this.#accumulator.flushed()
     this.#sender.wake()
     await flushed
+  }
+
+  readonly #plain: RecordSender<K, V> = {
+    send: (record, options) => this.#send(record, options),
+    sendMany: (records, options) => this.#sendMany(records, options),
+    enqueue: (record, onDelivery) => this.#enqueue(record, onDelivery),
+    ready: (options) => this.ready(options),
   }
 
   readonly #unheard: RecordListener = {

@@ -13,8 +13,9 @@ import type { ProducerConfig } from '../config/producer-config.ts'
 import { BrokerError, ClientError, checkOffset, DisconnectedError, hasCode, TimeoutError } from '../errors.ts'
 import type { Accumulator, PartitionQueue } from './accumulator.ts'
 import type { ProducerBatch } from './producer-batch.ts'
-import type { ProducerIdentity } from './producer-identity.ts'
+import type { SequenceIdentity } from './producer-identity.ts'
 import type { ProducerMetrics } from './producer-metrics.ts'
+import type { TransactionManager } from './transactions/transaction-manager.ts'
 
 type Answer = ResponseOf<typeof Produce>['responses'][number]['partitionResponses'][number]
 
@@ -22,7 +23,8 @@ export interface SendOutcomesOptions {
   readonly cluster: Cluster
   readonly config: ProducerConfig
   readonly accumulator: Accumulator
-  readonly identity: ProducerIdentity | undefined
+  readonly identity: SequenceIdentity | undefined
+  readonly transactions: TransactionManager | undefined
   readonly metrics: ProducerMetrics
   /** Has the sender look again. */
   readonly wake: () => void
@@ -130,18 +132,18 @@ export class SendOutcomes {
   }
 
   #failed(batch: ProducerBatch, error: ClientError): void {
-    const { cluster, accumulator, config, identity, metrics } = this.#options
+    const { cluster, accumulator, config, identity, transactions, metrics } = this.#options
     const queue = this.#landed(batch)
     if (batch.isDone) return
     batch.lastError = error
     if (hasCode(error, ...ambiguous)) batch.isAmbiguous = true
     if (hasCode(error, ...staleMetadata)) cluster.requestRefresh()
     const nowMs = cluster.clock.monotonic()
-    if (identity !== undefined && this.#sequenceIsOff(queue, batch, error)) {
+    if (identity !== undefined && transactions?.isLive !== false && this.#sequenceIsOff(queue, batch, error)) {
       this.#requeue(queue, batch, nowMs)
       return
     }
-    if (error.retriable && batch.attempts <= config.retries) {
+    if (error.retriable && batch.attempts <= config.retries && transactions?.isLive !== false) {
       if (nowMs < batch.createdMs + config['delivery.timeout.ms']) {
         metrics.retried(batch.recordsCount)
         this.#requeue(queue, batch, nowMs + cluster.retryBackoffMs(batch.attempts - 1))
@@ -162,8 +164,9 @@ export class SendOutcomes {
 
   /** The batch has failed for good; those behind it get new numbers, since the broker waits for this one's. */
   giveUp(queue: PartitionQueue, batch: ProducerBatch, error: ClientError): void {
-    const { accumulator, identity, metrics } = this.#options
-    if (identity !== undefined && batch.baseSequence >= 0 && batch.producer === queue.producer) {
+    const { accumulator, identity, transactions, metrics } = this.#options
+    if (transactions !== undefined) transactions.batchFailed(error, batch.baseSequence >= 0)
+    else if (identity !== undefined && batch.baseSequence >= 0 && batch.producer === queue.producer) {
       if (batch.isAmbiguous) this.#restart(queue)
       else queue.renumber ??= 'continue'
     }
@@ -179,6 +182,8 @@ export class SendOutcomes {
     if (!hasCode(error, 'OUT_OF_ORDER_SEQUENCE_NUMBER', 'UNKNOWN_PRODUCER_ID')) return false
     const expected = (queue.lastAckedSequence + 1) & 0x7fffffff
     const isNext = batch.baseSequence === expected
+    // A transaction cannot start again in the middle: it is aborted.
+    if (this.#options.transactions !== undefined) return !isNext && error.code !== 'UNKNOWN_PRODUCER_ID'
     if (queue.renumber === undefined && (isNext || error.code === 'UNKNOWN_PRODUCER_ID')) this.#restart(queue)
     return true
   }

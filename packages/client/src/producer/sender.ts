@@ -7,16 +7,19 @@ import { ClientError, TimeoutError } from '../errors.ts'
 import type { Accumulator, PartitionQueue } from './accumulator.ts'
 import type { ProducerBatch } from './producer-batch.ts'
 import { producerChannels } from './producer-channels.ts'
-import type { ProducerIdentity } from './producer-identity.ts'
+import type { SequenceIdentity } from './producer-identity.ts'
 import type { ProducerMetrics } from './producer-metrics.ts'
 import { SendOutcomes } from './send-outcomes.ts'
+import type { TransactionManager } from './transactions/transaction-manager.ts'
 
 export interface SenderOptions {
   readonly cluster: Cluster
   readonly config: ProducerConfig
   readonly accumulator: Accumulator
   /** undefined: not idempotent. */
-  readonly identity: ProducerIdentity | undefined
+  readonly identity: SequenceIdentity | undefined
+  /** undefined: no transactional id. */
+  readonly transactions: TransactionManager | undefined
   readonly offload: Offload
   readonly metrics: ProducerMetrics
 }
@@ -114,7 +117,8 @@ export class Sender {
 
   /** Monotonic time from which the queue's first batch may leave; NEVER: when something else has happened. */
   #dueMs(queue: PartitionQueue, head: ProducerBatch, nowMs: number): number {
-    const { accumulator, identity, config } = this.#options
+    const { accumulator, identity, transactions, config } = this.#options
+    if (transactions?.admits(queue) === false) return NEVER
     const isAlone = queue.inFlight.length === 0
     if (queue.renumber !== undefined && !isAlone) return NEVER
     if (head.isBuilding) return NEVER
@@ -252,14 +256,15 @@ export class Sender {
   }
 
   #send(connection: BrokerConnection, node: NodeState, batches: readonly ProducerBatch[]): void {
-    const { cluster, config, metrics } = this.#options
+    const { cluster, config, metrics, transactions } = this.#options
     const acks = requiredAcks(config.acks)
     const sentMs = cluster.clock.monotonic()
     node.inFlight++
     metrics.sent(batches)
     for (const batch of batches) batch.attempts++
-    const build = (version: number) => requestOf(batches, version, acks, config['request.timeout.ms'], cluster)
-    const answer = acks === 0 ? connection.sendNoResponse(Produce, build) : connection.send(Produce, build)
+    const build = (version: number) =>
+      requestOf(batches, version, acks, config['request.timeout.ms'], cluster, transactions?.transactionalId ?? null)
+    const answer = acks === 0 ? connection.sendNoResponse(Produce, build) : connection.send(Produce, build, transactions?.produceVersion)
     if (producerChannels.request.hasSubscribers) {
       producerChannels.request.publish({ batches: batches.length, bytes: batches.reduce((sum, { bytes }) => sum + bytes!.length, 0) })
     }
@@ -302,7 +307,14 @@ export class Sender {
 
 const OLDEST_BY_TOPIC_ID = 13
 
-function requestOf(batches: readonly ProducerBatch[], version: number, acks: number, timeoutMs: number, cluster: Cluster) {
+function requestOf(
+  batches: readonly ProducerBatch[],
+  version: number,
+  acks: number,
+  timeoutMs: number,
+  cluster: Cluster,
+  transactionalId: string | null,
+) {
   const byTopic = new Map<string, { index: number; records: Buffer }[]>()
   for (const { topic, partition, bytes } of batches) {
     const entry = { index: partition, records: bytes! }
@@ -311,6 +323,7 @@ function requestOf(batches: readonly ProducerBatch[], version: number, acks: num
     else entries.push(entry)
   }
   return {
+    transactionalId,
     acks,
     timeoutMs,
     topicData: [...byTopic].map(([name, partitionData]) =>
