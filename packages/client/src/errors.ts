@@ -189,6 +189,33 @@ export class NoOffsetError extends ClientError {
   }
 }
 
+/**
+ * Records that were read are gone from the log, as after an unclean election, and `autoOffsetReset` is none: seek() says where to go on. Thrown
+ * again until then. Source: KIP-320.
+ */
+export class LogTruncationError extends ClientError {
+  override name = 'LogTruncationError'
+  readonly topic: string
+  readonly partition: number
+  /** Where the reader was. */
+  readonly position: { readonly offset: number; readonly leaderEpoch: number }
+  /** The end of what the log still has of it; undefined when the log does not know any more. */
+  readonly divergent: { readonly offset: number; readonly leaderEpoch: number } | undefined
+  constructor({
+    topic,
+    partition,
+    position,
+    divergent,
+  }: Pick<LogTruncationError, 'topic' | 'partition' | 'position' | 'divergent'>) {
+    const where = divergent === undefined ? 'an unknown offset' : `offset ${divergent.offset}`
+    super('LOG_TRUNCATION', `${topic}-${partition} was truncated at ${where}, below the position ${position.offset}, and autoOffsetReset is none`)
+    this.topic = topic
+    this.partition = partition
+    this.position = position
+    this.divergent = divergent
+  }
+}
+
 /** The group has given the partitions to another member meanwhile: what was not committed will be read again. */
 export class CommitFailedError extends ClientError {
   override name = 'CommitFailedError'

@@ -1,10 +1,10 @@
 import { boolean, type ConfigOf, type ConfigTable, int, list, string } from '@tidelog/core'
+import { resetDurationMs } from './auto-offset-reset.ts'
 import { ClientConfig, commonRows, type OptionsOf } from './client-config.ts'
 
 const BY_OPTION = 'given as a function in the options, or through fromProperties()'
 const SHARE = 'share groups come with a later version'
 
-const byDuration = /^by_duration:P/i
 const resetPolicies = ['latest', 'earliest', 'none']
 
 export const consumerRows = {
@@ -18,7 +18,9 @@ export const consumerRows = {
   'auto.offset.reset': string({
     default: 'latest',
     check: (text) =>
-      resetPolicies.includes(text) || byDuration.test(text) ? undefined : 'expected latest, earliest, none or by_duration:PnDTnHnMnS',
+      resetPolicies.includes(text) || resetDurationMs(text) !== undefined
+        ? undefined
+        : 'expected latest, earliest, none or by_duration:PnDTnHnMn.nS',
     valid: '[latest, earliest, none, by_duration:PnDTnHnMn.nS]',
     importance: 'medium',
     doc: 'Where to start without a committed offset, or when it is out of range. none: that is an error.',

@@ -23,6 +23,7 @@ import { OffsetCommitter } from './offset-committer.ts'
 import { PartitionState } from './partition-state.ts'
 import type { Position } from './position.ts'
 import { PositionResolver } from './position-resolver.ts'
+import { PositionValidator } from './position-validator.ts'
 
 type Subscription = { readonly topics: readonly string[] } | { readonly pattern: RegExp }
 
@@ -88,9 +89,11 @@ export class ConsumerCore<K, V> {
     const onError = (error: ClientError) => this.#report(error)
     const partitions = () => this.#states.values()
     this.#resolver = new PositionResolver({ cluster, config, committer: this.committer, partitions, onError, notify })
+    const validator = new PositionValidator({ cluster, policy: () => this.#resolver.policy(), onError, notify: () => this.wake() })
     this.#fetcher = new Fetcher({
       cluster,
       config,
+      validator,
       deserializers,
       offload: libuvOffload(),
       metrics: this.metrics,
@@ -360,7 +363,7 @@ export class ConsumerCore<K, V> {
     }
     const reset = typeof policy === 'object' ? 'by duration' : policy
     this.cluster.logger.info('the position is out of range and is reset', { topic, partition, offset: state.fetchOffset, reset })
-    state.reset(policy)
+    state.lookUp(policy)
     this.wake()
   }
 
@@ -463,9 +466,13 @@ export class ConsumerCore<K, V> {
     await this.#membership.leave(reason, deadline)
   }
 
+  /** Nothing more is fetched, and the brokers know it. */
+  stopFetching(): Promise<void> {
+    return this.#fetcher.stop()
+  }
+
   close(): void {
     this.#commitTimer?.cancel()
-    this.#fetcher.stop()
     this.cluster.close()
     this.notifier.notify()
   }

@@ -237,6 +237,14 @@ export class Consumer<K = Buffer, V = Buffer> {
     return this.#core.stateOf(partition).highWatermark
   }
 
+  /**
+   * How many offsets the position is behind the end of what may be read, as the last fetch told it: the last stable offset under
+   * read_committed, else the high watermark. undefined: nothing has been fetched yet. @throws IllegalStateError
+   */
+  currentLag(partition: TopicPartition): number | undefined {
+    return this.#core.stateOf(partition).lag
+  }
+
   #reset(partitions: readonly TopicPartition[], to: OffsetSpec): void {
     for (const partition of partitions) this.#core.stateOf(partition).reset(to)
     this.#core.wake()
@@ -360,7 +368,8 @@ export class Consumer<K = Buffer, V = Buffer> {
     await before(this.#readerEnded, clock, deadline, 'close').catch(() => {})
     // The last poll's records are done, as far as can be told; a loop has said for itself what is done.
     if (this.#lastPolled) core.consumeAll()
-    await before(core.leave('the consumer is closing', deadline.remainingMs), clock, deadline, 'close').catch(() => {})
+    const left = Promise.all([core.leave('the consumer is closing', deadline.remainingMs), core.stopFetching()])
+    await before(left, clock, deadline, 'close').catch(() => {})
     core.close()
   }
 

@@ -4,11 +4,14 @@ import { type Cluster, messageOf } from '../cluster/cluster.ts'
 import { isolationLevelCode } from '../cluster/list-offsets.ts'
 import type { ConsumerConfig } from '../config/consumer-config.ts'
 import { BrokerError, ClientError, CorruptRecordError, RecordTooLargeError } from '../errors.ts'
+import { PartitionMap } from '../topic-partition.ts'
 import { consumerChannels } from './consumer-channels.ts'
 import type { ConsumerMetrics } from './consumer-metrics.ts'
 import type { RecordDeserializers } from './consumer-record.ts'
+import { FetchSession, FINAL_EPOCH } from './fetch-session.ts'
 import { FetchedChunk } from './fetched-chunk.ts'
 import type { PartitionState } from './partition-state.ts'
+import type { PositionValidator } from './position-validator.ts'
 
 export interface FetcherOptions<K, V> {
   readonly cluster: Cluster
@@ -16,6 +19,7 @@ export interface FetcherOptions<K, V> {
   readonly deserializers: RecordDeserializers<K, V>
   readonly offload: Offload
   readonly metrics: ConsumerMetrics
+  readonly validator: PositionValidator
   /** What is assigned now. */
   readonly partitions: () => Iterable<PartitionState<K, V>>
   /** Something can be handed out, or has gone wrong. */
@@ -26,14 +30,27 @@ export interface FetcherOptions<K, V> {
   readonly onError: (error: ClientError) => void
 }
 
+/** What is known of fetching from one broker. */
 interface NodeState {
+  readonly session: FetchSession
   isFetching: boolean
   /** Monotonic time before which a fetch that waits for nothing is not repeated. */
   notBeforeMs: number
+  /** Answers in a row that were of no use. */
+  uselessAnswers: number
+}
+
+/** Partitions to fetch from one broker. */
+interface NodePlan<K, V> {
+  readonly fetchable: PartitionState<K, V>[]
+  /** Partitions with as much buffered as they may have: the broker is not asked for them, and so must not wait for others either. */
+  isHeldBack: boolean
 }
 
 /** One fetched chunk is handed out while the next is on its way. */
 const MAX_CHUNKS_PER_PARTITION = 2
+/** Ahead of the user by so many records, all partitions together, none is fetched that has some buffered. */
+const MAX_RECORDS_AHEAD = 500_000
 /** A partition whose buffer is full must not wait behind idle ones: then the broker is not to wait, and is asked again after this. */
 const HELD_BACK_INTERVAL_MS = 100
 const OLDEST_BY_TOPIC_ID = 13
@@ -43,17 +60,20 @@ type PartitionAnswer = FetchResponse['responses'][number]['partitions'][number]
 /** Where each partition stood when it was asked for. */
 interface Asked<K, V> {
   readonly state: PartitionState<K, V>
-  readonly generation: number
+  readonly fetchGeneration: number
 }
 
 /**
- * Keeps fetching what is assigned, one request a broker at a time, ahead of what is handed out: up to two chunks a partition. Runs by itself;
- * `wake` tells it that something may be fetched that could not before.
+ * Keeps fetching what is assigned, one request a broker at a time, ahead of what is handed out: up to two chunks a partition, and together up
+ * to `fetch.max.bytes` and half a million records. Runs by itself; `wake` tells it that something may be fetched that could not before.
  */
 export class Fetcher<K, V> {
   readonly #options: FetcherOptions<K, V>
   readonly #nodes = new Map<number, NodeState>()
+  /** What the fetches under way may bring, together. */
+  #bytesInFlight = 0
   #isScheduled = false
+  #isStopped = false
   #timer: Timer | undefined
   #timerDueMs = 0
 
@@ -63,87 +83,139 @@ export class Fetcher<K, V> {
   }
 
   wake(): void {
-    if (this.#isScheduled || this.#options.cluster.closed) return
+    if (this.#isScheduled || this.#isStopped || this.#options.cluster.closed) return
     this.#isScheduled = true
     // Not a microtask: a fetch that fails at once, and is tried again at once, would let nothing else happen.
     setImmediate(() => {
       this.#isScheduled = false
-      if (!this.#options.cluster.closed) this.#pass()
+      if (!this.#isStopped && !this.#options.cluster.closed) this.#pass()
     })
   }
 
-  stop(): void {
+  /**
+   * Fetches nothing more, and closes the sessions, so that brokers keep their memory for others: on a connection where no fetch waits, and only where there is one.
+   * Nothing depends on the outcome.
+   */
+  async stop(): Promise<void> {
+    const { cluster } = this.#options
+    this.#isStopped = true
     this.#timer?.cancel()
+    const closing = [...this.#nodes].map(async ([nodeId, { session }]) => {
+      const connection = session.id === 0 ? undefined : cluster.openConnectionTo(nodeId)
+      await connection?.send(Fetch, { ...this.#limits(0, 0), sessionId: session.id, sessionEpoch: FINAL_EPOCH, topics: [] })
+    })
+    await Promise.allSettled(closing)
   }
 
   #pass(): void {
-    const { cluster, partitions, config } = this.#options
+    const { cluster, partitions, validator, config } = this.#options
     const nowMs = cluster.clock.monotonic()
-    const perNode = new Map<number, { fetchable: PartitionState<K, V>[]; isHeldBack: boolean }>()
-    let buffered = 0
-    let nextDueMs = Number.POSITIVE_INFINITY
     const all = [...partitions()]
-    for (const state of all) buffered += state.bufferedBytes
+    const { bytesLeft, mayRunAhead } = this.#room(all)
+    const plans = new Map<number, NodePlan<K, V>>()
+    let nextDueMs = Number.POSITIVE_INFINITY
     for (const state of all) {
       if (state.needsPosition || state.isPaused) continue
       const nodeId = this.#nodeFor(state, nowMs)
       if (nodeId === undefined) continue
-      let node = perNode.get(nodeId)
-      if (node === undefined) {
-        node = { fetchable: [], isHeldBack: false }
-        perNode.set(nodeId, node)
+      let plan = plans.get(nodeId)
+      if (plan === undefined) {
+        plan = { fetchable: [], isHeldBack: false }
+        plans.set(nodeId, plan)
       }
-      if (state.chunks.length >= MAX_CHUNKS_PER_PARTITION || buffered >= config['fetch.max.bytes']) node.isHeldBack = true
+      const buffered = state.chunks.length
+      if (buffered >= MAX_CHUNKS_PER_PARTITION || (buffered > 0 && !mayRunAhead) || bytesLeft <= 0) plan.isHeldBack = true
       else if (state.notBeforeMs > nowMs) nextDueMs = Math.min(nextDueMs, state.notBeforeMs)
-      else node.fetchable.push(state)
+      else plan.fetchable.push(state)
     }
-    for (const [nodeId, { fetchable, isHeldBack }] of perNode) {
+    validator.run()
+    const maxBytes = Math.min(bytesLeft, Math.ceil(config['fetch.max.bytes'] / Math.max(1, plans.size)))
+    for (const [nodeId, { fetchable, isHeldBack }] of plans) {
       if (fetchable.length === 0) continue
       const node = this.#stateOf(nodeId)
       if (node.isFetching) continue
-      if (isHeldBack && node.notBeforeMs > nowMs) {
-        nextDueMs = Math.min(nextDueMs, node.notBeforeMs)
-        continue
-      }
-      this.#fetch(nodeId, node, fetchable, isHeldBack)
+      if ((isHeldBack || node.uselessAnswers > 0) && node.notBeforeMs > nowMs) nextDueMs = Math.min(nextDueMs, node.notBeforeMs)
+      else this.#fetch(nodeId, node, fetchable, { maxBytes, maxWaitMs: isHeldBack ? 0 : config['fetch.max.wait.ms'] })
     }
     this.#arm(nextDueMs, nowMs)
   }
 
-  #nodeFor(state: PartitionState<K, V>, nowMs: number): number | undefined {
-    const { cluster } = this.#options
-    const { preferredReplica } = state
-    if (preferredReplica !== undefined) {
-      if (preferredReplica.untilMs > nowMs && cluster.nodeOf(preferredReplica.nodeId) !== undefined) return preferredReplica.nodeId
-      state.preferredReplica = undefined
+  /** How much more may be fetched: what is buffered, or may come, is bounded. What nobody takes at the moment must not hold up the rest. */
+  #room(states: readonly PartitionState<K, V>[]): { bytesLeft: number; mayRunAhead: boolean } {
+    const maxBytes = this.#options.config['fetch.max.bytes']
+    let bytes = this.#bytesInFlight
+    let offsets = 0
+    for (const state of states) {
+      // A handler has it in hand; there are only so many handlers.
+      if (state.isBusy) continue
+      bytes += state.bufferedBytes
+      offsets += state.bufferedOffsets
     }
-    const leaderId = cluster.metadata.partition(state.topic, state.partition)?.leaderId ?? -1
-    if (leaderId >= 0) return leaderId
-    cluster.requestRefresh()
-    return undefined
+    if (bytes >= maxBytes) {
+      for (const state of states) {
+        if (!state.isPaused || state.isBusy || state.chunks.length === 0) continue
+        bytes -= state.bufferedBytes
+        state.refetch()
+      }
+    }
+    return { bytesLeft: maxBytes - bytes, mayRunAhead: offsets < MAX_RECORDS_AHEAD }
   }
 
-  async #fetch(nodeId: number, node: NodeState, states: readonly PartitionState<K, V>[], isHeldBack: boolean): Promise<void> {
+  /** Whom to fetch the partition from; undefined while that is not known, or the position not checked. */
+  #nodeFor(state: PartitionState<K, V>, nowMs: number): number | undefined {
+    const { cluster, validator } = this.#options
+    const info = cluster.metadata.partition(state.topic, state.partition)
+    if (info === undefined || info.leaderId < 0) {
+      cluster.requestRefresh()
+      return undefined
+    }
+    if (!validator.mayFetch(state, info, nowMs)) {
+      if (state.notBeforeMs > nowMs) this.#arm(state.notBeforeMs, nowMs)
+      return undefined
+    }
+    const { preferredReplica } = state
+    if (preferredReplica === undefined) return info.leaderId
+    const { nodeId, untilMs } = preferredReplica
+    if (untilMs > nowMs && cluster.nodeOf(nodeId) !== undefined && !info.offlineReplicas.includes(nodeId)) return nodeId
+    state.preferredReplica = undefined
+    return info.leaderId
+  }
+
+  async #fetch(
+    nodeId: number,
+    node: NodeState,
+    states: readonly PartitionState<K, V>[],
+    limits: { maxBytes: number; maxWaitMs: number },
+  ): Promise<void> {
     const { cluster, config, metrics, notify } = this.#options
+    const { maxBytes, maxWaitMs } = limits
     node.isFetching = true
-    const maxWaitMs = isHeldBack ? 0 : config['fetch.max.wait.ms']
-    const asked = states.map((state) => ({ state, generation: state.generation }))
+    this.#bytesInFlight += maxBytes
     try {
       const connection = cluster.openConnectionTo(nodeId, 'fetch') ?? (await cluster.connectionTo(nodeId, 'fetch'))
       const sentMs = cluster.clock.monotonic()
-      const request = this.#requestOf(asked, maxWaitMs)
-      const response = await connection.send(Fetch, request, { timeoutMs: config['request.timeout.ms'] + maxWaitMs })
+      // Positions may have changed while the connection was made.
+      const asked = new PartitionMap(
+        states.filter((state) => !state.needsPosition).map((state) => [state, { state, fetchGeneration: state.fetchGeneration }]),
+      )
+      const hasIds = states.every(({ topic }) => (cluster.metadata.topic(topic)?.topicId ?? ZERO_UUID) !== ZERO_UUID)
+      const response = await connection.send(Fetch, this.#requestOf(node.session, asked, maxBytes, maxWaitMs), {
+        timeoutMs: config['request.timeout.ms'] + maxWaitMs,
+        ...(hasIds ? {} : { maxVersion: OLDEST_BY_TOPIC_ID - 1 }),
+      })
       const latencyMs = cluster.clock.monotonic() - sentMs
-      const bytes = this.#take(response, asked, nodeId)
-      metrics.fetched(latencyMs, bytes)
+      const bytes = this.#take(response, asked, nodeId, node)
+      metrics.fetched({ latencyMs, bytes, throttleTimeMs: response.throttleTimeMs }, sentMs + latencyMs)
       if (consumerChannels.fetch.hasSubscribers) consumerChannels.fetch.publish({ nodeId, bytes, latencyMs })
-      if (isHeldBack && bytes === 0) node.notBeforeMs = cluster.clock.monotonic() + HELD_BACK_INTERVAL_MS
+      if (maxWaitMs === 0 && bytes === 0) node.notBeforeMs = cluster.clock.monotonic() + HELD_BACK_INTERVAL_MS
       if (bytes > 0) notify()
     } catch (error) {
+      node.session.failed()
       if (cluster.closed) return
       cluster.requestRefresh()
       this.#failed(states, error)
     } finally {
+      this.#bytesInFlight -= maxBytes
       node.isFetching = false
       this.wake()
     }
@@ -166,72 +238,83 @@ export class Fetcher<K, V> {
     state.notBeforeMs = cluster.clock.monotonic() + cluster.retryBackoffMs(state.failures++)
   }
 
-  #requestOf(asked: readonly Asked<K, V>[], maxWaitMs: number) {
+  #requestOf(session: FetchSession, asked: PartitionMap<Asked<K, V>>, maxBytes: number, maxWaitMs: number) {
     const { cluster, config } = this.#options
     return (version: number) => {
-      const byTopic = new Map<string, { partition: number; currentLeaderEpoch: number; fetchOffset: number; partitionMaxBytes: number }[]>()
-      for (const { state } of asked) {
-        const entry = {
-          partition: state.partition,
-          currentLeaderEpoch: cluster.metadata.partition(state.topic, state.partition)?.leaderEpoch ?? -1,
-          fetchOffset: state.fetchOffset,
-          partitionMaxBytes: config['max.partition.fetch.bytes'],
-        }
-        const entries = byTopic.get(state.topic)
-        if (entries === undefined) byTopic.set(state.topic, [entry])
-        else entries.push(entry)
-      }
-      return {
-        maxWaitMs,
-        minBytes: config['fetch.min.bytes'],
-        maxBytes: config['fetch.max.bytes'],
-        isolationLevel: isolationLevelCode(config['isolation.level']),
-        topics: [...byTopic].map(([topic, partitions]) =>
-          version >= OLDEST_BY_TOPIC_ID
-            ? { topicId: cluster.metadata.topic(topic)?.topicId ?? ZERO_UUID, partitions }
-            : { topic, partitions },
-        ),
-        forgottenTopicsData: [],
-        rackId: config['client.rack'],
-      }
+      const wanted = [...asked.values()].map(({ state: { topic, partition, fetchOffset, checkedLeader } }) => ({
+        topic,
+        partition,
+        topicId: cluster.metadata.topic(topic)?.topicId ?? ZERO_UUID,
+        fetchOffset,
+        currentLeaderEpoch: checkedLeader?.leaderEpoch ?? -1,
+        partitionMaxBytes: config['max.partition.fetch.bytes'],
+      }))
+      return { ...this.#limits(maxBytes, maxWaitMs), ...session.next(wanted, version >= OLDEST_BY_TOPIC_ID) }
+    }
+  }
+
+  #limits(maxBytes: number, maxWaitMs: number) {
+    const { config } = this.#options
+    return {
+      maxWaitMs,
+      minBytes: config['fetch.min.bytes'],
+      maxBytes,
+      isolationLevel: isolationLevelCode(config['isolation.level']),
+      rackId: config['client.rack'],
     }
   }
 
   /** @returns How many bytes of records came. */
-  #take(response: FetchResponse, asked: readonly Asked<K, V>[], nodeId: number): number {
+  #take(response: FetchResponse, asked: PartitionMap<Asked<K, V>>, nodeId: number, node: NodeState): number {
     const { cluster } = this.#options
-    if (response.errorCode !== 0) throw new BrokerError(response.errorCode, `fetch from broker ${nodeId}`)
-    let bytes = 0
-    const byTopic = new Map<string, Map<number, Asked<K, V>>>()
-    for (const one of asked) {
-      const entries = byTopic.get(one.state.topic)
-      if (entries === undefined) byTopic.set(one.state.topic, new Map([[one.state.partition, one]]))
-      else entries.set(one.state.partition, one)
+    const { session } = node
+    const why = session.answered(response)
+    if (why !== undefined) {
+      cluster.logger.debug('an answer to a fetch is of no use', { nodeId, reason: why })
+      if (why === 'FETCH_SESSION_TOPIC_ID_ERROR') cluster.requestRefresh()
+      // Sessions come and go; a broker that has nothing else to say is not asked again at once.
+      if (node.uselessAnswers++ > 0) node.notBeforeMs = cluster.clock.monotonic() + cluster.retryBackoffMs(node.uselessAnswers)
+      const { errorCode } = response
+      if (errorCode !== 0 && !sessionErrors.has(why)) throw new BrokerError(errorCode, `fetch from broker ${nodeId}`)
+      return 0
     }
-    for (const { topic, topicId, partitions } of response.responses) {
-      const name = topic === '' ? cluster.metadata.nameOf(topicId) : topic
-      for (const answer of partitions) {
-        const one = name === undefined ? undefined : byTopic.get(name)?.get(answer.partitionIndex)
-        if (one === undefined || one.state.generation !== one.generation) continue
-        bytes += this.#takePartition(one.state, answer, response.nodeEndpoints)
+    node.uselessAnswers = 0
+    let bytes = 0
+    for (const row of response.responses) {
+      const topic = session.topicOf(row)
+      for (const answer of row.partitions) {
+        const one = topic === undefined ? undefined : asked.get({ topic, partition: answer.partitionIndex })
+        if (one === undefined || one.state.fetchGeneration !== one.fetchGeneration) continue
+        bytes += this.#takePartition(one.state, answer, nodeId, response.nodeEndpoints)
       }
     }
     return bytes
   }
 
-  #takePartition(state: PartitionState<K, V>, answer: PartitionAnswer, endpoints: FetchResponse['nodeEndpoints']): number {
+  #takePartition(
+    state: PartitionState<K, V>,
+    answer: PartitionAnswer,
+    nodeId: number,
+    endpoints: FetchResponse['nodeEndpoints'],
+  ): number {
     const { cluster, config, onError } = this.#options
     if (answer.errorCode !== 0) {
-      this.#refused(state, answer, endpoints)
+      this.#refused(state, answer, nodeId, endpoints)
       return 0
     }
     state.failures = 0
     state.highWatermark = answer.highWatermark
-    state.lastStableOffset = answer.lastStableOffset
-    state.logStartOffset = answer.logStartOffset
+    state.endOffset = config['isolation.level'] === 'read_committed' ? answer.lastStableOffset : answer.highWatermark
+    // Versions below 5 do not tell.
+    if (answer.logStartOffset >= 0) state.logStartOffset = answer.logStartOffset
     if (answer.preferredReadReplica >= 0) {
       const untilMs = cluster.clock.monotonic() + config['metadata.max.age.ms']
       state.preferredReplica = { nodeId: answer.preferredReadReplica, untilMs }
+      // The leader would name it again, and again.
+      if (cluster.nodeOf(answer.preferredReadReplica) === undefined) {
+        cluster.requestRefresh()
+        this.#backOff(state)
+      }
     }
     const { records } = answer
     if (records === null || records.length === 0) return 0
@@ -267,13 +350,20 @@ export class Fetcher<K, V> {
     }
   }
 
-  #refused(state: PartitionState<K, V>, { errorCode, currentLeader }: PartitionAnswer, endpoints: FetchResponse['nodeEndpoints']): void {
+  #refused(
+    state: PartitionState<K, V>,
+    { errorCode, currentLeader }: PartitionAnswer,
+    nodeId: number,
+    endpoints: FetchResponse['nodeEndpoints'],
+  ): void {
     const { cluster, onOutOfRange, onError } = this.#options
     const { topic, partition } = state
     const name = errorName(errorCode)
     if (name === 'OFFSET_OUT_OF_RANGE') {
-      // A follower may be behind; only the leader's word counts.
-      if (state.preferredReplica !== undefined) state.preferredReplica = undefined
+      state.preferredReplica = undefined
+      // A follower may be behind, so only the leader's word counts; and what is buffered is handed out first.
+      if (cluster.metadata.partition(topic, partition)?.leaderId !== nodeId) return
+      if (state.chunks.length > 0) this.#backOff(state)
       else onOutOfRange(state)
       return
     }
@@ -292,7 +382,7 @@ export class Fetcher<K, V> {
   #stateOf(nodeId: number): NodeState {
     let node = this.#nodes.get(nodeId)
     if (node === undefined) {
-      node = { isFetching: false, notBeforeMs: 0 }
+      node = { session: new FetchSession(), isFetching: false, notBeforeMs: 0, uselessAnswers: 0 }
       this.#nodes.set(nodeId, node)
     }
     return node
@@ -308,3 +398,10 @@ export class Fetcher<K, V> {
     })
   }
 }
+
+/** The session is begun again, and that is all. */
+const sessionErrors: ReadonlySet<string> = new Set([
+  'FETCH_SESSION_ID_NOT_FOUND',
+  'INVALID_FETCH_SESSION_EPOCH',
+  'FETCH_SESSION_TOPIC_ID_ERROR',
+])
