@@ -307,7 +307,7 @@ async function kafkaLauncher(version: KafkaVersion, dir: string, port: number, s
 }
 
 /** Waits until the broker says, or shows, that it serves. */
-async function serving(child: ChildProcess, isReady: (stdout: string) => boolean | Promise<boolean>): Promise<ChildProcess> {
+export async function serving(child: ChildProcess, isReady: (stdout: string) => boolean | Promise<boolean>): Promise<ChildProcess> {
   let stdout = ''
   let stderr = ''
   child.stdout?.setEncoding('utf8').on('data', (text: string) => {
@@ -327,7 +327,7 @@ async function serving(child: ChildProcess, isReady: (stdout: string) => boolean
   return child
 }
 
-function freePort(): Promise<number> {
+export function freePort(): Promise<number> {
   return new Promise((resolve, reject) => {
     const server = createServer()
     server.on('error', reject)

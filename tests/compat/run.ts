@@ -14,7 +14,7 @@ import { fileURLToPath } from 'node:url'
 
 const suiteTimeoutMs = 15 * 60_000
 /** By how long installing and running takes; what is not named comes last. */
-const quickFirst = ['kcat', 'kafka-python', 'confluent-kafka', 'franz-go', 'java-clients', 'tool-parity', 'java-tools']
+const quickFirst = ['kcat', 'kafka-python', 'confluent-kafka', 'serdes', 'franz-go', 'java-clients', 'tool-parity', 'java-tools']
 const rank = (path: string): number => {
   const index = quickFirst.indexOf(basename(path, '.compat.js'))
   return index < 0 ? quickFirst.length : index

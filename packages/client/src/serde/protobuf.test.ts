@@ -6,7 +6,13 @@ import { registryOfTest } from '../registry/registry-harness.ts'
 import { recordNameStrategy, SchemaRegistry } from '../registry/schema-registry.ts'
 import { protobuf } from './protobuf.ts'
 
-const field = (name: string, number: number, type: Type, typeName = '') => ({ name, number, type, typeName, label: 1 })
+const field = (name: string, number: number, type: Type, typeName?: string) => ({
+  name,
+  number,
+  type,
+  label: 1,
+  ...(typeName === undefined ? {} : { typeName }),
+})
 const address = create(FileDescriptorProtoSchema, {
   name: 'shop/address.proto',
   package: 'shop',
