@@ -1,10 +1,45 @@
 import type { ClientError } from '../errors.ts'
 import type { OnDelivery, RecordMetadata } from './producer-record.ts'
 
-/** Hears what became of a record, once. Must not throw. */
+/** Records that came one after the other with the same listener, and have arrived. */
+export class DeliveredRun {
+  /** Tag of the first of them; the others' follow, or are all `SAME_FOR_ALL`. */
+  readonly firstTag: number
+  readonly count: number
+  readonly #batch: DeliveredBatch
+  readonly #firstIndex: number
+
+  constructor(batch: DeliveredBatch, firstIndex: number, firstTag: number, count: number) {
+    this.firstTag = firstTag
+    this.count = count
+    this.#batch = batch
+    this.#firstIndex = firstIndex
+  }
+
+  metadataAt(place: number): RecordMetadata {
+    return metadataOf(this.#batch, this.#firstIndex + place)
+  }
+}
+
+interface DeliveredBatch {
+  readonly topic: string
+  readonly partition: number
+  /** -1: unknown. */
+  readonly baseOffset: number
+  readonly timestamp: number
+  /** By index in the batch, where they differ. */
+  readonly timestamps: readonly number[] | undefined
+}
+
+function metadataOf({ topic, partition, baseOffset, timestamp, timestamps }: DeliveredBatch, index: number): RecordMetadata {
+  const offset = baseOffset < 0 ? -1 : baseOffset + index
+  return { topic, partition, offset, timestamp: timestamps === undefined ? timestamp : timestamps[index]! }
+}
+
+/** Hears what became of records, of each once. Must not throw. */
 export interface RecordListener {
-  /** @param tag What was given with the record: its place among those of one call, or `SAME_FOR_ALL`. */
-  settle(error: ClientError | undefined, metadata: RecordMetadata | undefined, tag: number): void
+  delivered(run: DeliveredRun): void
+  failed(error: ClientError, firstTag: number, count: number): void
 }
 
 /**
@@ -13,49 +48,74 @@ export interface RecordListener {
  */
 export type Delivery = RecordListener | ((metadata: RecordMetadata | Promise<never>) => void)
 
-/** The tag where a delivery does not tell its records apart. */
+/** The tag where a listener does not tell its records apart. */
 export const SAME_FOR_ALL = -1
 
+/** The record cannot be put into a batch. */
 export function failDelivery(delivery: Delivery, error: ClientError, tag: number): void {
   if (typeof delivery === 'function') delivery(Promise.reject(error))
-  else delivery.settle(error, undefined, tag)
+  else delivery.failed(error, tag, 1)
 }
 
-/** Many records, one promise, which resolves when each of them has met its fate. */
+/** Many records, one promise, which resolves when each of them has met its fate. Their tags are 0 to count − 1. */
 export class BulkDelivery implements RecordListener {
-  /** By tag. */
-  readonly results: RecordMetadata[]
   readonly done: Promise<void>
   failure: ClientError | undefined
+  readonly #count: number
+  readonly #runs: DeliveredRun[] = []
   #left: number
   #resolve!: () => void
 
   constructor(count: number) {
-    this.results = new Array(count)
+    this.#count = count
     this.#left = count
     this.done = new Promise((resolve) => {
       this.#resolve = resolve
     })
   }
 
-  settle(error: ClientError | undefined, metadata: RecordMetadata | undefined, tag: number): void {
-    if (error === undefined) this.results[tag] = metadata!
-    else this.failure ??= error
-    if (--this.#left === 0) this.#resolve()
+  /** By tag. Made when it is asked for: objects that wait for a call to end outlive a collection, and then cost much more. */
+  get results(): RecordMetadata[] {
+    const results = new Array<RecordMetadata>(this.#count)
+    for (const run of this.#runs) for (let place = 0; place < run.count; place++) results[run.firstTag + place] = run.metadataAt(place)
+    return results
+  }
+
+  delivered(run: DeliveredRun): void {
+    this.#runs.push(run)
+    this.#settled(run.count)
+  }
+
+  failed(error: ClientError, _firstTag: number, count: number): void {
+    this.failure ??= error
+    this.#settled(count)
+  }
+
+  #settled(count: number): void {
+    this.#left -= count
+    if (this.#left === 0) this.#resolve()
   }
 }
 
 /** A callback of the user's. One that throws is its author's defect: it comes out as any uncaught exception does, and the other callbacks still run. */
 export class CallbackDelivery implements RecordListener {
-  readonly callback: OnDelivery
+  readonly #callback: OnDelivery
 
   constructor(callback: OnDelivery) {
-    this.callback = callback
+    this.#callback = callback
   }
 
-  settle(error: ClientError | undefined, metadata: RecordMetadata | undefined): void {
+  delivered(run: DeliveredRun): void {
+    for (let place = 0; place < run.count; place++) this.#call(undefined, run.metadataAt(place))
+  }
+
+  failed(error: ClientError, _firstTag: number, count: number): void {
+    for (let place = 0; place < count; place++) this.#call(error, undefined)
+  }
+
+  #call(error: ClientError | undefined, metadata: RecordMetadata | undefined): void {
     try {
-      this.callback(error, metadata)
+      this.#callback(error, metadata)
     } catch (defect) {
       queueMicrotask(() => {
         throw defect
@@ -65,7 +125,7 @@ export class CallbackDelivery implements RecordListener {
 }
 
 /**
- * Who waits for which record of a batch, and the records' own times for the answer. Records that came with the same delivery one after the
+ * Who waits for which record of a batch, and the records' own times for the answer. Records that came with the same listener one after the
  * other are one run: most come by the thousand. A run is an index in three lists, for those that come one by one.
  */
 export class BatchDeliveries {
@@ -95,30 +155,23 @@ export class BatchDeliveries {
 
   /** @param baseOffset -1: unknown. @param logAppendTimeMs -1: the records keep their own times. */
   complete(topic: string, partition: number, baseOffset: number, logAppendTimeMs: number): void {
-    const timestamps = logAppendTimeMs >= 0 ? undefined : this.#timestamps
-    const same = logAppendTimeMs >= 0 ? logAppendTimeMs : this.#firstTimestamp
+    const hasOwnTimes = logAppendTimeMs < 0
+    const timestamp = hasOwnTimes ? this.#firstTimestamp : logAppendTimeMs
+    const batch = { topic, partition, baseOffset, timestamp, timestamps: hasOwnTimes ? this.#timestamps : undefined }
     for (let run = 0; run < this.#starts.length; run++) {
-      const delivery = this.#deliveries[run]
+      const delivery = this.#take(run)
       if (delivery === undefined) continue
-      const firstTag = this.#firstTags[run]!
       const start = this.#starts[run]!
-      const end = this.#endOf(run)
-      for (let index = start; index < end; index++) {
-        const offset = baseOffset < 0 ? -1 : baseOffset + index
-        const metadata = { topic, partition, offset, timestamp: timestamps === undefined ? same : timestamps[index]! }
-        if (typeof delivery === 'function') delivery(metadata)
-        else delivery.settle(undefined, metadata, tagOf(firstTag, index - start))
-      }
+      if (typeof delivery === 'function') delivery(metadataOf(batch, start))
+      else delivery.delivered(new DeliveredRun(batch, start, this.#firstTags[run]!, this.#endOf(run) - start))
     }
   }
 
   fail(error: ClientError): void {
     for (let run = 0; run < this.#starts.length; run++) {
-      const delivery = this.#deliveries[run]
-      if (delivery === undefined) continue
-      const start = this.#starts[run]!
-      const end = this.#endOf(run)
-      for (let index = start; index < end; index++) failDelivery(delivery, error, tagOf(this.#firstTags[run]!, index - start))
+      const delivery = this.#take(run)
+      if (typeof delivery === 'function') delivery(Promise.reject(error))
+      else delivery?.failed(error, this.#firstTags[run]!, this.#endOf(run) - this.#starts[run]!)
     }
   }
 
@@ -128,9 +181,11 @@ export class BatchDeliveries {
     for (let run = 0; run < this.#starts.length; run++) {
       const start = this.#starts[run]!
       const end = this.#endOf(run)
+      const firstTag = this.#firstTags[run]!
       for (let index = start; index < end; index++) {
         const half = index < count ? halves[0] : halves[1]
-        half.add(this.#deliveries[run], tagOf(this.#firstTags[run]!, index - start), this.#timestamps?.[index] ?? this.#firstTimestamp)
+        const tag = firstTag === SAME_FOR_ALL ? SAME_FOR_ALL : firstTag + index - start
+        half.add(this.#deliveries[run], tag, this.#timestamps?.[index] ?? this.#firstTimestamp)
       }
     }
     return halves
@@ -145,10 +200,15 @@ export class BatchDeliveries {
     }
   }
 
+  /** Lets go of it: a list that has grown old would keep what is long done from being collected. */
+  #take(run: number): Delivery | undefined {
+    const delivery = this.#deliveries[run]
+    this.#deliveries[run] = undefined
+    return delivery
+  }
+
   /** Index in the batch of the record behind the run. */
   #endOf(run: number): number {
     return this.#starts[run + 1] ?? this.#count
   }
 }
-
-const tagOf = (firstTag: number, place: number): number => (firstTag === SAME_FOR_ALL ? SAME_FOR_ALL : firstTag + place)

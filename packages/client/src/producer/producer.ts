@@ -327,8 +327,9 @@ export class Producer<K = unknown, V = unknown> {
   }
 
   readonly #unheard: RecordListener = {
-    settle: (error) => {
-      if (error !== undefined) this.#unreported ??= error
+    delivered: () => {},
+    failed: (error) => {
+      this.#unreported ??= error
     },
   }
 

@@ -1,5 +1,7 @@
 import type { Clock } from '@tidelog/core'
 
+const settled = Promise.resolve()
+
 /** So many readings of one time at the most: a loop of the user's may go on for long without letting go. */
 const MAX_READINGS = 64
 
@@ -33,6 +35,6 @@ export class TurnClock {
     this.#nowMs = this.#clock.now()
     this.#monotonicMs = this.#clock.monotonic()
     this.#readingsLeft = MAX_READINGS
-    queueMicrotask(this.#forget)
+    settled.then(this.#forget)
   }
 }
