@@ -122,7 +122,9 @@ for (const version of [2, 1] as const) {
     const cluster = await clusterOf(t, { version })
     const { bootstrapServers } = cluster
     const producer = producerOf(t, bootstrapServers)
-    const consumer = new Consumer({ bootstrapServers, groupId: 'g', autoOffsetReset: 'earliest', enableAutoCommit: false })
+    // committed() waits for the markers, which come behind the answer to the commit.
+    const isolationLevel = 'read_committed'
+    const consumer = new Consumer({ bootstrapServers, groupId: 'g', autoOffsetReset: 'earliest', enableAutoCommit: false, isolationLevel })
     t.after(() => consumer.close())
     consumer.subscribe(['a'])
     await until(async () => {
