@@ -3,6 +3,7 @@ import { loadCommands } from '@tidelog/cli'
 import type { AnyConfigTable, ConfigRow } from '@tidelog/core'
 import { apiNames, apis, errorTable } from '@tidelog/protocol'
 import { logConfig } from '@tidelog/storage'
+import { adminOperations, ourAdminOperations } from './admin-operations.ts'
 import { faultsPage } from './fault-rows.ts'
 
 const GENERATED = '<!-- Written by `npm run docs` from the tables in the code; change those. -->'
@@ -14,6 +15,7 @@ export async function referencePages(): Promise<ReadonlyMap<string, string>> {
     ['docs/reference/apis.md', apisPage()],
     ['docs/reference/errors.md', errorsPage()],
     ['docs/reference/commands.md', await commandsPage()],
+    ['docs/reference/admin.md', adminPage()],
     ['docs/faults.md', faultsPage()],
   ])
 }
@@ -68,6 +70,24 @@ function configsPage(): string {
     ),
     '## Groups',
     dynamicConfigs(groupConfig.rows),
+  )
+}
+
+function adminPage(): string {
+  return page(
+    'Admin: from Java to TypeScript',
+    "Every method of Java's `Admin` (Apache Kafka 4.3) and ours. Options are members of the last argument, in Java's words: `{ validateOnly: true, timeoutMs: 5000 }`; " +
+      'each call takes `timeoutMs` and an `AbortSignal` as `signal`. Where Java hands out futures by name, ours resolves with all results, or throws one error: that of the one thing that ' +
+      'was asked for, or a `PartialFailureError` that says what failed and what did not. A broker that is too old for a call is an `UnsupportedVersionError`.',
+    table(
+      ['Java', 'Ours', 'Notes'],
+      Object.entries(adminOperations).map(([java, { ours = '', note = '' }]) => [code(java), ours === '' ? '–' : code(ours), note]),
+    ),
+    'Ours has besides:',
+    table(
+      ['Ours', ''],
+      Object.entries(ourAdminOperations).map(([ours, note]) => [code(ours), note]),
+    ),
   )
 }
 

@@ -31,13 +31,14 @@ function cluster({ state = 'Empty', committed = 6, written = [] }: Cluster = {})
         }),
       ),
     listGroups: async () => [{ groupId: 'g1', protocolType: 'consumer', state, type: 'classic' }],
-    listConsumerGroupOffsets: async () => new PartitionMap([[{ topic: 'cons', partition: 0 }, { offset: committed }]]),
+    // Of one group, which is all that the command asks for.
+    listConsumerGroupOffsets: (async () => new PartitionMap([[{ topic: 'cons', partition: 0 }, { offset: committed }]])) as never,
     listOffsets: async (queries) =>
       queries.map(({ topic, partition, spec }) => {
         const offset = spec === 'earliest' ? 2 : spec === 'latest' ? 12 : typeof spec === 'object' && spec.timestamp < 1e12 ? 5 : -1
         return { topic, partition, offset, timestamp: -1, leaderEpoch: -1 }
       }),
-    describeTopics: async (names) =>
+    describeTopics: async (names: readonly string[]) =>
       new Map(
         names.map((name) => {
           if (name !== 'cons') throw new BrokerError(errorTable.UNKNOWN_TOPIC_OR_PARTITION.code, `topic ${name}`)

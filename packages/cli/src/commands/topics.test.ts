@@ -21,7 +21,7 @@ const topic = (name: string) => ({ name, topicId: 'MJziO7EqTHKz5-zPo8U7lw', isIn
 function clusterOf(...names: string[]): Partial<Admin> {
   return {
     listTopics: async ({ includeInternal = false } = {}) => names.map(topic).filter(({ isInternal }) => includeInternal || !isInternal),
-    describeTopics: async (wanted) =>
+    describeTopics: async (wanted: readonly string[]) =>
       new Map(wanted.map((name) => [name, { ...topic(name), partitions: [{ ...partition, partition: 0 }] }])),
     describeConfigs: async (resources) =>
       resources.map((resource) => ({

@@ -3,13 +3,24 @@ import { Cluster } from '../cluster/cluster.ts'
 import type { FoundOffset, IsolationLevel, OffsetQuery } from '../cluster/list-offsets.ts'
 import { type AdminConfigOptions, adminConfig } from '../config/admin-config.ts'
 import { checkOptionNames } from '../config/option-names.ts'
+import type { Metric } from '../metrics.ts'
 import type { OffsetAndMetadata, PartitionMap, TopicPartition } from '../topic-partition.ts'
+import * as acls from './acls.ts'
 import type { AdminCallOptions, AdminContext, Environment } from './admin-client.ts'
+import * as quotas from './client-quotas.ts'
 import * as state from './cluster-state.ts'
 import * as configs from './configs.ts'
+import * as tokens from './delegation-tokens.ts'
 import * as features from './features.ts'
+import * as groupOffsets from './group-offsets.ts'
 import * as groups from './groups.ts'
 import * as logDirs from './log-dirs.ts'
+import * as quorum from './quorum.ts'
+import * as reassignments from './reassignments.ts'
+import * as scram from './scram-credentials.ts'
+import * as shareGroups from './share-groups.ts'
+import * as streamsGroups from './streams-groups.ts'
+import { clientInstanceId } from './telemetry.ts'
 import * as topics from './topics.ts'
 import * as transactions from './transactions.ts'
 
@@ -39,8 +50,9 @@ export class Admin {
     return topics.createTopics(this.#context, newTopics, options)
   }
 
-  deleteTopics(names: readonly string[], options: AdminCallOptions = {}): Promise<void> {
-    return topics.deleteTopics(this.#context, names, options)
+  /** By name, or by id: `{ topicIds }`. */
+  deleteTopics(topicsToDelete: topics.TopicsToFind, options: AdminCallOptions = {}): Promise<void> {
+    return topics.deleteTopics(this.#context, topicsToDelete, options)
   }
 
   /** In order of name. */
@@ -48,9 +60,12 @@ export class Admin {
     return topics.listTopics(this.#context, options)
   }
 
-  /** By name. */
-  describeTopics(names: readonly string[], options: AdminCallOptions = {}): Promise<Map<string, topics.TopicDescription>> {
-    return topics.describeTopics(this.#context, names, options)
+  /** By name; by id when `{ topicIds }` are asked for. */
+  describeTopics(
+    topicsToDescribe: topics.TopicsToFind,
+    options: topics.DescribeTopicsOptions = {},
+  ): Promise<Map<string, topics.TopicDescription>> {
+    return topics.describeTopics(this.#context, topicsToDescribe, options)
   }
 
   createPartitions(newPartitions: readonly topics.NewPartitions[], options: ValidateOnly = {}): Promise<void> {
@@ -94,9 +109,14 @@ export class Admin {
     return configs.listConfigResources(this.#context, types, options)
   }
 
+  /** Subscriptions of client metrics (KIP-714), by name. */
+  async listClientMetricsResources(options: AdminCallOptions = {}): Promise<string[]> {
+    return (await configs.listConfigResources(this.#context, ['client-metrics'], options)).map(({ name }) => name)
+  }
+
   // --- cluster, offsets, records -----------------------------------------------------------------------------------------------------
 
-  describeCluster(options: AdminCallOptions = {}): Promise<state.ClusterDescription> {
+  describeCluster(options: state.DescribeClusterOptions = {}): Promise<state.ClusterDescription> {
     return state.describeCluster(this.#context, options)
   }
 
@@ -129,6 +149,22 @@ export class Admin {
     return state.electLeaders(this.#context, type, partitions, options)
   }
 
+  /** Moves partitions to other brokers; resolves when that has begun: `listPartitionReassignments` tells what is under way. */
+  alterPartitionReassignments(
+    changes: readonly reassignments.NewPartitionReassignment[],
+    options: reassignments.AlterPartitionReassignmentsOptions = {},
+  ): Promise<void> {
+    return reassignments.alterPartitionReassignments(this.#context, changes, options)
+  }
+
+  /** Of all partitions when none are given. */
+  listPartitionReassignments(
+    partitions?: readonly TopicPartition[],
+    options: AdminCallOptions = {},
+  ): Promise<reassignments.PartitionReassignment[]> {
+    return reassignments.listPartitionReassignments(this.#context, partitions, options)
+  }
+
   // --- log dirs ----------------------------------------------------------------------------------------------------------------------
 
   /** By node id. */
@@ -154,13 +190,98 @@ export class Admin {
 
   // --- features ----------------------------------------------------------------------------------------------------------------------
 
-  describeFeatures(options: AdminCallOptions = {}): Promise<features.FeatureMetadata> {
+  describeFeatures(options: features.DescribeFeaturesOptions = {}): Promise<features.FeatureMetadata> {
     return features.describeFeatures(this.#context, options)
   }
 
   /** Changes the levels that the cluster runs, all that are asked for or none. */
   updateFeatures(updates: readonly features.FeatureUpdate[], options: ValidateOnly = {}): Promise<void> {
     return features.updateFeatures(this.#context, updates, options)
+  }
+
+  // --- controllers and brokers ------------------------------------------------------------------------------------------------------
+
+  /** The quorum of controllers. */
+  describeMetadataQuorum(options: AdminCallOptions = {}): Promise<quorum.QuorumInfo> {
+    return quorum.describeMetadataQuorum(this.#context, options)
+  }
+
+  /** KIP-853. */
+  addRaftVoter(
+    voter: quorum.RaftVoter & { readonly endpoints: readonly quorum.RaftVoterEndpoint[] },
+    options: quorum.RaftVoterOptions = {},
+  ): Promise<void> {
+    return quorum.addRaftVoter(this.#context, voter, options)
+  }
+
+  /** KIP-853. */
+  removeRaftVoter(voter: quorum.RaftVoter, options: quorum.RaftVoterOptions = {}): Promise<void> {
+    return quorum.removeRaftVoter(this.#context, voter, options)
+  }
+
+  /** Forgets a broker that is gone for good. */
+  unregisterBroker(brokerId: number, options: AdminCallOptions = {}): Promise<void> {
+    return quorum.unregisterBroker(this.#context, brokerId, options)
+  }
+
+  // --- security and quotas -----------------------------------------------------------------------------------------------------------
+
+  createAcls(bindings: readonly acls.AclBinding[], options: AdminCallOptions = {}): Promise<void> {
+    return acls.createAcls(this.#context, bindings, options)
+  }
+
+  /** Those that the filter matches; all when it is empty. */
+  describeAcls(filter: acls.AclFilter = {}, options: AdminCallOptions = {}): Promise<acls.AclBinding[]> {
+    return acls.describeAcls(this.#context, filter, options)
+  }
+
+  /** @returns What was deleted for each filter, in their order. */
+  deleteAcls(filters: readonly acls.AclFilter[], options: AdminCallOptions = {}): Promise<acls.AclBinding[][]> {
+    return acls.deleteAcls(this.#context, filters, options)
+  }
+
+  /** By user; of all users when none are given. */
+  describeUserScramCredentials(
+    users?: readonly string[],
+    options: AdminCallOptions = {},
+  ): Promise<Map<string, scram.ScramCredentialInfo[]>> {
+    return scram.describeUserScramCredentials(this.#context, users, options)
+  }
+
+  /** One alteration a user: brokers refuse more of one user in a call. */
+  alterUserScramCredentials(alterations: readonly scram.UserScramCredentialAlteration[], options: AdminCallOptions = {}): Promise<void> {
+    return scram.alterUserScramCredentials(this.#context, alterations, options)
+  }
+
+  /** A way to log in for who has no password. KIP-48. */
+  createDelegationToken(options: tokens.CreateDelegationTokenOptions = {}): Promise<tokens.DelegationToken> {
+    return tokens.createDelegationToken(this.#context, options)
+  }
+
+  /** @returns When it ends now, in ms since the Unix epoch. */
+  renewDelegationToken(hmac: Uint8Array, options: tokens.RenewDelegationTokenOptions = {}): Promise<number> {
+    return tokens.renewDelegationToken(this.#context, hmac, options)
+  }
+
+  /** @returns When it ends now, in ms since the Unix epoch. */
+  expireDelegationToken(hmac: Uint8Array, options: tokens.ExpireDelegationTokenOptions = {}): Promise<number> {
+    return tokens.expireDelegationToken(this.#context, hmac, options)
+  }
+
+  /** Those that this client may see. */
+  describeDelegationToken(options: tokens.DescribeDelegationTokenOptions = {}): Promise<tokens.DelegationToken[]> {
+    return tokens.describeDelegationToken(this.#context, options)
+  }
+
+  describeClientQuotas(
+    filter: quotas.ClientQuotaFilter = { components: [] },
+    options: AdminCallOptions = {},
+  ): Promise<quotas.ClientQuotas[]> {
+    return quotas.describeClientQuotas(this.#context, filter, options)
+  }
+
+  alterClientQuotas(alterations: readonly quotas.ClientQuotaAlteration[], options: ValidateOnly = {}): Promise<void> {
+    return quotas.alterClientQuotas(this.#context, alterations, options)
   }
 
   // --- groups ------------------------------------------------------------------------------------------------------------------------
@@ -170,27 +291,40 @@ export class Admin {
     return groups.listGroups(this.#context, options)
   }
 
+  /** As `listGroups`, of consumers only, and of clients that only commit offsets. */
+  listConsumerGroups(options: Omit<groups.ListGroupsOptions, 'protocolTypes'> = {}): Promise<groups.GroupListing[]> {
+    return groups.listGroups(this.#context, { ...options, protocolTypes: groups.consumerProtocolTypes })
+  }
+
   /** Groups of consumers of either protocol, by id. */
   describeConsumerGroups(
     groupIds: readonly string[],
-    options: AdminCallOptions = {},
+    options: groups.DescribeGroupsOptions = {},
   ): Promise<Map<string, groups.ConsumerGroupDescription>> {
     return groups.describeConsumerGroups(this.#context, groupIds, options)
   }
 
   /** Classic groups of any protocol type, by id. */
-  describeClassicGroups(groupIds: readonly string[], options: AdminCallOptions = {}): Promise<Map<string, groups.GroupDescription>> {
+  describeClassicGroups(
+    groupIds: readonly string[],
+    options: groups.DescribeGroupsOptions = {},
+  ): Promise<Map<string, groups.GroupDescription>> {
     return groups.describeClassicGroups(this.#context, groupIds, options)
   }
 
   /** Groups without members, with their offsets. */
   deleteConsumerGroups(groupIds: readonly string[], options: AdminCallOptions = {}): Promise<void> {
-    return groups.deleteConsumerGroups(this.#context, groupIds, options)
+    return groups.deleteGroups(this.#context, 'deleteConsumerGroups', groupIds, options)
   }
 
-  /** Committed offsets; partitions without one are left out. */
-  listConsumerGroupOffsets(groupId: string, options: groups.ListGroupOffsetsOptions = {}): Promise<PartitionMap<OffsetAndMetadata>> {
-    return groups.listConsumerGroupOffsets(this.#context, groupId, options)
+  /** Committed offsets; partitions without one are left out. Of several groups, by id: which partitions of each, or undefined for all. */
+  listConsumerGroupOffsets(groupId: string, options?: groupOffsets.ListGroupOffsetsOptions): Promise<PartitionMap<OffsetAndMetadata>>
+  listConsumerGroupOffsets(
+    specs: groupOffsets.GroupOffsetsSpecs,
+    options?: groupOffsets.ListOffsetsOfGroupsOptions,
+  ): Promise<Map<string, PartitionMap<OffsetAndMetadata>>>
+  listConsumerGroupOffsets(groups: string | groupOffsets.GroupOffsetsSpecs, options: groupOffsets.ListGroupOffsetsOptions = {}) {
+    return groupOffsets.listGroupOffsets(this.#context, 'listConsumerGroupOffsets', groups, options)
   }
 
   /** The group must have no members. */
@@ -199,20 +333,96 @@ export class Admin {
     offsets: readonly (TopicPartition & OffsetAndMetadata)[],
     options: AdminCallOptions = {},
   ): Promise<void> {
-    return groups.alterConsumerGroupOffsets(this.#context, groupId, offsets, options)
+    return groupOffsets.alterGroupOffsets(this.#context, 'alterConsumerGroupOffsets', groupId, offsets, options)
   }
 
   /** Of topics that no member subscribes to. */
   deleteConsumerGroupOffsets(groupId: string, partitions: readonly TopicPartition[], options: AdminCallOptions = {}): Promise<void> {
-    return groups.deleteConsumerGroupOffsets(this.#context, groupId, partitions, options)
+    return groupOffsets.deleteGroupOffsets(this.#context, 'deleteConsumerGroupOffsets', groupId, partitions, options)
   }
 
   removeMembersFromConsumerGroup(
     groupId: string,
-    members: readonly groups.MemberToRemove[],
+    members: readonly groups.MemberToRemove[] | 'all',
     options: AdminCallOptions & { readonly reason?: string } = {},
   ): Promise<void> {
     return groups.removeMembersFromConsumerGroup(this.#context, groupId, members, options)
+  }
+
+  // --- share groups (KIP-932) --------------------------------------------------------------------------------------------------------
+
+  /** By id. */
+  describeShareGroups(
+    groupIds: readonly string[],
+    options: groups.DescribeGroupsOptions = {},
+  ): Promise<Map<string, shareGroups.ShareGroupDescription>> {
+    return shareGroups.describeShareGroups(this.#context, groupIds, options)
+  }
+
+  /** Groups without members. */
+  deleteShareGroups(groupIds: readonly string[], options: AdminCallOptions = {}): Promise<void> {
+    return groups.deleteGroups(this.#context, 'deleteShareGroups', groupIds, options)
+  }
+
+  /** Where groups stand, as `listConsumerGroupOffsets`. */
+  listShareGroupOffsets(
+    specs: groupOffsets.GroupOffsetsSpecs,
+    options: AdminCallOptions = {},
+  ): Promise<Map<string, PartitionMap<shareGroups.SharePartitionOffset>>> {
+    return shareGroups.listShareGroupOffsets(this.#context, specs, options)
+  }
+
+  /** Has the group go on from these offsets; it must have no members. */
+  alterShareGroupOffsets(
+    groupId: string,
+    offsets: readonly (TopicPartition & { readonly offset: number })[],
+    options: AdminCallOptions = {},
+  ): Promise<void> {
+    return shareGroups.alterShareGroupOffsets(this.#context, groupId, offsets, options)
+  }
+
+  /** Of whole topics; the group must have no members. */
+  deleteShareGroupOffsets(groupId: string, topics: readonly string[], options: AdminCallOptions = {}): Promise<void> {
+    return shareGroups.deleteShareGroupOffsets(this.#context, groupId, topics, options)
+  }
+
+  // --- streams groups (KIP-1071) -----------------------------------------------------------------------------------------------------
+
+  /** By id. */
+  describeStreamsGroups(
+    groupIds: readonly string[],
+    options: groups.DescribeGroupsOptions = {},
+  ): Promise<Map<string, streamsGroups.StreamsGroupDescription>> {
+    return streamsGroups.describeStreamsGroups(this.#context, groupIds, options)
+  }
+
+  /** Groups without members, with their offsets. */
+  deleteStreamsGroups(groupIds: readonly string[], options: AdminCallOptions = {}): Promise<void> {
+    return groups.deleteGroups(this.#context, 'deleteStreamsGroups', groupIds, options)
+  }
+
+  /** As `listConsumerGroupOffsets`. */
+  listStreamsGroupOffsets(groupId: string, options?: groupOffsets.ListGroupOffsetsOptions): Promise<PartitionMap<OffsetAndMetadata>>
+  listStreamsGroupOffsets(
+    specs: groupOffsets.GroupOffsetsSpecs,
+    options?: groupOffsets.ListOffsetsOfGroupsOptions,
+  ): Promise<Map<string, PartitionMap<OffsetAndMetadata>>>
+  listStreamsGroupOffsets(groups: string | groupOffsets.GroupOffsetsSpecs, options: groupOffsets.ListGroupOffsetsOptions = {}) {
+    return groupOffsets.listGroupOffsets(this.#context, 'listStreamsGroupOffsets', groups, options)
+  }
+
+  /** The group must have no members. */
+  alterStreamsGroupOffsets(
+    groupId: string,
+    offsets: readonly (TopicPartition & OffsetAndMetadata)[],
+    options: AdminCallOptions = {},
+  ): Promise<void> {
+    return groupOffsets.alterGroupOffsets(this.#context, 'alterStreamsGroupOffsets', groupId, offsets, options)
+  }
+
+  /** Of topics that no member subscribes to. */
+  deleteStreamsGroupOffsets(groupId: string, partitions: readonly TopicPartition[], options: AdminCallOptions = {}): Promise<void> {
+    return groupOffsets.deleteGroupOffsets(this.#context, 'deleteStreamsGroupOffsets', groupId, partitions, options)
   }
 
   // --- transactions ------------------------------------------------------------------------------------------------------------------
@@ -246,6 +456,30 @@ export class Admin {
   /** As `fenceProducers`, for one. KIP-939. */
   async forceTerminateTransaction(transactionalId: string, options: AdminCallOptions = {}): Promise<void> {
     await transactions.fenceProducers(this.#context, [transactionalId], options)
+  }
+
+  // --- the client itself -------------------------------------------------------------------------------------------------------------
+
+  /** What brokers call this client where they take its telemetry. KIP-714. @throws UnsupportedVersionError where they take none */
+  clientInstanceId(options: AdminCallOptions = {}): Promise<string> {
+    this.#clientInstanceId ??= clientInstanceId(this.#context, options).catch((error) => {
+      this.#clientInstanceId = undefined
+      throw error
+    })
+    return this.#clientInstanceId
+  }
+  #clientInstanceId: Promise<string> | undefined
+
+  /** Values now, by Kafka's names. */
+  metrics(): Metric[] {
+    const { connectionCount, connectionCreationTotal, requestTotal } = this.#context.cluster.connectionMetrics
+    const values = {
+      'connection-count': connectionCount,
+      'connection-creation-total': connectionCreationTotal,
+      'request-total': requestTotal,
+    }
+    const tags = { 'client-id': this.#context.config['client.id'] }
+    return Object.entries(values).map(([name, value]) => ({ name, group: 'admin-client-metrics', tags, value }))
   }
 
   // --- end ---------------------------------------------------------------------------------------------------------------------------

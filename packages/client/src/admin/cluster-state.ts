@@ -2,34 +2,71 @@ import { DeleteRecords, DescribeCluster, DescribeProducers, ElectLeaders, Metada
 import type { BrokerConnection } from '../cluster/broker-connection.ts'
 import { type FoundOffset, type IsolationLevel, listOffsets as listOffsetsOf, type OffsetQuery } from '../cluster/list-offsets.ts'
 import type { BrokerNode } from '../cluster/metadata-cache.ts'
-import { type Outcome, perLeader } from '../cluster/per-leader.ts'
-import { BrokerError, checkErrorCode, checkOffset, DisconnectedError } from '../errors.ts'
+import type { Outcome } from '../cluster/outcome.ts'
+import { perLeader } from '../cluster/per-leader.ts'
+import { BrokerError, checkErrorCode, checkOffset, DisconnectedError, UnsupportedVersionError } from '../errors.ts'
 import { groupByTopic, partitionName, type TopicPartition } from '../topic-partition.ts'
+import { type AclOperation, operationsOf } from './acl-operations.ts'
 import { type AdminCallOptions, type AdminContext, callOptions } from './admin-client.ts'
+import { onController } from './per-item.ts'
 import { allOrThrow } from './results.ts'
+
+export interface ClusterNode extends BrokerNode {
+  /** Registered and not serving; absent from brokers that do not say. KIP-1073. */
+  readonly isFenced?: boolean
+}
 
 export interface ClusterDescription {
   readonly clusterId: string | null
   /** -1: none at the moment. */
   readonly controllerId: number
-  readonly brokers: readonly BrokerNode[]
+  readonly brokers: readonly ClusterNode[]
+  /** What this client may do; only when asked for. KIP-430. */
+  readonly authorizedOperations?: readonly AclOperation[] | undefined
 }
 
-export async function describeCluster(context: AdminContext, options: AdminCallOptions): Promise<ClusterDescription> {
+export interface DescribeClusterOptions extends AdminCallOptions {
+  readonly includeAuthorizedOperations?: boolean
+  /** List brokers too that are registered and not serving. KIP-1073. */
+  readonly includeFencedBrokers?: boolean
+}
+
+const OLDEST_DESCRIBE_WITH_FENCED = 2
+const OLDEST_METADATA_WITH_OPERATIONS = 8
+
+export async function describeCluster(
+  context: AdminContext,
+  { includeAuthorizedOperations = false, includeFencedBrokers = false, ...options }: DescribeClusterOptions,
+): Promise<ClusterDescription> {
   const { cluster } = context
+  const tooOldForFenced = () => new UnsupportedVersionError('the broker cannot list fenced brokers')
   return cluster.retry(callOptions(context, 'describeCluster', options), async () => {
     const connection = await cluster.anyConnection(options)
     if (!connection.serves(DescribeCluster)) {
-      const { clusterId, controllerId, brokers } = await connection.send(Metadata, { topics: [], allowAutoTopicCreation: false })
-      return { clusterId, controllerId, brokers }
+      if (includeFencedBrokers) throw tooOldForFenced()
+      const response = await connection.send(Metadata, (version) => ({
+        topics: [],
+        allowAutoTopicCreation: false,
+        includeClusterAuthorizedOperations: includeAuthorizedOperations && version >= OLDEST_METADATA_WITH_OPERATIONS,
+      }))
+      return {
+        clusterId: response.clusterId,
+        controllerId: response.controllerId,
+        brokers: response.brokers,
+        authorizedOperations: operationsOf(response.clusterAuthorizedOperations),
+      }
     }
-    const response = await connection.send(DescribeCluster, {
-      includeClusterAuthorizedOperations: false,
-      includeFencedBrokers: false,
+    const response = await connection.send(DescribeCluster, (version) => {
+      if (includeFencedBrokers && version < OLDEST_DESCRIBE_WITH_FENCED) throw tooOldForFenced()
+      return { includeClusterAuthorizedOperations: includeAuthorizedOperations, includeFencedBrokers }
     })
     checkErrorCode(response.errorCode, 'cluster', response.errorMessage)
-    const brokers = response.brokers.map(({ brokerId, host, port, rack }) => ({ nodeId: brokerId, host, port, rack }))
-    return { clusterId: response.clusterId, controllerId: response.controllerId, brokers }
+    return {
+      clusterId: response.clusterId,
+      controllerId: response.controllerId,
+      brokers: response.brokers.map(({ brokerId, ...node }) => ({ nodeId: brokerId, ...node })),
+      authorizedOperations: operationsOf(response.clusterAuthorizedOperations),
+    }
   })
 }
 
@@ -153,17 +190,15 @@ export async function electLeaders(
   partitions: readonly TopicPartition[] | null,
   options: AdminCallOptions,
 ): Promise<(TopicPartition & { readonly error: BrokerError | undefined })[]> {
-  const { cluster, config } = context
   const retry = callOptions(context, 'electLeaders', options)
-  return cluster.retry(retry, async () => {
-    const connection = await cluster.controllerConnection(retry)
+  return onController(context, retry, async (connection) => {
     const response = await connection.send(ElectLeaders, {
       electionType: type === 'preferred' ? 0 : 1,
       topicPartitions:
         partitions === null
           ? null
           : [...groupByTopic(partitions)].map(([topic, entries]) => ({ topic, partitions: entries.map(({ partition }) => partition) })),
-      timeoutMs: config['request.timeout.ms'],
+      timeoutMs: context.config['request.timeout.ms'],
     })
     checkErrorCode(response.errorCode, 'electLeaders')
     return response.replicaElectionResults.flatMap(({ topic, partitionResult }) =>

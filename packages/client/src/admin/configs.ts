@@ -1,7 +1,7 @@
 import { AlterConfigs, DescribeConfigs, errorTable, IncrementalAlterConfigs, ListConfigResources } from '@tidelog/protocol'
 import type { BrokerConnection } from '../cluster/broker-connection.ts'
-import type { Outcome } from '../cluster/per-leader.ts'
-import { BrokerError, checkErrorCode } from '../errors.ts'
+import type { Outcome } from '../cluster/outcome.ts'
+import { BrokerError, checkErrorCode, UnsupportedVersionError } from '../errors.ts'
 import { type AdminCallOptions, type AdminContext, callOptions } from './admin-client.ts'
 import { allOrThrow, failureOf } from './results.ts'
 
@@ -218,6 +218,9 @@ export async function alterConfigs(
   allOrThrow('alterConfigs', named(outcomes))
 }
 
+/** Before, it was ListClientMetricsResources. KIP-1142. */
+const OLDEST_LIST_BY_TYPE = 1
+
 export async function listConfigResources(
   context: AdminContext,
   types: readonly ConfigResourceType[],
@@ -225,7 +228,12 @@ export async function listConfigResources(
 ): Promise<{ type: ConfigResourceType | 'unknown'; name: string }[]> {
   const response = await context.cluster.requestAny(
     ListConfigResources,
-    { resourceTypes: types.map((type) => resourceTypeCodes[type]) },
+    (version) => {
+      const needsTypes = types.length !== 1 || types[0] !== 'client-metrics'
+      if (needsTypes && version < OLDEST_LIST_BY_TYPE)
+        throw new UnsupportedVersionError('the broker lists resources of client-metrics only')
+      return { resourceTypes: types.map((type) => resourceTypeCodes[type]) }
+    },
     callOptions(context, 'listConfigResources', options),
     ({ errorCode }) => checkErrorCode(errorCode, 'listConfigResources'),
   )

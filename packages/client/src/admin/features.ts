@@ -2,6 +2,7 @@ import { ApiVersions, UpdateFeatures } from '@tidelog/protocol'
 import { clientSoftware } from '../cluster/broker-connection.ts'
 import { BrokerError, checkErrorCode } from '../errors.ts'
 import { type AdminCallOptions, type AdminContext, callOptions } from './admin-client.ts'
+import { onController } from './per-item.ts'
 import { allOrThrow } from './results.ts'
 
 export interface FeatureMetadata {
@@ -13,10 +14,16 @@ export interface FeatureMetadata {
   readonly supportedFeatures: ReadonlyMap<string, { readonly minVersion: number; readonly maxVersion: number }>
 }
 
-export async function describeFeatures(context: AdminContext, options: AdminCallOptions): Promise<FeatureMetadata> {
+export interface DescribeFeaturesOptions extends AdminCallOptions {
+  /** Asks this broker; any when absent. */
+  readonly nodeId?: number | undefined
+}
+
+export async function describeFeatures(context: AdminContext, { nodeId, ...options }: DescribeFeaturesOptions): Promise<FeatureMetadata> {
   const { cluster } = context
   return cluster.retry(callOptions(context, 'describeFeatures', options), async () => {
-    const response = await (await cluster.anyConnection(options)).send(ApiVersions, clientSoftware)
+    const connection = nodeId === undefined ? await cluster.anyConnection(options) : await cluster.connectionTo(nodeId, 'general', options)
+    const response = await connection.send(ApiVersions, clientSoftware)
     checkErrorCode(response.errorCode, 'features')
     const { finalizedFeatures, finalizedFeaturesEpoch, supportedFeatures } = response
     return {
@@ -43,12 +50,10 @@ export async function updateFeatures(
   updates: readonly FeatureUpdate[],
   { validateOnly = false, ...options }: AdminCallOptions & { readonly validateOnly?: boolean },
 ): Promise<void> {
-  const { cluster, config } = context
   const retry = callOptions(context, 'updateFeatures', options)
-  const outcomes = await cluster.retry(retry, async () => {
-    const connection = await cluster.controllerConnection(retry)
+  const outcomes = await onController(context, retry, async (connection) => {
     const { errorCode, errorMessage, results } = await connection.send(UpdateFeatures, {
-      timeoutMs: config['request.timeout.ms'],
+      timeoutMs: context.config['request.timeout.ms'],
       featureUpdates: updates.map(({ feature, maxVersionLevel, upgradeType = 'upgrade' }) => ({
         feature,
         maxVersionLevel,

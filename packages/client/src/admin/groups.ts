@@ -8,16 +8,17 @@ import {
   LeaveGroup,
   ListGroups,
   type ListGroupsResponse,
-  OffsetCommit,
-  OffsetDelete,
 } from '@tidelog/protocol'
-import { fetchGroupOffsets, NEWEST_VERSION_BY_NAME, onCoordinator } from '../cluster/group-offsets.ts'
-import type { Outcome } from '../cluster/per-leader.ts'
-import { BrokerError, checkErrorCode, hasCode, UnsupportedVersionError } from '../errors.ts'
+import { onCoordinator } from '../cluster/group-offsets.ts'
+import type { Outcome } from '../cluster/outcome.ts'
+import { perCoordinator } from '../cluster/per-coordinator.ts'
+import { checkErrorCode, hasCode, UnsupportedVersionError } from '../errors.ts'
 import { decodeAssignment } from '../group-metadata.ts'
-import { groupByTopic, type OffsetAndMetadata, type PartitionMap, partitionName, type TopicPartition } from '../topic-partition.ts'
+import type { TopicPartition } from '../topic-partition.ts'
+import { type AclOperation, operationsOf } from './acl-operations.ts'
 import { type AdminCallOptions, type AdminContext, callOptions } from './admin-client.ts'
-import { allOrThrow, failureOf } from './results.ts'
+import { outcomeOf } from './per-item.ts'
+import { allOrThrow } from './results.ts'
 
 export interface GroupListing {
   readonly groupId: string
@@ -46,7 +47,16 @@ export interface GroupDescription {
   /** The assignor that the members agreed on. */
   readonly partitionAssignor: string
   readonly members: readonly MemberDescription[]
-  readonly coordinator: { readonly nodeId: number; readonly host: string; readonly port: number }
+  readonly coordinator: GroupCoordinatorNode
+  /** What this client may do; only when asked for. KIP-430. */
+  readonly authorizedOperations?: readonly AclOperation[] | undefined
+}
+
+/** Where a group is coordinated. */
+export interface GroupCoordinatorNode {
+  readonly nodeId: number
+  readonly host: string
+  readonly port: number
 }
 
 /** A member of a group of either protocol. What only the consumer protocol has is undefined for the classic one. */
@@ -70,6 +80,9 @@ export interface ListGroupsOptions extends AdminCallOptions {
   readonly types?: readonly string[]
   readonly protocolTypes?: readonly string[]
 }
+
+/** Of groups of consumers, and of those that only have offsets. */
+export const consumerProtocolTypes: readonly string[] = [CONSUMER_PROTOCOL_TYPE, '']
 
 const OLDEST_LIST_BY_STATE = 4
 const OLDEST_LIST_BY_TYPE = 5
@@ -102,83 +115,110 @@ export async function listGroups(context: AdminContext, options: ListGroupsOptio
   return [...groups.values()].sort((a, b) => (a.groupId < b.groupId ? -1 : 1))
 }
 
-/** One outcome a group, each asked of its coordinator. */
-async function perGroup<V>(
+export function coordinatorOf({ cluster }: AdminContext, nodeId: number): GroupCoordinatorNode {
+  const { host = '', port = -1 } = cluster.nodeOf(nodeId) ?? {}
+  return { nodeId, host, port }
+}
+
+export const groupText = (groupId: string): string => `group ${groupId}`
+
+export interface DescribeGroupsOptions extends AdminCallOptions {
+  /** Tell what this client may do with each group. KIP-430. */
+  readonly includeAuthorizedOperations?: boolean
+}
+
+/** The descriptions by group, in order. @throws as allOrThrow */
+export function byGroup<V>(what: string, outcomes: ReadonlyMap<string, Outcome<V>>): Map<string, V> {
+  const values = allOrThrow(what, outcomes)
+  return new Map([...outcomes.keys()].map((groupId, index) => [groupId, values[index]!]))
+}
+
+const OLDEST_DESCRIBE_WITH_OPERATIONS = 3
+
+/** @param what Names the call in errors. */
+function outcomesOfClassicGroups(
   context: AdminContext,
   what: string,
   groupIds: readonly string[],
-  options: AdminCallOptions,
-  ask: (groupId: string, retry: ReturnType<typeof callOptions>) => Promise<V>,
-): Promise<Map<string, Outcome<V>>> {
-  const retry = callOptions(context, what, options)
-  const outcomes = new Map<string, Outcome<V>>()
-  await Promise.all(
-    [...new Set(groupIds)].map(async (groupId) => {
-      try {
-        outcomes.set(groupId, { value: await ask(groupId, retry) })
-      } catch (error) {
-        if (options.signal?.aborted || context.cluster.closed) throw error
-        outcomes.set(groupId, failureOf(error))
-      }
-    }),
-  )
-  return outcomes
+  { includeAuthorizedOperations = false, ...options }: DescribeGroupsOptions,
+): Promise<Map<string, Outcome<GroupDescription>>> {
+  return perCoordinator(context.cluster, 'group', groupIds, callOptions(context, what, options), async (connection, ids, nodeId) => {
+    const response = await connection.send(DescribeGroups, (version) => ({
+      groups: [...ids],
+      includeAuthorizedOperations: includeAuthorizedOperations && version >= OLDEST_DESCRIBE_WITH_OPERATIONS,
+    }))
+    const coordinator = coordinatorOf(context, nodeId)
+    return new Map(
+      response.groups.map((group) => [
+        group.groupId,
+        outcomeOf(groupText(group.groupId), group, () => classicDescriptionOf(group, coordinator)),
+      ]),
+    )
+  })
 }
 
 export async function describeClassicGroups(
   context: AdminContext,
   groupIds: readonly string[],
-  options: AdminCallOptions,
+  options: DescribeGroupsOptions,
 ): Promise<Map<string, GroupDescription>> {
-  const { cluster } = context
-  const outcomes = await perGroup(context, 'describeClassicGroups', groupIds, options, (groupId, retry) =>
-    cluster.retry(retry, async () => {
-      const nodeId = await cluster.findGroupCoordinator(groupId, retry)
-      const connection = await cluster.connectionTo(nodeId, 'general', retry)
-      const response = await connection.send(DescribeGroups, { groups: [groupId], includeAuthorizedOperations: false })
-      const group = response.groups.find((one) => one.groupId === groupId)
-      if (group === undefined) throw new BrokerError(-1, `group ${groupId}`, 'the broker did not describe it')
-      checkErrorCode(group.errorCode, `group ${groupId}`, group.errorMessage)
-      const { host = '', port = -1 } = cluster.nodeOf(nodeId) ?? {}
-      return descriptionOf(group, { nodeId, host, port })
-    }),
-  )
-  return new Map(allOrThrow('describeClassicGroups', outcomes).map((group) => [group.groupId, group]))
+  const what = 'describeClassicGroups'
+  return byGroup(what, await outcomesOfClassicGroups(context, what, groupIds, options))
 }
 
 /** Groups of consumers, whatever their protocol: one that is not of the consumer protocol is asked for as a classic one. KIP-848. */
 export async function describeConsumerGroups(
   context: AdminContext,
   groupIds: readonly string[],
-  options: AdminCallOptions,
+  options: DescribeGroupsOptions,
 ): Promise<Map<string, ConsumerGroupDescription>> {
-  const { cluster } = context
-  const outcomes = await perGroup(context, 'describeConsumerGroups', groupIds, options, async (groupId, retry) => {
-    const newer = await cluster.retry(retry, async () => {
-      const nodeId = await cluster.findGroupCoordinator(groupId, retry)
-      const connection = await cluster.connectionTo(nodeId, 'general', retry)
-      if (!connection.serves(ConsumerGroupDescribe)) return undefined
-      const response = await connection.send(ConsumerGroupDescribe, { groupIds: [groupId], includeAuthorizedOperations: false })
-      const group = response.groups.find((one) => one.groupId === groupId)
-      if (group === undefined) throw new BrokerError(-1, `group ${groupId}`, 'the broker did not describe it')
-      const failure = group.errorCode === 0 ? undefined : new BrokerError(group.errorCode, `group ${groupId}`, group.errorMessage)
-      if (hasCode(failure, 'GROUP_ID_NOT_FOUND', 'UNSUPPORTED_VERSION')) return undefined
-      if (failure !== undefined) throw failure
-      const { host = '', port = -1 } = cluster.nodeOf(nodeId) ?? {}
-      return consumerDescriptionOf(group, { nodeId, host, port })
-    })
-    if (newer !== undefined) return newer
-    const classic = (await describeClassicGroups(context, [groupId], options)).get(groupId)!
-    const unknown = { memberEpoch: undefined, targetAssignment: undefined, upgraded: undefined }
-    return {
-      ...classic,
-      type: 'classic' as const,
-      members: classic.members.map((member) => ({ ...member, ...unknown })),
-      groupEpoch: undefined,
-      targetAssignmentEpoch: undefined,
-    }
-  })
-  return new Map(allOrThrow<ConsumerGroupDescription>('describeConsumerGroups', outcomes).map((group) => [group.groupId, group]))
+  const what = 'describeConsumerGroups'
+  const { includeAuthorizedOperations = false } = options
+  const retry = callOptions(context, what, options)
+  const asConsumerGroups = await perCoordinator<ConsumerGroupDescription | undefined>(
+    context.cluster,
+    'group',
+    groupIds,
+    retry,
+    async (connection, ids, nodeId) => {
+      if (!connection.serves(ConsumerGroupDescribe)) return new Map(ids.map((groupId) => [groupId, { value: undefined }]))
+      const response = await connection.send(ConsumerGroupDescribe, { groupIds: [...ids], includeAuthorizedOperations })
+      const coordinator = coordinatorOf(context, nodeId)
+      return new Map(
+        response.groups.map((group) => {
+          const outcome = outcomeOf(groupText(group.groupId), group, () => consumerDescriptionOf(group, coordinator))
+          return [group.groupId, hasCode(outcome.error, 'GROUP_ID_NOT_FOUND', 'UNSUPPORTED_VERSION') ? { value: undefined } : outcome]
+        }),
+      )
+    },
+  )
+  const others = [...asConsumerGroups].filter(([, { value, error }]) => value === undefined && error === undefined)
+  const asClassicGroups = await outcomesOfClassicGroups(
+    context,
+    what,
+    others.map(([groupId]) => groupId),
+    options,
+  )
+  const outcomes = new Map(
+    [...asConsumerGroups].map(([groupId, { value, error }]): [string, Outcome<ConsumerGroupDescription>] => {
+      if (error !== undefined) return [groupId, { error }]
+      if (value !== undefined) return [groupId, { value }]
+      const classic = asClassicGroups.get(groupId)!
+      return [groupId, classic.error === undefined ? { value: withoutEpochs(classic.value) } : classic]
+    }),
+  )
+  return byGroup(what, outcomes)
+}
+
+function withoutEpochs(group: GroupDescription): ConsumerGroupDescription {
+  const unknown = { memberEpoch: undefined, targetAssignment: undefined, upgraded: undefined }
+  return {
+    ...group,
+    type: 'classic',
+    members: group.members.map((member) => ({ ...member, ...unknown })),
+    groupEpoch: undefined,
+    targetAssignmentEpoch: undefined,
+  }
 }
 
 /** What member types are called on the wire: 0 classic, 1 consumer, -1 not said. */
@@ -187,7 +227,7 @@ const UNKNOWN_MEMBER = -1
 
 function consumerDescriptionOf(
   group: ConsumerGroupDescribeResponse['groups'][number],
-  coordinator: GroupDescription['coordinator'],
+  coordinator: GroupCoordinatorNode,
 ): ConsumerGroupDescription {
   const partitionsOf = ({ topicPartitions }: { topicPartitions: readonly { topicName: string; partitions: readonly number[] }[] }) =>
     topicPartitions.flatMap(({ topicName, partitions }) => partitions.map((partition) => ({ topic: topicName, partition })))
@@ -210,10 +250,11 @@ function consumerDescriptionOf(
       upgraded: member.memberType === UNKNOWN_MEMBER ? undefined : member.memberType !== CLASSIC_MEMBER,
     })),
     coordinator,
+    authorizedOperations: operationsOf(group.authorizedOperations),
   }
 }
 
-function descriptionOf(group: DescribeGroupsResponse['groups'][number], coordinator: GroupDescription['coordinator']): GroupDescription {
+function classicDescriptionOf(group: DescribeGroupsResponse['groups'][number], coordinator: GroupCoordinatorNode): GroupDescription {
   const isConsumers = group.protocolType === CONSUMER_PROTOCOL_TYPE
   return {
     groupId: group.groupId,
@@ -228,6 +269,7 @@ function descriptionOf(group: DescribeGroupsResponse['groups'][number], coordina
       assignment: isConsumers ? assignmentOf(memberAssignment) : [],
     })),
     coordinator,
+    authorizedOperations: operationsOf(group.authorizedOperations),
   }
 }
 
@@ -240,99 +282,18 @@ function assignmentOf(bytes: Buffer): TopicPartition[] {
   }
 }
 
-export async function deleteConsumerGroups(context: AdminContext, groupIds: readonly string[], options: AdminCallOptions): Promise<void> {
-  const outcomes = await perGroup(context, 'deleteConsumerGroups', groupIds, options, (groupId, retry) =>
-    onCoordinator(context.cluster, groupId, retry, async (connection) => {
-      const response = await connection.send(DeleteGroups, { groupsNames: [groupId] })
-      for (const result of response.results) checkErrorCode(result.errorCode, `group ${result.groupId}`)
-    }),
-  )
-  allOrThrow('deleteConsumerGroups', outcomes)
-}
-
-export interface ListGroupOffsetsOptions extends AdminCallOptions {
-  /** Only these; all that the group has committed when absent. */
-  readonly partitions?: readonly TopicPartition[] | undefined
-  /** Wait for offsets of open transactions to be decided. KIP-447. */
-  readonly requireStable?: boolean
-}
-
-export function listConsumerGroupOffsets(
+/** Groups of any type. @param what Names the call in errors. */
+export async function deleteGroups(
   context: AdminContext,
-  groupId: string,
-  { partitions, requireStable = false, ...options }: ListGroupOffsetsOptions,
-): Promise<PartitionMap<OffsetAndMetadata>> {
-  const retry = callOptions(context, `offsets of group ${groupId}`, options)
-  return onCoordinator(context.cluster, groupId, retry, (connection) =>
-    fetchGroupOffsets(connection, groupId, partitions ?? null, requireStable),
-  )
-}
-
-const NO_GENERATION = -1
-
-export async function alterConsumerGroupOffsets(
-  context: AdminContext,
-  groupId: string,
-  offsets: readonly (TopicPartition & OffsetAndMetadata)[],
-  options: AdminCallOptions,
-): Promise<void> {
-  const retry = callOptions(context, `alterConsumerGroupOffsets of group ${groupId}`, options)
-  await onCoordinator(context.cluster, groupId, retry, async (connection) => {
-    const response = await connection.send(
-      OffsetCommit,
-      {
-        groupId,
-        generationIdOrMemberEpoch: NO_GENERATION,
-        memberId: '',
-        topics: [...groupByTopic(offsets)].map(([name, entries]) => ({
-          name,
-          partitions: entries.map(({ partition, offset, leaderEpoch, metadata }) => ({
-            partitionIndex: partition,
-            committedOffset: offset,
-            committedLeaderEpoch: leaderEpoch ?? -1,
-            committedMetadata: metadata ?? '',
-          })),
-        })),
-      },
-      { maxVersion: NEWEST_VERSION_BY_NAME },
-    )
-    throwPartitionErrors(`alterConsumerGroupOffsets of group ${groupId}`, response.topics)
-  })
-}
-
-export async function deleteConsumerGroupOffsets(
-  context: AdminContext,
-  groupId: string,
-  partitions: readonly TopicPartition[],
-  options: AdminCallOptions,
-): Promise<void> {
-  const retry = callOptions(context, `deleteConsumerGroupOffsets of group ${groupId}`, options)
-  await onCoordinator(context.cluster, groupId, retry, async (connection) => {
-    const response = await connection.send(OffsetDelete, {
-      groupId,
-      topics: [...groupByTopic(partitions)].map(([name, entries]) => ({
-        name,
-        partitions: entries.map(({ partition }) => ({ partitionIndex: partition })),
-      })),
-    })
-    checkErrorCode(response.errorCode, `group ${groupId}`)
-    throwPartitionErrors(`deleteConsumerGroupOffsets of group ${groupId}`, response.topics)
-  })
-}
-
-function throwPartitionErrors(
   what: string,
-  topics: readonly {
-    readonly name: string
-    readonly partitions: readonly { readonly partitionIndex: number; readonly errorCode: number }[]
-  }[],
-): void {
-  const outcomes = topics.flatMap(({ name, partitions }) =>
-    partitions.map(({ partitionIndex, errorCode }) => {
-      const text = partitionName({ topic: name, partition: partitionIndex })
-      return [text, errorCode === 0 ? { value: text } : { error: new BrokerError(errorCode, text) }] as const
-    }),
-  )
+  groupIds: readonly string[],
+  options: AdminCallOptions,
+): Promise<void> {
+  const retry = callOptions(context, what, options)
+  const outcomes = await perCoordinator(context.cluster, 'group', groupIds, retry, async (connection, ids) => {
+    const { results } = await connection.send(DeleteGroups, { groupsNames: [...ids] })
+    return new Map(results.map((row) => [row.groupId, outcomeOf(groupText(row.groupId), row, () => undefined)]))
+  })
   allOrThrow(what, outcomes)
 }
 
@@ -341,31 +302,39 @@ export type MemberToRemove = { readonly groupInstanceId: string } | { readonly m
 
 const OLDEST_LEAVE_OF_SEVERAL = 3
 
+/** @param members 'all': whoever is a member when it is called. */
 export async function removeMembersFromConsumerGroup(
   context: AdminContext,
   groupId: string,
-  members: readonly MemberToRemove[],
+  members: readonly MemberToRemove[] | 'all',
   { reason, ...options }: AdminCallOptions & { readonly reason?: string },
 ): Promise<void> {
-  const retry = callOptions(context, `removeMembersFromConsumerGroup of group ${groupId}`, options)
-  await onCoordinator(context.cluster, groupId, retry, async (connection) => {
+  const what = `removeMembersFromConsumerGroup of group ${groupId}`
+  const leaving = members === 'all' ? await membersOf(context, groupId, options) : members
+  if (leaving.length === 0) return
+  await onCoordinator(context.cluster, groupId, callOptions(context, what, options), async (connection) => {
     const response = await connection.send(LeaveGroup, (version) => {
       if (version < OLDEST_LEAVE_OF_SEVERAL) throw new UnsupportedVersionError('the broker cannot remove members by instance id')
       return {
         groupId,
         memberId: '',
-        members: members.map((member) =>
+        members: leaving.map((member) =>
           'memberId' in member
             ? { memberId: member.memberId, reason: reason ?? null }
             : { memberId: '', groupInstanceId: member.groupInstanceId, reason: reason ?? null },
         ),
       }
     })
-    checkErrorCode(response.errorCode, `group ${groupId}`)
-    const outcomes = response.members.map(({ memberId, groupInstanceId, errorCode }) => {
-      const name = groupInstanceId ?? memberId
-      return [name, errorCode === 0 ? { value: name } : { error: new BrokerError(errorCode, `member ${name}`) }] as const
+    checkErrorCode(response.errorCode, groupText(groupId))
+    const outcomes = response.members.map((row) => {
+      const name = row.groupInstanceId ?? row.memberId
+      return [name, outcomeOf(`member ${name}`, row, () => name)] as const
     })
-    allOrThrow(`removeMembersFromConsumerGroup of group ${groupId}`, outcomes)
+    allOrThrow(what, outcomes)
   })
+}
+
+async function membersOf(context: AdminContext, groupId: string, options: AdminCallOptions): Promise<MemberToRemove[]> {
+  const { members } = (await describeConsumerGroups(context, [groupId], options)).get(groupId)!
+  return members.map(({ memberId, groupInstanceId }) => (groupInstanceId === null ? { memberId } : { groupInstanceId }))
 }

@@ -1,6 +1,6 @@
 import { AlterReplicaLogDirs, DescribeLogDirs, type DescribeLogDirsResponse } from '@tidelog/protocol'
 import type { RetryOptions } from '../cluster/cluster.ts'
-import type { Outcome } from '../cluster/per-leader.ts'
+import type { Outcome } from '../cluster/outcome.ts'
 import { BrokerError, checkErrorCode, DisconnectedError } from '../errors.ts'
 import { groupByTopic, partitionName, type TopicPartition } from '../topic-partition.ts'
 import { type AdminCallOptions, type AdminContext, callOptions } from './admin-client.ts'

@@ -1,4 +1,4 @@
-import type { Outcome } from '../cluster/per-leader.ts'
+import type { Outcome } from '../cluster/outcome.ts'
 import { ClientError, PartialFailureError } from '../errors.ts'
 
 /**

@@ -7,9 +7,10 @@ import {
   type DescribeTopicPartitionsResponse,
   Metadata,
 } from '@tidelog/protocol'
-import type { Outcome } from '../cluster/per-leader.ts'
-import { BrokerError, type ClientError, hasCode, isRetriable } from '../errors.ts'
+import { UnsupportedVersionError } from '../errors.ts'
+import { type AclOperation, operationsOf } from './acl-operations.ts'
 import { type AdminCallOptions, type AdminContext, callOptions } from './admin-client.ts'
+import { askController, outcomeOf, perItem } from './per-item.ts'
 import { allOrThrow } from './results.ts'
 
 export interface NewTopic {
@@ -53,54 +54,23 @@ export interface PartitionDescription {
 }
 
 export interface TopicDescription extends TopicListing {
+  /** What this client may do; only when asked for. KIP-430. */
+  readonly authorizedOperations?: readonly AclOperation[] | undefined
   readonly partitions: readonly PartitionDescription[]
 }
 
-interface TopicResult {
-  readonly name: string | null
-  readonly errorCode: number
-  readonly errorMessage: string | null
-}
+/** Topics by name, or by id. */
+export type TopicsToFind = readonly string[] | { readonly topicIds: readonly string[] }
 
-/**
- * One outcome a topic, asked of the controller and asked again for the topics that may yet succeed.
- * @param ask Answers for the topics it is given.
- */
-async function perTopic<R extends TopicResult>(
-  context: AdminContext,
-  what: string,
-  names: readonly string[],
-  options: AdminCallOptions,
-  ask: (names: readonly string[]) => Promise<readonly R[]>,
-): Promise<Map<string, Outcome<R>>> {
-  const outcomes = new Map<string, Outcome<R>>()
-  const retry = callOptions(context, what, options)
-  let pending = [...new Set(names)]
-  let retriableFailure: ClientError | undefined
-  try {
-    await context.cluster.retry(retry, async () => {
-      for (const result of await ask(pending)) {
-        const { name, errorCode, errorMessage } = result
-        if (name === null || !pending.includes(name)) continue
-        if (errorCode === 0) outcomes.set(name, { value: result })
-        else outcomes.set(name, { error: new BrokerError(errorCode, `topic ${name}`, errorMessage) })
-      }
-      pending = pending.filter((name) => isRetriableNow(outcomes.get(name)))
-      retriableFailure = outcomes.get(pending[0] ?? '')?.error
-      if (retriableFailure === undefined) return
-      await context.cluster.refresh(retry)
-      throw retriableFailure
-    })
-  } catch (error) {
-    if (retriableFailure === undefined) throw error
-    options.signal?.throwIfAborted()
-  }
-  return outcomes
-}
+/** Names or ids, whichever `topics` has. */
+const keysOf = (topics: TopicsToFind): { readonly keys: readonly string[]; readonly byId: boolean } =>
+  'topicIds' in topics ? { keys: topics.topicIds, byId: true } : { keys: topics, byId: false }
 
-/** A topic that does not exist will not come to exist by asking again; a controller that has moved will. */
-const isRetriableNow = (outcome: Outcome<unknown> | undefined): boolean =>
-  outcome?.error !== undefined && isRetriable(outcome.error) && !hasCode(outcome.error, 'UNKNOWN_TOPIC_OR_PARTITION', 'UNKNOWN_TOPIC_ID')
+const topicText = (key: string): string => `topic ${key}`
+
+const byName = <R extends { readonly name: string; readonly errorCode: number; readonly errorMessage?: string | null }>(
+  rows: readonly R[],
+) => new Map(rows.map((row) => [row.name, outcomeOf(topicText(row.name), row, () => row)]))
 
 const entriesOf = (configs: NewTopic['configs'] = {}) => (configs instanceof Map ? [...configs] : Object.entries(configs))
 
@@ -109,25 +79,26 @@ export async function createTopics(
   topics: readonly NewTopic[],
   options: AdminCallOptions & { readonly validateOnly?: boolean },
 ): Promise<CreatedTopic[]> {
-  const { cluster, config } = context
-  const byName = new Map(topics.map((topic) => [topic.topic, topic]))
-  const outcomes = await perTopic(context, 'createTopics', [...byName.keys()], options, async (names) => {
-    const connection = await cluster.controllerConnection(options)
-    const response = await connection.send(CreateTopics, {
-      topics: names.map((name) => {
-        const { numPartitions = -1, replicationFactor = -1, assignments, configs } = byName.get(name)!
-        return {
-          name,
-          numPartitions: assignments === undefined ? numPartitions : -1,
-          replicationFactor: assignments === undefined ? replicationFactor : -1,
-          assignments: (assignments ?? []).map((brokerIds, partitionIndex) => ({ partitionIndex, brokerIds })),
-          configs: entriesOf(configs).map(([name, value]) => ({ name, value })),
-        }
+  const retry = callOptions(context, 'createTopics', options)
+  const wanted = new Map(topics.map((topic) => [topic.topic, topic]))
+  const outcomes = await perItem(context, [...wanted.keys()], retry, topicText, async (names) => {
+    const response = await askController(context, options, (connection) =>
+      connection.send(CreateTopics, {
+        topics: names.map((name) => {
+          const { numPartitions = -1, replicationFactor = -1, assignments, configs } = wanted.get(name)!
+          return {
+            name,
+            numPartitions: assignments === undefined ? numPartitions : -1,
+            replicationFactor: assignments === undefined ? replicationFactor : -1,
+            assignments: (assignments ?? []).map((brokerIds, partitionIndex) => ({ partitionIndex, brokerIds })),
+            configs: entriesOf(configs).map(([name, value]) => ({ name, value })),
+          }
+        }),
+        timeoutMs: context.config['request.timeout.ms'],
+        validateOnly: options.validateOnly ?? false,
       }),
-      timeoutMs: config['request.timeout.ms'],
-      validateOnly: options.validateOnly ?? false,
-    })
-    return response.topics
+    )
+    return byName(response.topics)
   })
   return allOrThrow('createTopics', outcomes).map(({ name, topicId, numPartitions, replicationFactor, configs }) => ({
     topic: name,
@@ -138,19 +109,29 @@ export async function createTopics(
   }))
 }
 
-export async function deleteTopics(context: AdminContext, names: readonly string[], options: AdminCallOptions): Promise<void> {
-  const { cluster, config } = context
-  const outcomes = await perTopic(context, 'deleteTopics', names, options, async (pending) => {
-    const connection = await cluster.controllerConnection(options)
-    const response = await connection.send(DeleteTopics, (version) => ({
-      topics: version >= 6 ? pending.map((name) => ({ name, topicId: ZERO_UUID })) : [],
-      topicNames: pending,
-      timeoutMs: config['request.timeout.ms'],
-    }))
-    return response.responses
+export async function deleteTopics(context: AdminContext, topics: TopicsToFind, options: AdminCallOptions): Promise<void> {
+  const { keys, byId } = keysOf(topics)
+  const outcomes = await perItem(context, keys, callOptions(context, 'deleteTopics', options), topicText, async (pending) => {
+    const response = await askController(context, options, (connection) =>
+      connection.send(DeleteTopics, (version) => {
+        if (byId && version < OLDEST_DELETE_BY_ID) throw new UnsupportedVersionError('the broker cannot delete topics by id')
+        return {
+          topics: pending.map((key) => (byId ? { name: null, topicId: key } : { name: key, topicId: ZERO_UUID })),
+          topicNames: [...pending],
+          timeoutMs: context.config['request.timeout.ms'],
+        }
+      }),
+    )
+    return new Map(
+      response.responses.map((row) => {
+        const key = byId ? row.topicId : (row.name ?? '')
+        return [key, outcomeOf(topicText(key), row, () => undefined)]
+      }),
+    )
   })
   allOrThrow('deleteTopics', outcomes)
 }
+const OLDEST_DELETE_BY_ID = 6
 
 export interface NewPartitions {
   readonly topic: string
@@ -165,19 +146,20 @@ export async function createPartitions(
   topics: readonly NewPartitions[],
   options: AdminCallOptions & { readonly validateOnly?: boolean },
 ): Promise<void> {
-  const { cluster, config } = context
-  const byName = new Map(topics.map((topic) => [topic.topic, topic]))
-  const outcomes = await perTopic(context, 'createPartitions', [...byName.keys()], options, async (names) => {
-    const connection = await cluster.controllerConnection(options)
-    const response = await connection.send(CreatePartitions, {
-      topics: names.map((name) => {
-        const { totalCount, assignments } = byName.get(name)!
-        return { name, count: totalCount, assignments: assignments?.map((brokerIds) => ({ brokerIds })) ?? null }
+  const retry = callOptions(context, 'createPartitions', options)
+  const wanted = new Map(topics.map((topic) => [topic.topic, topic]))
+  const outcomes = await perItem(context, [...wanted.keys()], retry, topicText, async (names) => {
+    const response = await askController(context, options, (connection) =>
+      connection.send(CreatePartitions, {
+        topics: names.map((name) => {
+          const { totalCount, assignments } = wanted.get(name)!
+          return { name, count: totalCount, assignments: assignments?.map((brokerIds) => ({ brokerIds })) ?? null }
+        }),
+        timeoutMs: context.config['request.timeout.ms'],
+        validateOnly: options.validateOnly ?? false,
       }),
-      timeoutMs: config['request.timeout.ms'],
-      validateOnly: options.validateOnly ?? false,
-    })
-    return response.results
+    )
+    return byName(response.results)
   })
   allOrThrow('createPartitions', outcomes)
 }
@@ -199,30 +181,60 @@ export async function listTopics(
 
 /** Partitions a page of DescribeTopicPartitions; the broker may give fewer. */
 const PARTITIONS_PER_PAGE = 2000
+const OLDEST_METADATA_BY_ID = 12
+const OLDEST_METADATA_WITH_OPERATIONS = 8
 
+export interface DescribeTopicsOptions extends AdminCallOptions {
+  /** Tell what this client may do with each topic. KIP-430. */
+  readonly includeAuthorizedOperations?: boolean
+  /** Most partitions that one answer of the broker holds; a topic of more is described by several. KIP-966. */
+  readonly partitionSizeLimitPerResponse?: number
+}
+
+/** By name or by id, whichever was asked for. */
 export async function describeTopics(
   context: AdminContext,
-  names: readonly string[],
-  options: AdminCallOptions,
+  topics: TopicsToFind,
+  options: DescribeTopicsOptions,
 ): Promise<Map<string, TopicDescription>> {
-  const outcomes = await perTopic(context, 'describeTopics', names, options, async (pending) => {
+  const { includeAuthorizedOperations = false } = options
+  const { keys, byId } = keysOf(topics)
+  const outcomesOf = (described: readonly DescribedTopic[]) =>
+    new Map(
+      described.map((topic) => {
+        const key = byId ? topic.topicId : (topic.name ?? '')
+        return [key, outcomeOf(topicText(key), topic, () => descriptionOf(topic, includeAuthorizedOperations))]
+      }),
+    )
+  const outcomes = await perItem(context, keys, callOptions(context, 'describeTopics', options), topicText, async (pending) => {
     const connection = await context.cluster.anyConnection(options)
-    if (connection.serves(DescribeTopicPartitions)) {
-      return (await describeByPage(context, pending, options)).map((topic) => ({ ...topic, errorMessage: null }))
-    }
-    const response = await connection.send(Metadata, { topics: pending.map((name) => ({ name })), allowAutoTopicCreation: false })
-    return response.topics.map((topic) => ({
+    // Kafka describes pages of topics by name only.
+    if (!byId && connection.serves(DescribeTopicPartitions)) return outcomesOf(await describeByPage(context, pending, options))
+    const response = await connection.send(Metadata, (version) => {
+      if (byId && version < OLDEST_METADATA_BY_ID) throw new UnsupportedVersionError('the broker cannot describe topics by id')
+      return {
+        topics: pending.map((key) => (byId ? { name: null, topicId: key } : { name: key })),
+        allowAutoTopicCreation: false,
+        includeTopicAuthorizedOperations: includeAuthorizedOperations && version >= OLDEST_METADATA_WITH_OPERATIONS,
+      }
+    })
+    const described = response.topics.map((topic) => ({
       ...topic,
-      errorMessage: null,
       partitions: topic.partitions.map((partition) => ({ ...partition, eligibleLeaderReplicas: null, lastKnownElr: null })),
     }))
+    return outcomesOf(described)
   })
-  return new Map(allOrThrow('describeTopics', outcomes).map((topic) => [topic.name ?? '', descriptionOf(topic)]))
+  const descriptions = allOrThrow('describeTopics', outcomes)
+  return new Map([...outcomes.keys()].map((key, index) => [key, descriptions[index]!]))
 }
 
 type DescribedTopic = DescribeTopicPartitionsResponse['topics'][number]
 
-async function describeByPage({ cluster }: AdminContext, names: readonly string[], options: AdminCallOptions): Promise<DescribedTopic[]> {
+async function describeByPage(
+  { cluster }: AdminContext,
+  names: readonly string[],
+  { partitionSizeLimitPerResponse = PARTITIONS_PER_PAGE, ...options }: DescribeTopicsOptions,
+): Promise<DescribedTopic[]> {
   const topics = new Map<string, DescribedTopic>()
   let cursor: DescribeTopicPartitionsResponse['nextCursor'] = null
   do {
@@ -234,7 +246,7 @@ async function describeByPage({ cluster }: AdminContext, names: readonly string[
         .filter((name) => after === null || name >= after.topicName)
         .sort()
         .map((name) => ({ name })),
-      responsePartitionLimit: PARTITIONS_PER_PAGE,
+      responsePartitionLimit: partitionSizeLimitPerResponse,
       cursor: after,
     })
     for (const topic of response.topics) {
@@ -249,16 +261,14 @@ async function describeByPage({ cluster }: AdminContext, names: readonly string[
   return [...topics.values()]
 }
 
-function descriptionOf({
-  name,
-  topicId,
-  isInternal,
-  partitions,
-}: Pick<DescribedTopic, 'name' | 'topicId' | 'isInternal' | 'partitions'>): TopicDescription {
+function descriptionOf(topic: DescribedTopic, includeAuthorizedOperations: boolean): TopicDescription {
+  const { name, topicId, isInternal, partitions, topicAuthorizedOperations } = topic
   return {
     name: name ?? '',
     topicId,
     isInternal,
+    // DescribeTopicPartitions tells them unasked.
+    authorizedOperations: includeAuthorizedOperations ? operationsOf(topicAuthorizedOperations) : undefined,
     partitions: partitions
       .map((partition) => ({
         partition: partition.partitionIndex,

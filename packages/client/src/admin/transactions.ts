@@ -1,9 +1,12 @@
 import { DescribeTransactions, InitProducerId, ListTransactions, WriteTxnMarkers } from '@tidelog/protocol'
-import { type Outcome, perLeader } from '../cluster/per-leader.ts'
-import { BrokerError, checkErrorCode, UnsupportedVersionError } from '../errors.ts'
+import type { Outcome } from '../cluster/outcome.ts'
+import { perCoordinator } from '../cluster/per-coordinator.ts'
+import { perLeader } from '../cluster/per-leader.ts'
+import { checkErrorCode, UnsupportedVersionError } from '../errors.ts'
 import { partitionName, type TopicPartition } from '../topic-partition.ts'
 import { type AdminCallOptions, type AdminContext, callOptions } from './admin-client.ts'
-import { allOrThrow, failureOf } from './results.ts'
+import { outcomeOf } from './per-item.ts'
+import { allOrThrow } from './results.ts'
 
 /** As coordinators call it: `Empty`, `Ongoing`, `PrepareCommit`, `PrepareAbort`, `CompleteCommit`, `CompleteAbort`, `PrepareEpochFence`. */
 export type TransactionState = string
@@ -73,57 +76,40 @@ export interface TransactionDescription {
   readonly partitions: readonly TopicPartition[]
 }
 
-/** One outcome a transactional id, each asked of its coordinator. */
-async function perTransactionalId<V>(
-  context: AdminContext,
-  what: string,
-  transactionalIds: readonly string[],
-  options: AdminCallOptions,
-  ask: (transactionalId: string, nodeId: number, retry: ReturnType<typeof callOptions>) => Promise<V>,
-): Promise<Map<string, V>> {
-  const { cluster } = context
-  const retry = callOptions(context, what, options)
-  const ids = [...new Set(transactionalIds)]
-  const outcomes = await Promise.all(
-    ids.map(async (id): Promise<Outcome<V>> => {
-      try {
-        const value = await cluster.retry(retry, async () => ask(id, await cluster.findTransactionCoordinator(id, retry), retry))
-        return { value }
-      } catch (error) {
-        if (options.signal?.aborted || cluster.closed) throw error
-        return failureOf(error)
-      }
-    }),
-  )
-  const values = allOrThrow(
-    what,
-    outcomes.map((outcome, index) => [ids[index]!, outcome] as const),
-  )
-  return new Map(values.map((value, index) => [ids[index]!, value]))
+const idText = (transactionalId: string): string => `transactional id ${transactionalId}`
+
+/** The values by transactional id, in order. @throws as allOrThrow */
+function byId<V>(what: string, outcomes: ReadonlyMap<string, Outcome<V>>): Map<string, V> {
+  const values = allOrThrow(what, outcomes)
+  return new Map([...outcomes.keys()].map((id, index) => [id, values[index]!]))
 }
 
-export function describeTransactions(
+export async function describeTransactions(
   context: AdminContext,
   transactionalIds: readonly string[],
   options: AdminCallOptions,
 ): Promise<Map<string, TransactionDescription>> {
-  return perTransactionalId(context, 'describeTransactions', transactionalIds, options, async (transactionalId, coordinatorId, retry) => {
-    const connection = await context.cluster.connectionTo(coordinatorId, 'general', retry)
-    const response = await connection.send(DescribeTransactions, { transactionalIds: [transactionalId] })
-    const found = response.transactionStates.find((one) => one.transactionalId === transactionalId)
-    if (found === undefined) throw new BrokerError(-1, `transactional id ${transactionalId}`, 'the broker did not describe it')
-    checkErrorCode(found.errorCode, `transactional id ${transactionalId}`)
-    return {
-      transactionalId,
-      coordinatorId,
-      state: found.transactionState,
-      producerId: found.producerId,
-      producerEpoch: found.producerEpoch,
-      transactionTimeoutMs: found.transactionTimeoutMs,
-      transactionStartTimeMs: found.transactionStartTimeMs < 0 ? undefined : found.transactionStartTimeMs,
-      partitions: found.topics.flatMap(({ topic, partitions }) => partitions.map((partition) => ({ topic, partition }))),
-    }
+  const what = 'describeTransactions'
+  const retry = callOptions(context, what, options)
+  const outcomes = await perCoordinator(context.cluster, 'transactional id', transactionalIds, retry, async (connection, ids, nodeId) => {
+    const response = await connection.send(DescribeTransactions, { transactionalIds: [...ids] })
+    return new Map(
+      response.transactionStates.map((found) => {
+        const describe = (): TransactionDescription => ({
+          transactionalId: found.transactionalId,
+          coordinatorId: nodeId,
+          state: found.transactionState,
+          producerId: found.producerId,
+          producerEpoch: found.producerEpoch,
+          transactionTimeoutMs: found.transactionTimeoutMs,
+          transactionStartTimeMs: found.transactionStartTimeMs < 0 ? undefined : found.transactionStartTimeMs,
+          partitions: found.topics.flatMap(({ topic, partitions }) => partitions.map((partition) => ({ topic, partition }))),
+        })
+        return [found.transactionalId, outcomeOf(idText(found.transactionalId), found, describe)]
+      }),
+    )
   })
+  return byId(what, outcomes)
 }
 
 /** Which transaction: that of a producer in a partition. */
@@ -154,21 +140,26 @@ export async function abortTransaction(context: AdminContext, spec: AbortTransac
   allOrThrow('abortTransaction', [[partitionName(spec), outcomes[0]!]])
 }
 
-export function fenceProducers(
+export async function fenceProducers(
   context: AdminContext,
   transactionalIds: readonly string[],
   options: AdminCallOptions,
 ): Promise<Map<string, { readonly producerId: number; readonly producerEpoch: number }>> {
-  return perTransactionalId(context, 'fenceProducers', transactionalIds, options, async (transactionalId, coordinatorId, retry) => {
-    const connection = await context.cluster.connectionTo(coordinatorId, 'general', retry)
-    const { errorCode, producerId, producerEpoch } = await connection.send(InitProducerId, {
-      transactionalId,
-      // What the id's transactions would get if it were new; of one that is known it matters to nobody, for its next producer names its own.
-      transactionTimeoutMs: options.timeoutMs ?? context.config['request.timeout.ms'],
-      producerId: -1,
-      producerEpoch: -1,
+  const what = 'fenceProducers'
+  const retry = callOptions(context, what, options)
+  const outcomes = await perCoordinator(context.cluster, 'transactional id', transactionalIds, retry, async (connection, ids) => {
+    const fenced = ids.map(async (transactionalId) => {
+      const response = await connection.send(InitProducerId, {
+        transactionalId,
+        // What the id's transactions would get if it were new; of one that is known it matters to nobody, for its next producer names its own.
+        transactionTimeoutMs: options.timeoutMs ?? context.config['request.timeout.ms'],
+        producerId: -1,
+        producerEpoch: -1,
+      })
+      const { producerId, producerEpoch } = response
+      return [transactionalId, outcomeOf(idText(transactionalId), response, () => ({ producerId, producerEpoch }))] as const
     })
-    checkErrorCode(errorCode, `transactional id ${transactionalId}`)
-    return { producerId, producerEpoch }
+    return new Map(await Promise.all(fenced))
   })
+  return byId(what, outcomes)
 }

@@ -6,6 +6,7 @@ import { BrokerError, ClosedError, checkErrorCode, DisconnectedError, InvalidOpt
 import type { BrokerAddress, BrokerConnection, SendOptions } from './broker-connection.ts'
 import { ConnectionPool, type Purpose } from './connection-pool.ts'
 import { type BrokerNode, MetadataCache, type TopicInfo } from './metadata-cache.ts'
+import type { Outcome } from './outcome.ts'
 import { backoffMs, before, Deadline, sleep, until, type WaitOptions } from './wait.ts'
 
 export interface ClusterOptions {
@@ -28,6 +29,11 @@ export interface RetryOptions extends WaitOptions {
   readonly retryIf?: (error: unknown) => boolean
   readonly maxRetries?: number
 }
+
+/** What a coordinator may coordinate, with FindCoordinator's code of it. */
+const coordinatorTypeCodes = { group: 0, 'transactional id': 1 } as const
+export type CoordinatorType = keyof typeof coordinatorTypeCodes
+const OLDEST_FIND_OF_SEVERAL = 4
 
 /** Errors of a topic that asking again does not mend. */
 const finalTopicErrors: ReadonlySet<string> = new Set(['INVALID_TOPIC_EXCEPTION', 'TOPIC_AUTHORIZATION_FAILED'])
@@ -208,25 +214,40 @@ export class Cluster {
    * @throws BrokerError COORDINATOR_NOT_AVAILABLE and others, DisconnectedError
    */
   findGroupCoordinator(groupId: string, options?: WaitOptions): Promise<number> {
-    return this.#findCoordinator({ keyType: 0, key: groupId, what: `group ${groupId}` }, options)
+    return this.#findCoordinator('group', groupId, options)
   }
 
   findTransactionCoordinator(transactionalId: string, options?: WaitOptions): Promise<number> {
-    return this.#findCoordinator({ keyType: 1, key: transactionalId, what: `transactional id ${transactionalId}` }, options)
+    return this.#findCoordinator('transactional id', transactionalId, options)
   }
 
-  async #findCoordinator({ keyType, key, what }: { keyType: number; key: string; what: string }, options?: WaitOptions): Promise<number> {
+  async #findCoordinator(type: CoordinatorType, key: string, options?: WaitOptions): Promise<number> {
+    const { value, error } = (await this.findCoordinators(type, [key], options)).get(key)!
+    if (error !== undefined) throw error
+    return value
+  }
+
+  /** As `findGroupCoordinator`, for several at a time. @returns Node id or failure of each key, in order. @throws DisconnectedError and others */
+  async findCoordinators(type: CoordinatorType, keys: readonly string[], options?: WaitOptions): Promise<Map<string, Outcome<number>>> {
     const connection = await this.anyConnection(options)
-    const batched = connection.versionOf(FindCoordinator) >= 4
-    const response = await connection.send(
-      FindCoordinator,
-      batched ? { key: '', keyType, coordinatorKeys: [key] } : { key, keyType, coordinatorKeys: [] },
-    )
-    const found = batched ? response.coordinators.find((coordinator) => coordinator.key === key) : response
-    if (found === undefined) throw new DisconnectedError(`the broker did not say who coordinates ${what}`)
-    checkErrorCode(found.errorCode, `coordinator of ${what}`, found.errorMessage)
-    if (!this.metadata.brokers.has(found.nodeId)) await this.refresh(options)
-    return found.nodeId
+    const keyType = coordinatorTypeCodes[type]
+    const answers =
+      connection.versionOf(FindCoordinator) >= OLDEST_FIND_OF_SEVERAL
+        ? (await connection.send(FindCoordinator, { key: '', keyType, coordinatorKeys: [...keys] })).coordinators
+        : await Promise.all(
+            keys.map(async (key) => ({ ...(await connection.send(FindCoordinator, { key, keyType, coordinatorKeys: [] })), key })),
+          )
+    const byKey = new Map(answers.map((answer) => [answer.key, answer]))
+    const outcomes = new Map<string, Outcome<number>>()
+    for (const key of keys) {
+      const found = byKey.get(key)
+      const { errorCode, errorMessage, nodeId } = found ?? { errorCode: 0, errorMessage: null, nodeId: -1 }
+      if (found === undefined) outcomes.set(key, { error: new DisconnectedError(`the broker did not say who coordinates ${type} ${key}`) })
+      else if (errorCode === 0) outcomes.set(key, { value: nodeId })
+      else outcomes.set(key, { error: new BrokerError(errorCode, `coordinator of ${type} ${key}`, errorMessage) })
+    }
+    if ([...outcomes.values()].some(({ value }) => value !== undefined && !this.metadata.brokers.has(value))) await this.refresh(options)
+    return outcomes
   }
 
   // --- metadata ----------------------------------------------------------------------------------------------------------------------

@@ -1,8 +1,9 @@
-import { OffsetFetch } from '@tidelog/protocol'
-import { BrokerError, checkErrorCode, checkOffset } from '../errors.ts'
+import { OffsetFetch, type OffsetFetchResponse } from '@tidelog/protocol'
+import { BrokerError, checkOffset, DisconnectedError } from '../errors.ts'
 import { groupByTopic, type OffsetAndMetadata, PartitionMap, partitionName, type TopicPartition } from '../topic-partition.ts'
 import type { BrokerConnection } from './broker-connection.ts'
 import type { Cluster, RetryOptions } from './cluster.ts'
+import type { Outcome } from './outcome.ts'
 
 /** The versions of OffsetCommit and OffsetFetch up to here name topics; later ones take ids, which a group's old offsets need not have any more. */
 export const NEWEST_VERSION_BY_NAME = 9
@@ -20,6 +21,10 @@ export function onCoordinator<T>(
   })
 }
 
+type GroupOffsets = PartitionMap<OffsetAndMetadata>
+
+const OLDEST_FETCH_OF_SEVERAL = 8
+
 /**
  * Committed offsets of a group; partitions without one are left out.
  * @param partitions null: all that the group has committed.
@@ -30,23 +35,50 @@ export async function fetchGroupOffsets(
   groupId: string,
   partitions: readonly TopicPartition[] | null,
   requireStable: boolean,
-): Promise<PartitionMap<OffsetAndMetadata>> {
-  const topics =
-    partitions === null
-      ? null
-      : [...groupByTopic(partitions)].map(([name, entries]) => ({ name, partitionIndexes: entries.map(({ partition }) => partition) }))
-  const response = await connection.send(
-    OffsetFetch,
-    (version) => ({ groupId, topics, groups: version >= 8 ? [{ groupId, topics }] : [], requireStable }),
-    { maxVersion: NEWEST_VERSION_BY_NAME },
-  )
-  const group = response.groups.length > 0 ? response.groups.find((one) => one.groupId === groupId) : response
-  checkErrorCode(group?.errorCode ?? 0, `offsets of group ${groupId}`)
-  const offsets = new PartitionMap<OffsetAndMetadata>()
-  for (const { name, partitions: entries } of group?.topics ?? []) {
-    for (const { partitionIndex, committedOffset, committedLeaderEpoch, metadata, errorCode } of entries) {
+): Promise<GroupOffsets> {
+  const { value, error } = (await fetchOffsetsOfGroups(connection, new Map([[groupId, partitions]]), requireStable)).get(groupId)!
+  if (error !== undefined) throw error
+  return value
+}
+
+/** As `fetchGroupOffsets`, for several groups of one coordinator. @returns Offsets or failure of each group. */
+export async function fetchOffsetsOfGroups(
+  connection: BrokerConnection,
+  groups: ReadonlyMap<string, readonly TopicPartition[] | null>,
+  requireStable: boolean,
+): Promise<Map<string, Outcome<GroupOffsets>>> {
+  const asked = [...groups].map(([groupId, partitions]) => ({
+    groupId,
+    topics:
+      partitions === null
+        ? null
+        : [...groupByTopic(partitions)].map(([name, entries]) => ({ name, partitionIndexes: entries.map(({ partition }) => partition) })),
+  }))
+  const options = { maxVersion: NEWEST_VERSION_BY_NAME }
+  const answers =
+    connection.versionOf(OffsetFetch, NEWEST_VERSION_BY_NAME) >= OLDEST_FETCH_OF_SEVERAL
+      ? (await connection.send(OffsetFetch, { groupId: '', topics: null, groups: asked, requireStable }, options)).groups
+      : await Promise.all(
+          asked.map(async ({ groupId, topics }) => ({
+            ...(await connection.send(OffsetFetch, { groupId, topics, groups: [], requireStable }, options)),
+            groupId,
+          })),
+        )
+  const byGroup = new Map(answers.map((answer) => [answer.groupId, answer]))
+  return new Map([...groups.keys()].map((groupId) => [groupId, offsetsOf(groupId, byGroup.get(groupId))]))
+}
+
+/** Of versions up to NEWEST_VERSION_BY_NAME, whichever way they ask. */
+type GroupAnswer = Pick<OffsetFetchResponse, 'topics' | 'errorCode'>
+
+function offsetsOf(groupId: string, answer: GroupAnswer | undefined): Outcome<GroupOffsets> {
+  if (answer === undefined) return { error: new DisconnectedError(`the broker's answer leaves out the offsets of group ${groupId}`) }
+  if (answer.errorCode !== 0) return { error: new BrokerError(answer.errorCode, `offsets of group ${groupId}`) }
+  const offsets: GroupOffsets = new PartitionMap()
+  for (const { name, partitions } of answer.topics) {
+    for (const { partitionIndex, committedOffset, committedLeaderEpoch, metadata, errorCode } of partitions) {
       const key = { topic: name, partition: partitionIndex }
-      if (errorCode !== 0) throw new BrokerError(errorCode, `offset of group ${groupId} in ${partitionName(key)}`)
+      if (errorCode !== 0) return { error: new BrokerError(errorCode, `offset of group ${groupId} in ${partitionName(key)}`) }
       if (committedOffset < 0) continue
       offsets.set(key, {
         offset: checkOffset(committedOffset, key),
@@ -55,5 +87,5 @@ export async function fetchGroupOffsets(
       })
     }
   }
-  return offsets
+  return { value: offsets }
 }

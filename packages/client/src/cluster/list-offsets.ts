@@ -2,8 +2,9 @@ import { errorTable, ListOffsets } from '@tidelog/protocol'
 import { checkOffset } from '../errors.ts'
 import { groupByTopic, PartitionMap, type TopicPartition } from '../topic-partition.ts'
 import type { BrokerConnection } from './broker-connection.ts'
-import type { Cluster } from './cluster.ts'
-import { type Outcome, type PerLeaderOptions, perLeader } from './per-leader.ts'
+import type { Cluster, RetryOptions } from './cluster.ts'
+import type { Outcome } from './outcome.ts'
+import { perLeader } from './per-leader.ts'
 
 /** Which offset to look up: a name, or `{ timestamp }` for the first record with that timestamp (ms) or a later one. */
 export type OffsetSpec =
@@ -46,7 +47,7 @@ export const isolationLevelCode = (level: IsolationLevel): number => (level === 
 export async function listOffsets(
   cluster: Cluster,
   queries: readonly OffsetQuery[],
-  options: PerLeaderOptions & { readonly isolationLevel: IsolationLevel },
+  options: RetryOptions & { readonly isolationLevel: IsolationLevel },
 ): Promise<Outcome<FoundOffset>[]> {
   const outcomes = new Map<OffsetQuery, Outcome<FoundOffset>>()
   const askAll = async (layer: readonly OffsetQuery[]) => {

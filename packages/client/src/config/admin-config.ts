@@ -1,4 +1,4 @@
-import { type ConfigOf, type ConfigTable, int, list } from '@tidelog/core'
+import { type ConfigOf, type ConfigTable, int, list, long } from '@tidelog/core'
 import { ClientConfig, commonRows, type OptionsOf } from './client-config.ts'
 
 export const adminRows = {
@@ -8,6 +8,13 @@ export const adminRows = {
     importance: 'high',
     unused: 'controllers take no clients of their own here; brokers forward',
     doc: 'host:port of some controllers.',
+  }),
+  // Sooner than the other clients: between two calls there may be hours.
+  'connections.max.idle.ms': long({
+    default: 300_000,
+    unit: 'ms',
+    importance: 'medium',
+    doc: 'A connection unused for this long is closed.',
   }),
   'default.api.timeout.ms': int({
     default: 60_000,
