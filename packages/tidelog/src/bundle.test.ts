@@ -14,7 +14,7 @@ const broker = await startBroker({ config: { 'log.cleaner.backoff.ms': '20' } })
 const { bootstrapServers } = broker
 const admin = new Admin({ bootstrapServers })
 const configs = { 'cleanup.policy': 'compact', 'segment.bytes': '1048576', 'min.cleanable.dirty.ratio': '0.1' }
-await admin.createTopics([{ topic: 'compacted', partitions: 1, configs }])
+await admin.createTopics([{ topic: 'compacted', numPartitions: 1, configs }])
 const producer = new Producer({ bootstrapServers, keySerializer: string, valueSerializer: string })
 const value = 'x'.repeat(1000)
 await Promise.all(Array.from({ length: 3000 }, (_, index) => producer.send({ topic: 'compacted', key: 'key ' + (index % 100), value })))
