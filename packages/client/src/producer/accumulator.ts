@@ -156,11 +156,11 @@ export class Accumulator {
 
   /**
    * @param reservedBytes What was reserved for the record: `estimateRecordBytes` of it.
-   * @returns What it has added to its batch, before compression.
+   * @returns What it has added to its batch as it will travel, so far as that is known.
    */
   append(queue: PartitionQueue, record: NewRecord, reservedBytes: number, delivery: Delivery | undefined, tag: number): number {
+    this.closeIfFull(queue, reservedBytes)
     let batch = queue.waiting.at(-1)
-    if (batch?.isSealed === false && this.#sizeWith(batch, reservedBytes) > this.#options.batchSizeBytes) batch.isSealed = true
     if (batch === undefined || batch.isSealed) {
       batch = this.#newBatch(queue, reservedBytes)
       queue.waiting.push(batch)
@@ -168,7 +168,15 @@ export class Accumulator {
     }
     const bytes = batch.append(record, reservedBytes, delivery, tag)
     if (this.#sizeWith(batch, 0) >= this.#options.batchSizeBytes) batch.isSealed = true
-    return bytes
+    return bytes * this.#travelling
+  }
+
+  /** Seals the queue's open batch when `moreBytes` would make it too large. */
+  closeIfFull(queue: PartitionQueue, moreBytes: number): boolean {
+    const open = queue.waiting.at(-1)
+    if (open === undefined || open.isSealed || this.#sizeWith(open, moreBytes) <= this.#options.batchSizeBytes) return false
+    open.isSealed = true
+    return true
   }
 
   /** Takes note of a batch's compressed size, from which the next ones are filled. */
@@ -290,7 +298,11 @@ export class Accumulator {
 
   /** How large the batch will probably travel with `moreBytes` in it. */
   #sizeWith(batch: ProducerBatch, moreBytes: number): number {
-    const bytes = batch.uncompressedBytes + moreBytes
-    return this.#options.codec === 'none' ? bytes : bytes * Math.min(WORST_RATIO, this.#ratio * RATIO_SAFETY)
+    return (batch.uncompressedBytes + moreBytes) * this.#travelling
+  }
+
+  /** Size per byte of what travels, on the safe side. */
+  get #travelling(): number {
+    return this.#options.codec === 'none' ? 1 : Math.min(WORST_RATIO, this.#ratio * RATIO_SAFETY)
   }
 }

@@ -10,6 +10,8 @@ export interface StickyOptions {
   readonly isAdaptive: boolean
   /** Batches that wait for a partition. */
   readonly queueLength: (partition: number) => number
+  /** Whether the partition's open batch has no room for so many more bytes; if so nothing is added to it any more. */
+  readonly closeIfFull: (partition: number, bytes: number) => boolean
 }
 
 /**
@@ -19,6 +21,7 @@ export interface StickyOptions {
 export class StickyPartitions {
   readonly #random: Random
   readonly #queueLength: (partition: number) => number
+  readonly #closeIfFull: (partition: number, bytes: number) => boolean
   readonly #batchSizeBytes: number
   readonly #isAdaptive: boolean
   #partition = -1
@@ -27,13 +30,14 @@ export class StickyPartitions {
   constructor(random: Random, options: StickyOptions) {
     this.#random = random
     this.#queueLength = options.queueLength
+    this.#closeIfFull = options.closeIfFull
     this.#batchSizeBytes = options.batchSizeBytes
     this.#isAdaptive = options.isAdaptive
   }
 
-  /** The partition for the next record without key; `appended` is told of it. */
-  next(partitions: readonly PartitionInfo[]): number {
-    if (this.#partition < 0 || this.#bytes >= this.#batchSizeBytes || this.#partition >= partitions.length) {
+  /** The partition for the next record without key, of `recordBytes` at the most; `appended` is told of it. */
+  next(partitions: readonly PartitionInfo[], recordBytes: number): number {
+    if (this.#partition < 0 || this.#bytes >= this.#batchSizeBytes || this.#partition >= partitions.length || this.#isFull(recordBytes)) {
       this.#partition = this.#choose(partitions)
       this.#bytes = 0
     }
@@ -43,6 +47,11 @@ export class StickyPartitions {
   /** What the record has added to its batch. */
   appended(bytes: number): void {
     this.#bytes += bytes
+  }
+
+  /** It has got a batch: what would begin the next one there is better off elsewhere. */
+  #isFull(recordBytes: number): boolean {
+    return this.#bytes > 0 && this.#closeIfFull(this.#partition, recordBytes)
   }
 
   #choose(partitions: readonly PartitionInfo[]): number {

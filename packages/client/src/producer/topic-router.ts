@@ -104,7 +104,7 @@ export class TopicRouter<K, V> {
     const isSticky = record.partition === undefined && this.#isSticky(ready)
     let partition: number
     try {
-      partition = isSticky ? state.sticky.next(info.partitions) : this.#choose(info, record, ready)
+      partition = isSticky ? state.sticky.next(info.partitions, bytes) : this.#choose(info, record, ready)
       if (!Number.isInteger(partition) || partition < 0 || partition >= info.partitions.length) {
         throw new ClientError(
           'INVALID_PARTITION',
@@ -182,12 +182,13 @@ export class TopicRouter<K, V> {
   #stateOf(topic: string): TopicState<K, V> {
     let state = this.#topics.get(topic)
     if (state === undefined) {
-      const { cluster, config } = this.#options
+      const { cluster, config, accumulator } = this.#options
       const queues: PartitionQueue[] = []
       const sticky = new StickyPartitions(cluster.random, {
         batchSizeBytes: config['batch.size'],
         isAdaptive: config['partitioner.adaptive.partitioning.enable'],
         queueLength: (partition) => queues[partition]?.length ?? 0,
+        closeIfFull: (partition, bytes) => accumulator.closeIfFull(queues[partition]!, bytes),
       })
       state = { topic, sticky, queues, pending: [], isResolving: false, lastUsedMs: 0, info: undefined, infoChange: -1 }
       this.#topics.set(topic, state)
