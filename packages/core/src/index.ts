@@ -1,5 +1,6 @@
 export { Bag, type BagPlace } from './bag.ts'
 export * from './buffer-pool.ts'
+export { viewOf } from './buffer-view.ts'
 export * from './bytes.ts'
 export * from './clock.ts'
 export { INT64_MAX, INT64_MIN } from './config-number.ts'

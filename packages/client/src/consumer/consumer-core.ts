@@ -14,7 +14,7 @@ import {
 import { type OffsetAndMetadata, PartitionMap, type TopicPartition } from '../topic-partition.ts'
 import { ConsumerMetrics } from './consumer-metrics.ts'
 import { type ConsumerOptions, type RebalanceListener, resolveConsumerOptions } from './consumer-options.ts'
-import { type ConsumerRecord, needsEagerDecoding } from './consumer-record.ts'
+import { needsEagerDecoding } from './consumer-record.ts'
 import { Fetcher } from './fetcher.ts'
 import { GroupCoordinator } from './group-coordinator.ts'
 import { GroupMembership } from './group-membership.ts'
@@ -24,6 +24,8 @@ import { PartitionState } from './partition-state.ts'
 import type { Position } from './position.ts'
 import { PositionResolver } from './position-resolver.ts'
 import { PositionValidator } from './position-validator.ts'
+import { RecordTaker } from './record-taker.ts'
+import { UserTurn } from './user-turn.ts'
 
 type Subscription = { readonly topics: readonly string[] } | { readonly pattern: RegExp }
 
@@ -37,6 +39,10 @@ export class ConsumerCore<K, V> {
   readonly config: ConsumerConfig
   readonly cluster: Cluster
   readonly metrics = new ConsumerMetrics()
+  /** What has been fetched. */
+  readonly taker: RecordTaker<K, V>
+  /** Who has the word. */
+  readonly turn: UserTurn
   readonly notifier: Notifier
   readonly committer: OffsetCommitter | undefined
   /** run() stops the handlers of partitions here before they go. */
@@ -48,9 +54,8 @@ export class ConsumerCore<K, V> {
   readonly #resolver: PositionResolver
   readonly #fetcher: Fetcher<K, V>
   #states = new PartitionMap<PartitionState<K, V>>()
-  /** The same, as a list to go round. */
+  /** The same, as a list. */
   #order: readonly PartitionState<K, V>[] = []
-  #cursor = 0
   #subscription: Subscription | undefined
   #listener: RebalanceListener = {}
   #membership: GroupMembership | undefined
@@ -58,8 +63,6 @@ export class ConsumerCore<K, V> {
   #commitTimer: Timer | undefined
   #isCommitting = false
   #isClosing = false
-  /** Monotonic time since which the user's code has had the word. */
-  #busySinceMs: number | undefined
   /** A handler's: run() has several pieces of the user's code at a time. */
   oldestHandlerSinceMs: (() => number | undefined) | undefined
 
@@ -73,6 +76,7 @@ export class ConsumerCore<K, V> {
     const allowAutoTopicCreation = config['allow.auto.create.topics']
     const cluster = new Cluster({ client: 'consumer', config, clock, random, logger, observer, allowAutoTopicCreation })
     this.cluster = cluster
+    this.turn = new UserTurn(clock)
     this.decodesEagerly = needsEagerDecoding(deserializers)
     const groupId = config['group.id']
     const notify = () => this.notifier.notify()
@@ -102,6 +106,7 @@ export class ConsumerCore<K, V> {
       onError,
       onOutOfRange: (state) => this.#outOfRange(state),
     })
+    this.taker = new RecordTaker({ metrics: this.metrics, notify, onDrained: () => this.#fetcher.wake() })
     cluster.onMetadata(notify)
   }
 
@@ -152,7 +157,7 @@ export class ConsumerCore<K, V> {
       metrics,
       assignors: this.#options.assignors,
       topics: () => this.subscribedTopics(),
-      busySinceMs: () => this.oldestHandlerSinceMs?.() ?? this.#busySinceMs,
+      busySinceMs: () => this.oldestHandlerSinceMs?.() ?? this.turn.sinceMs(),
       notify: () => this.notifier.notify(),
       actions: {
         owned: () => [...this.#states.keys()],
@@ -197,7 +202,7 @@ export class ConsumerCore<K, V> {
   #setStates(states: PartitionMap<PartitionState<K, V>>): void {
     this.#states = states
     this.#order = [...states.values()]
-    this.#cursor = 0
+    this.taker.setPartitions(this.#order)
   }
 
   async #assigned(partitions: readonly TopicPartition[]): Promise<void> {
@@ -249,16 +254,6 @@ export class ConsumerCore<K, V> {
 
   // --- reading -----------------------------------------------------------------------------------------------------------------------
 
-  /** The consumer has the word: time that passes is not the user's. */
-  enter(): void {
-    this.#busySinceMs = undefined
-  }
-
-  /** The user's code has the word. */
-  leaveToUser(): void {
-    this.#busySinceMs = this.cluster.clock.monotonic()
-  }
-
   /** advance() would do something, or throw. */
   get needsAttention(): boolean {
     return this.#errors.length > 0 || this.#isClosing || (this.#membership?.needsAttention ?? false)
@@ -288,61 +283,6 @@ export class ConsumerCore<K, V> {
       const error = new BrokerError(code, `topic ${topic}`)
       if (hasCode(error, 'INVALID_TOPIC_EXCEPTION', 'TOPIC_AUTHORIZATION_FAILED')) throw error
     }
-  }
-
-  /**
-   * Up to `max` records of what is there, one fetched chunk after the other, so that no partition keeps others waiting.
-   * @param onlyOne All of one partition, whose state is returned.
-   * @throws CorruptRecordError; the position stays before the record, so that seek() gets past it
-   */
-  take(max: number, into: ConsumerRecord<K, V>[], onlyOne = false): PartitionState<K, V> | undefined {
-    const order = this.#order
-    let idle = 0
-    while (into.length < max && idle < order.length) {
-      const state = order[this.#cursor % order.length]!
-      const held = state.chunks.length
-      const before = into.length
-      const hasMore = !state.isPaused && !state.isBusy && this.#takeFrom(state, max, into)
-      if (!hasMore) this.#cursor = (this.#cursor + 1) % order.length
-      if (onlyOne && into.length > 0) return state
-      idle = into.length > before || state.chunks.length < held ? 0 : idle + 1
-    }
-    return undefined
-  }
-
-  /** The next record and its partition's state; undefined when nothing is there. */
-  takeOne(): { readonly record: ConsumerRecord<K, V>; readonly state: PartitionState<K, V> } | undefined {
-    this.#one.length = 0
-    const state = this.take(1, this.#one, true)
-    const record = this.#one[0]
-    return state === undefined || record === undefined ? undefined : { record, state }
-  }
-  readonly #one: ConsumerRecord<K, V>[] = []
-
-  /** Takes from the partition's first chunk. True: there is more in it. */
-  #takeFrom(state: PartitionState<K, V>, max: number, into: ConsumerRecord<K, V>[]): boolean {
-    const chunk = state.chunks[0]
-    if (chunk === undefined) return false
-    const before = into.length
-    try {
-      while (into.length < max) {
-        const record = chunk.next()
-        if (record === undefined) break
-        into.push(record)
-      }
-    } catch (error) {
-      state.refetch()
-      // What has been taken is handed out first; the bad batch is met again.
-      if (into.length === 0) throw error
-    }
-    this.metrics.records += into.length - before
-    if (into.length === max) return true
-    if (chunk.preparing !== undefined) chunk.preparing.then(() => this.notifier.notify())
-    else if (state.chunks[0] === chunk) {
-      state.chunks.shift()
-      this.#fetcher.wake()
-    }
-    return false
   }
 
   /** After pause, resume, seek: something else can be fetched now. */

@@ -1,6 +1,6 @@
-import type { KafkaRecord, RecordHeader } from '@tidelog/protocol'
+import { headersAt, type RecordCursor, type RecordHeader } from '@tidelog/protocol'
 import { SerializationError } from '../errors.ts'
-import { type Deserializer, isKnownSynchronous } from '../serde/serde.ts'
+import { type Deserializer, isKnownSynchronous, type RangeReader, rangeReaderOf } from '../serde/serde.ts'
 
 /** How a consumer reads keys and values; undefined leaves them as bytes. */
 export interface RecordDeserializers<K, V> {
@@ -12,130 +12,200 @@ export interface RecordDeserializers<K, V> {
 export const needsEagerDecoding = <K, V>({ key, value }: RecordDeserializers<K, V>): boolean =>
   (key !== undefined && !isKnownSynchronous(key)) || (value !== undefined && !isKnownSynchronous(value))
 
-/** What the records of one batch have in common. */
-export interface RecordOrigin<K, V> {
+/** What makes keys and values of bytes, for the records of one topic. */
+export interface RecordReaders<K, V> {
+  readonly key: RangeReader<K | Promise<K>>
+  readonly value: RangeReader<V | Promise<V>>
+  /** They may return promises, or do what must not be done twice: what they made goes along with a record. */
+  readonly keepsResults: boolean
+}
+
+export const readersFor = <K, V>(topic: string, deserializers: RecordDeserializers<K, V>): RecordReaders<K, V> => ({
+  key: rangeReaderOf(deserializers.key, { topic, isKey: true }),
+  value: rangeReaderOf(deserializers.value, { topic, isKey: false }),
+  keepsResults: needsEagerDecoding(deserializers),
+})
+
+/** The records of one batch, uncompressed, and what they have in common. */
+export interface OpenBatch<K, V> {
   readonly topic: string
   readonly partition: number
   readonly leaderEpoch: number
   readonly timestampType: 'CreateTime' | 'LogAppendTime'
-  readonly deserializers: RecordDeserializers<K, V>
+  readonly readers: RecordReaders<K, V>
+  readonly bytes: Buffer
+  readonly baseOffset: number
+  readonly baseTimestamp: number
+  /** Under LogAppendTime, the timestamp of them all; else -1. */
+  readonly logAppendTime: number
 }
 
-type Decoded<T> = { readonly value: T | null } | { readonly error: unknown }
+/** Where a record lies in its batch's bytes: what a cursor knows of it. */
+type RecordPlace = Pick<RecordCursor, 'offsetDelta' | 'timestampDelta' | 'keyAt' | 'keyLength' | 'valueAt' | 'valueLength' | 'end'>
+
+/** Stands for a key or value that has not been asked for: a deserializer may return anything. */
+const UNREAD = Symbol('unread')
+
+/** What a deserializer threw or rejected with, to be thrown when it is asked for. */
+class Unreadable {
+  readonly error: SerializationError
+  constructor(error: SerializationError) {
+    this.error = error
+  }
+}
+
+type Decoded<T> = T | null | typeof UNREAD | Unreadable
 
 /**
- * A record as a view on the fetched batch: key, value and headers are decoded when they are asked for. Bytes that it hands out keep the
- * whole batch (up to `maxPartitionFetchBytes`) in memory for as long as they are referenced; copy what you keep with `Buffer.from(bytes)`.
+ * A record as a view on the fetched batch: key, value and headers are decoded when they are asked for. Bytes that it hands out, and the record
+ * itself, keep in memory what they were fetched with for as long as they are referenced (see `fetchMaxBytes`): what you keep for long, `detach()`.
  */
 export class ConsumerRecord<K = Buffer, V = Buffer> {
-  readonly #record: KafkaRecord
-  readonly #origin: RecordOrigin<K, V>
-  #key: Decoded<K> | undefined
-  #value: Decoded<V> | undefined
+  readonly #batch: OpenBatch<K, V>
+  readonly #offsetDelta: number
+  readonly #timestampDelta: number
+  readonly #keyAt: number
+  readonly #keyLength: number
+  readonly #valueAt: number
+  readonly #valueLength: number
+  readonly #end: number
+  #key: Decoded<K> = UNREAD
+  #value: Decoded<V> = UNREAD
 
-  constructor(record: KafkaRecord, origin: RecordOrigin<K, V>) {
-    this.#record = record
-    this.#origin = origin
+  constructor(batch: OpenBatch<K, V>, { offsetDelta, timestampDelta, keyAt, keyLength, valueAt, valueLength, end }: RecordPlace) {
+    this.#batch = batch
+    this.#offsetDelta = offsetDelta
+    this.#timestampDelta = timestampDelta
+    this.#keyAt = keyAt
+    this.#keyLength = keyLength
+    this.#valueAt = valueAt
+    this.#valueLength = valueLength
+    this.#end = end
   }
 
   get topic(): string {
-    return this.#origin.topic
+    return this.#batch.topic
   }
   get partition(): number {
-    return this.#origin.partition
+    return this.#batch.partition
   }
   get offset(): number {
-    return this.#record.offset
+    return this.#batch.baseOffset + this.#offsetDelta
   }
   /** Ms since the Unix epoch; -1: none. */
   get timestamp(): number {
-    return this.#record.timestamp
+    const { logAppendTime, baseTimestamp } = this.#batch
+    return logAppendTime >= 0 ? logAppendTime : baseTimestamp + this.#timestampDelta
   }
   get timestampType(): 'CreateTime' | 'LogAppendTime' {
-    return this.#origin.timestampType
+    return this.#batch.timestampType
   }
   /** Epoch of the leader that appended it; -1: unknown. */
   get leaderEpoch(): number {
-    return this.#origin.leaderEpoch
+    return this.#batch.leaderEpoch
   }
   get keyBytes(): Buffer | null {
-    return this.#record.key
+    return this.#keyLength < 0 ? null : this.#batch.bytes.subarray(this.#keyAt, this.#keyAt + this.#keyLength)
   }
   get valueBytes(): Buffer | null {
-    return this.#record.value
+    return this.#valueLength < 0 ? null : this.#batch.bytes.subarray(this.#valueAt, this.#valueAt + this.#valueLength)
   }
-  /** In their order, duplicates kept. */
+
+  /** In their order, duplicates kept. @throws SerializationError when their bytes make no sense */
   get headers(): readonly RecordHeader[] {
-    return this.#record.headers
+    try {
+      return headersAt(this.#batch.bytes, this.#valueAt + Math.max(0, this.#valueLength), this.#end)
+    } catch (error) {
+      throw this.#failure('headers', error)
+    }
   }
 
   /** @throws SerializationError */
   get key(): K | null {
-    this.#key ??= this.#decode(this.#record.key, this.#origin.deserializers.key, true)
+    if (this.#key === UNREAD) this.#key = this.#read('key', this.#batch.readers.key, this.#keyAt, this.#keyLength) as Decoded<K>
     return taken(this.#key)
   }
 
   /** null for a tombstone. @throws SerializationError */
   get value(): V | null {
-    this.#value ??= this.#decode(this.#record.value, this.#origin.deserializers.value, false)
+    if (this.#value === UNREAD) this.#value = this.#read('value', this.#batch.readers.value, this.#valueAt, this.#valueLength) as Decoded<V>
     return taken(this.#value)
   }
 
   /**
-   * Decodes key and value now; what fails is thrown when it is asked for.
-   * @returns A promise only when a deserializer has returned one.
+   * Decodes key and value now; the promise, if there is one, waits for deserializers that return promises. What fails is thrown when it is
+   * asked for.
    */
   decode(): Promise<void> | undefined {
-    const { key, value } = this.#origin.deserializers
-    const ownKey = this.#decodeNow(this.#record.key, key, true)
-    const ownValue = this.#decodeNow(this.#record.value, value, false)
-    if (ownKey instanceof Promise || ownValue instanceof Promise) return this.#decodeLater(ownKey, ownValue)
-    this.#key = ownKey
-    this.#value = ownValue
+    const { key: readKey, value: readValue } = this.#batch.readers
+    const key = this.#read('key', readKey, this.#keyAt, this.#keyLength)
+    const value = this.#read('value', readValue, this.#valueAt, this.#valueLength)
+    if (key instanceof Promise || value instanceof Promise) return this.#settle(key, value)
+    this.#key = key
+    this.#value = value
     return undefined
+  }
+
+  /**
+   * The same record on a copy of its own bytes, which keeps nothing else of what was fetched in memory. What a deserializer of your own has made of
+   * them goes along as it is.
+   */
+  detach(): ConsumerRecord<K, V> {
+    const start = this.#keyAt
+    const bytes = Buffer.from(this.#batch.bytes.subarray(start, this.#end))
+    const detached = new ConsumerRecord<K, V>(
+      { ...this.#batch, bytes },
+      {
+        offsetDelta: this.#offsetDelta,
+        timestampDelta: this.#timestampDelta,
+        keyAt: 0,
+        keyLength: this.#keyLength,
+        valueAt: this.#valueAt - start,
+        valueLength: this.#valueLength,
+        end: this.#end - start,
+      },
+    )
+    if (this.#batch.readers.keepsResults) {
+      detached.#key = this.#key
+      detached.#value = this.#value
+    }
+    return detached
   }
 
   toString(): string {
     return `${this.topic}-${this.partition}@${this.offset}`
   }
 
-  #decode<T>(bytes: Buffer | null, deserializer: Deserializer<T> | undefined, isKey: boolean): Decoded<T> {
-    if (bytes === null || deserializer === undefined) return { value: bytes as T | null }
+  async #settle(key: Decoded<K> | Promise<K>, value: Decoded<V> | Promise<V>): Promise<void> {
+    // Both are watched at once, so that neither rejects while nobody listens.
+    const settledKey = this.#settled('key', key)
+    const settledValue = this.#settled('value', value)
+    this.#key = await settledKey
+    this.#value = await settledValue
+  }
+
+  #settled<T>(what: string, decoded: Decoded<T> | Promise<T>): Decoded<T> | Promise<Decoded<T>> {
+    if (!(decoded instanceof Promise)) return decoded
+    return decoded.catch((error: unknown) => new Unreadable(this.#failure(what, error)))
+  }
+
+  #read<T>(what: string, read: RangeReader<T | Promise<T>>, at: number, length: number): Decoded<T> | Promise<T> {
+    if (length < 0) return null
     try {
-      return { value: deserializer(bytes, { topic: this.topic, isKey }) as T }
+      return read(this.#batch.bytes, at, at + length)
     } catch (error) {
-      return { error: this.#failure(error, isKey) }
+      return new Unreadable(this.#failure(what, error))
     }
   }
 
-  async #decodeLater(key: Decoded<K> | Promise<Decoded<K>>, value: Decoded<V> | Promise<Decoded<V>>): Promise<void> {
-    this.#key = await key
-    this.#value = await value
-  }
-
-  /** The promise never rejects. */
-  #decodeNow<T>(bytes: Buffer | null, deserializer: Deserializer<T> | undefined, isKey: boolean): Decoded<T> | Promise<Decoded<T>> {
-    const decoded = this.#decode<T | Promise<T>>(bytes, deserializer, isKey)
-    if ('error' in decoded || !(decoded.value instanceof Promise)) return decoded as Decoded<T>
-    return decoded.value.then(
-      (value) => ({ value }),
-      (error) => ({ error: this.#failure(error, isKey) }),
-    )
-  }
-
-  #failure(cause: unknown, isKey: boolean): SerializationError {
+  #failure(what: string, cause: unknown): SerializationError {
     const why = cause instanceof Error ? cause.message : String(cause)
-    return new SerializationError(`the ${isKey ? 'key' : 'value'} of ${this} cannot be read: ${why}`, cause)
+    return new SerializationError(`the ${what} of ${this} cannot be read: ${why}`, cause)
   }
 }
 
-function taken<T>(decoded: Decoded<T>): T | null {
-  if ('error' in decoded) throw decoded.error
-  return decoded.value
-}
-
-/** Decodes records in order. @returns A promise only when a deserializer has returned one. */
-export function decodeAll(records: readonly ConsumerRecord<unknown, unknown>[]): Promise<void> | undefined {
+/** @returns What must be waited for: the deserializers that have returned promises. */
+export function decodeAll<K, V>(records: readonly ConsumerRecord<K, V>[]): Promise<void> | undefined {
   for (const [index, record] of records.entries()) {
     const decoding = record.decode()
     if (decoding !== undefined) return decodeRest(decoding, records, index + 1)
@@ -143,10 +213,13 @@ export function decodeAll(records: readonly ConsumerRecord<unknown, unknown>[]):
   return undefined
 }
 
-async function decodeRest(first: Promise<void>, records: readonly ConsumerRecord<unknown, unknown>[], from: number): Promise<void> {
+/** One after the other: a deserializer that asks a registry is to find the answer that the record before has brought. */
+async function decodeRest<K, V>(first: Promise<void>, records: readonly ConsumerRecord<K, V>[], from: number): Promise<void> {
   await first
-  for (let index = from; index < records.length; index++) {
-    const decoding = records[index]!.decode()
-    if (decoding !== undefined) await decoding
-  }
+  for (let index = from; index < records.length; index++) await records[index]!.decode()
+}
+
+function taken<T>(decoded: Decoded<T>): T | null {
+  if (decoded instanceof Unreadable) throw decoded.error
+  return decoded as T | null
 }

@@ -5,12 +5,14 @@ import { before, Deadline, type WaitOptions } from '../cluster/wait.ts'
 import { ClosedError, IllegalStateError, InvalidOptionError } from '../errors.ts'
 import type { Metric } from '../metrics.ts'
 import { type OffsetAndMetadata, PartitionMap, partitionName, type TopicPartition } from '../topic-partition.ts'
+import type { ConsumedBatch } from './consumed-batch.ts'
 import { ConsumerCore } from './consumer-core.ts'
 import type { ConsumerOptions, RebalanceListener } from './consumer-options.ts'
 import { type ConsumerRecord, decodeAll } from './consumer-record.ts'
 import { PartitionRunner, type RunOptions } from './partition-runner.ts'
 import { PolledRecords } from './polled-records.ts'
-import { ConsumedBatch, ConsumerStream } from './record-streams.ts'
+import { BatchStream, RecordStream, type StreamOptions } from './record-streams.ts'
+import { Stretch } from './stretch.ts'
 
 export interface CallOptions extends WaitOptions {
   /** Limit of the call; `defaultApiTimeoutMs` when absent. */
@@ -45,11 +47,13 @@ export class Consumer<K = Buffer, V = Buffer> {
   #readerEnded: Promise<unknown> = Promise.resolve()
   #stopRun: AbortController | undefined
   #lastPolled = false
+  readonly #pollStretch: Stretch
   #closing: Promise<void> | undefined
 
   /** @throws InvalidOptionError that names the option. */
   constructor(options: ConsumerOptions<K, V>) {
     this.#core = new ConsumerCore(options)
+    this.#pollStretch = new Stretch(this.#core.cluster.clock)
   }
 
   // --- what to read ------------------------------------------------------------------------------------------------------------------
@@ -104,24 +108,26 @@ export class Consumer<K = Buffer, V = Buffer> {
     signal?.throwIfAborted()
     const core = this.#core
     const end = this.#read('poll()')
-    core.enter()
+    core.turn.end()
     if (this.#lastPolled) core.consumeAll()
     this.#lastPolled = true
     const { clock, closing } = core.cluster
     const deadline = timeoutMs === undefined ? undefined : new Deadline(clock, timeoutMs)
     try {
       for (;;) {
+        if (this.#pollStretch.isOver()) await this.#pollStretch.breathe()
         await core.advance()
         const records: ConsumerRecord<K, V>[] = []
-        core.take(maxRecords, records)
+        core.taker.take(maxRecords, records)
         const decoding = core.decodesEagerly ? decodeAll(records) : undefined
         if (decoding !== undefined) await decoding
         if (records.length > 0 || deadline?.expired) return new PolledRecords(records)
         await core.notifier.wait(deadline?.remainingMs ?? Number.POSITIVE_INFINITY, signal, closing)
+        this.#pollStretch.restart()
         signal?.throwIfAborted()
       }
     } finally {
-      core.leaveToUser()
+      core.turn.begin()
       end()
     }
   }
@@ -131,25 +137,12 @@ export class Consumer<K = Buffer, V = Buffer> {
    * loop asks for the next: automatic commits go up to there, never beyond. @throws as poll()
    */
   records({ signal }: WaitOptions = {}): AsyncIterableIterator<ConsumerRecord<K, V>> {
-    const core = this.#core
-    return this.#stream('records()', signal, () => {
-      const taken = core.takeOne()
-      if (taken === undefined) return undefined
-      const { record, state } = taken
-      return { item: record, state, behind: { offset: record.offset + 1, leaderEpoch: record.leaderEpoch }, records: [record] }
-    })
+    return new RecordStream(this.#core, this.#streamOptions('records()', signal))
   }
 
   /** As records(), in batches of one partition, each of at most `maxPollRecords`. */
   batches({ signal }: WaitOptions = {}): AsyncIterableIterator<ConsumedBatch<K, V>> {
-    const core = this.#core
-    return this.#stream('batches()', signal, () => {
-      const records: ConsumerRecord<K, V>[] = []
-      const state = core.take(core.config['max.poll.records'], records, true)
-      if (state === undefined) return undefined
-      const batch = new ConsumedBatch(state, records, (offsets) => this.commit(offsets))
-      return { item: batch, state, behind: state.position!, records }
-    })
+    return new BatchStream(this.#core, this.#streamOptions('batches()', signal), (offsets) => this.commit(offsets))
   }
 
   /**
@@ -389,13 +382,9 @@ export class Consumer<K = Buffer, V = Buffer> {
     }
   }
 
-  #stream<T>(
-    name: string,
-    signal: AbortSignal | undefined,
-    take: ConstructorParameters<typeof ConsumerStream<T, K, V>>[2],
-  ): ConsumerStream<T, K, V> {
+  #streamOptions(name: string, signal: AbortSignal | undefined): StreamOptions {
     this.#checkOpen()
-    return new ConsumerStream(this.#core, signal, take, () => this.#read(name))
+    return { signal, onStart: () => this.#read(name) }
   }
 
   async #offsets(

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { libuvOffload } from '@tidelog/core'
-import { buildBatch, buildEndTxnMarker, type CodecName, prepareCodec } from '@tidelog/protocol'
+import { buildBatch, buildEndTxnMarker, type CodecName, downConvert, prepareCodec } from '@tidelog/protocol'
+import type { ConsumerRecord } from './consumer-record.ts'
 import { type AbortedTransaction, FetchedChunk } from './fetched-chunk.ts'
 import { PartitionState } from './partition-state.ts'
 
@@ -92,4 +93,47 @@ test('a batch whose CRC does not fit is an error that names the place, after wha
 test('a last batch that is cut off is left for the next fetch', async () => {
   const bytes = Buffer.concat([batch(0, ['a']), batch(1, ['b']).subarray(0, 60)])
   assert.deepEqual(await contentOf(bytes), { values: ['0a'], position: 1 })
+})
+
+test('a record that breaks the structure of its batch is an error that names its place, after the records before it', async () => {
+  const bytes = batch(0, ['a', 'b', 'c'])
+  bytes[61 + 2 * ((bytes.length - 61) / 3)] = 0xfe // the size of the third record
+  await assert.rejects(contentOf(bytes, { checkCrcs: false }), { code: 'CORRUPT_MESSAGE', topic: 't', partition: 0, offset: 2 })
+  const state = new PartitionState({ topic: 't', partition: 0 })
+  state.seek({ offset: 0, leaderEpoch: -1 })
+  const chunk = new FetchedChunk(state, bytes, { deserializers, checkCrcs: false, abortedTransactions: null, offload })
+  const taken: ConsumerRecord[] = []
+  assert.throws(() => chunk.take(10, taken), { code: 'CORRUPT_MESSAGE', offset: 2 })
+  assert.deepEqual(
+    taken.map(({ offset }) => offset),
+    [0, 1],
+  )
+  assert.deepEqual(state.position, { offset: 2, leaderEpoch: 3 })
+})
+
+test('messages of the old formats are records like any others', async () => {
+  const records = ['a', 'b', 'c'].map((value, index) => ({
+    timestamp: 1000 + index,
+    key: Buffer.from(`k${value}`),
+    value: Buffer.from(value),
+  }))
+  for (const codec of ['none', 'gzip', 'lz4'] satisfies CodecName[]) {
+    for (const toMagic of [0, 1] as const) {
+      const messages = await downConvert(
+        buildBatch(records, { baseOffset: 7, codec }),
+        { toMagic, firstOffset: 0, maxOutputBytes: 1000 },
+        offload,
+      )
+      const bytes = Buffer.concat(messages)
+      assert.deepEqual((await contentOf(bytes, { from: 8 })).values, ['8b', '9c'])
+      const state = new PartitionState({ topic: 't', partition: 0 })
+      state.seek({ offset: 7, leaderEpoch: -1 })
+      const first = new FetchedChunk(state, bytes, { deserializers, checkCrcs: true, abortedTransactions: null, offload }).next()!
+      const { offset, timestamp, timestampType, leaderEpoch, key, headers } = first
+      assert.deepEqual(
+        { offset, timestamp, timestampType, leaderEpoch, key: String(key), headers },
+        { offset: 7, timestamp: toMagic === 0 ? -1 : 1000, timestampType: 'CreateTime', leaderEpoch: -1, key: 'ka', headers: [] },
+      )
+    }
+  }
 })

@@ -1,8 +1,16 @@
 import type { Offload } from '@tidelog/core'
-import { iterateBatches, type KafkaRecord, type RecordBatch, readEndTxnMarker, readRecords, uncompressBatch } from '@tidelog/protocol'
+import {
+  BatchBuilder,
+  iterateBatches,
+  type RecordBatch,
+  RecordCursor,
+  readEndTxnMarker,
+  readRecords,
+  uncompressBatch,
+} from '@tidelog/protocol'
 import { CorruptRecordError } from '../errors.ts'
 import type { TopicPartition } from '../topic-partition.ts'
-import { ConsumerRecord, type RecordDeserializers, type RecordOrigin } from './consumer-record.ts'
+import { ConsumerRecord, type OpenBatch, type RecordDeserializers, type RecordReaders, readersFor } from './consumer-record.ts'
 import type { Position } from './position.ts'
 
 export interface AbortedTransaction {
@@ -37,8 +45,10 @@ export class FetchedChunk<K, V> {
   readonly #options: ChunkOptions<K, V>
   readonly #batches: readonly RecordBatch[]
   #nextBatch = 0
-  #records: Iterator<KafkaRecord> | undefined
-  #origin: RecordOrigin<K, V> | undefined
+  readonly #readers: RecordReaders<K, V>
+  /** The batch that the cursor walks over. */
+  #open: OpenBatch<K, V> | undefined
+  readonly #cursor = new RecordCursor()
   /** The current batch's offset range ends here: a position within it may lie behind its last record. */
   #batchEndOffset: number
   #batchLeaderEpoch = -1
@@ -54,6 +64,7 @@ export class FetchedChunk<K, V> {
     this.state = state
     this.sizeBytes = records.length
     this.#options = options
+    this.#readers = readersFor(state.topic, options.deserializers)
     try {
       this.#batches = [...iterateBatches(records)]
     } catch (error) {
@@ -75,11 +86,33 @@ export class FetchedChunk<K, V> {
    * @throws CorruptRecordError
    */
   next(): ConsumerRecord<K, V> | undefined {
-    for (;;) {
-      if (this.#preparing !== undefined) return undefined
-      const record = this.#nextOfBatch()
-      if (record !== undefined) return record
-      if (!this.#openBatch()) return undefined
+    while (this.#hasOpen()) {
+      const next = this.#nextOf(this.#open!, this.state.position!.offset)
+      if (next === undefined) continue
+      this.state.position = { offset: next.offset + 1, leaderEpoch: this.#batchLeaderEpoch }
+      return next
+    }
+    return undefined
+  }
+
+  /**
+   * As next(), until `into` holds `max` records.
+   * @throws CorruptRecordError; the position is behind what has been taken before
+   */
+  take(max: number, into: ConsumerRecord<K, V>[]): void {
+    while (into.length < max && this.#hasOpen()) {
+      const open = this.#open!
+      let { offset } = this.state.position!
+      try {
+        while (into.length < max) {
+          const next = this.#nextOf(open, offset)
+          if (next === undefined) break
+          into.push(next)
+          offset = next.offset + 1
+        }
+      } finally {
+        this.#moveTo(offset)
+      }
     }
   }
 
@@ -88,28 +121,29 @@ export class FetchedChunk<K, V> {
     return this.#preparing
   }
 
-  #nextOfBatch(): ConsumerRecord<K, V> | undefined {
-    if (this.#failure !== undefined) throw this.#corrupt(this.#failure)
-    const { state } = this
-    const position = state.position!
-    while (this.#records !== undefined) {
-      let result: IteratorResult<KafkaRecord>
-      try {
-        result = this.#records.next()
-      } catch (error) {
-        throw this.#corrupt(error)
-      }
-      if (result.done) {
-        this.#records = undefined
-        this.#moveTo(this.#batchEndOffset)
-        return undefined
-      }
-      const { offset } = result.value
-      // A fetch from the middle of a batch brings all of it.
-      if (offset < position.offset) continue
-      state.position = { offset: offset + 1, leaderEpoch: this.#batchLeaderEpoch }
-      return new ConsumerRecord(result.value, this.#origin!)
+  /** Opens the next batch unless one is open. False: there is none, or none yet. */
+  #hasOpen(): boolean {
+    while (this.#open === undefined) {
+      if (this.#preparing !== undefined) return false
+      if (this.#failure !== undefined) throw this.#corrupt(this.#failure)
+      if (!this.#openBatch()) return false
     }
+    return true
+  }
+
+  /** The open batch's next record at `offset` or behind it; undefined: that was all of it, and the position is behind the batch. */
+  #nextOf(open: OpenBatch<K, V>, offset: number): ConsumerRecord<K, V> | undefined {
+    const cursor = this.#cursor
+    try {
+      while (cursor.next()) {
+        // A fetch from the middle of a batch brings all of it.
+        if (open.baseOffset + cursor.offsetDelta >= offset) return new ConsumerRecord(open, cursor)
+      }
+    } catch (error) {
+      throw this.#corrupt(error, offset)
+    }
+    this.#open = undefined
+    this.#moveTo(this.#batchEndOffset)
     return undefined
   }
 
@@ -131,35 +165,44 @@ export class FetchedChunk<K, V> {
       this.#moveTo(this.#batchEndOffset)
       return true
     }
-    const { topic, partition } = this.state
-    this.#origin = {
-      topic,
-      partition,
-      leaderEpoch: this.#batchLeaderEpoch,
-      timestampType: batch.magic >= 2 && batch.isLogAppendTime ? 'LogAppendTime' : 'CreateTime',
-      deserializers: this.#options.deserializers,
-    }
     let uncompressed: Buffer | Promise<Buffer>
     try {
       uncompressed = uncompressBatch(batch, { maxOutputBytes: MAX_UNCOMPRESSED_BYTES }, this.#options.offload)
+      if (!(uncompressed instanceof Promise)) {
+        this.#walk(batch, uncompressed)
+        return true
+      }
     } catch (error) {
       throw this.#corrupt(error)
     }
-    if (!(uncompressed instanceof Promise)) {
-      this.#records = readRecords(batch, { maxOutputBytes: MAX_UNCOMPRESSED_BYTES, uncompressed })
-      return true
-    }
-    this.#preparing = uncompressed.then(
-      (bytes) => {
-        this.#records = readRecords(batch, { maxOutputBytes: MAX_UNCOMPRESSED_BYTES, uncompressed: bytes })
-        this.#preparing = undefined
-      },
-      (error) => {
+    this.#preparing = uncompressed
+      .then((bytes) => this.#walk(batch, bytes))
+      .catch((error) => {
         this.#failure = error
+      })
+      .finally(() => {
         this.#preparing = undefined
-      },
-    )
+      })
     return true
+  }
+
+  /** Goes before the first record of a batch. */
+  #walk(batch: RecordBatch, uncompressed: Buffer): void {
+    const isCurrent = batch.magic >= 2
+    const { topic, partition } = this.state
+    const { header, records } = isCurrent ? { header: batch, records: uncompressed } : asCurrentFormat(batch, uncompressed)
+    this.#cursor.reset(records, header.recordsCount)
+    this.#open = {
+      topic,
+      partition,
+      leaderEpoch: this.#batchLeaderEpoch,
+      timestampType: header.isLogAppendTime ? 'LogAppendTime' : 'CreateTime',
+      readers: this.#readers,
+      bytes: records,
+      baseOffset: header.baseOffset,
+      baseTimestamp: header.baseTimestamp,
+      logAppendTime: header.isLogAppendTime ? header.maxTimestamp : -1,
+    }
   }
 
   /** Control batches are never for users; batches of aborted transactions are not under read_committed. KIP-98. */
@@ -180,11 +223,19 @@ export class FetchedChunk<K, V> {
     return batch.isTransactional && this.#abortedProducers.has(batch.producerId)
   }
 
-  #corrupt(cause: unknown): CorruptRecordError {
-    const { topic, partition, position, fetchOffset } = this.state
-    const offset = position?.offset ?? fetchOffset
+  #corrupt(cause: unknown, offset = this.state.position?.offset ?? this.state.fetchOffset): CorruptRecordError {
+    const { topic, partition } = this.state
     return new CorruptRecordError({ topic, partition, offset }, cause instanceof Error ? cause.message : String(cause), cause)
   }
+}
+
+/** Messages of format v0 or v1 as records: few logs still hold any, so they take the same way as all others, and pay for it. */
+function asCurrentFormat(batch: RecordBatch, uncompressed: Buffer): { header: RecordBatch; records: Buffer } {
+  const messages = [...readRecords(batch, { maxOutputBytes: MAX_UNCOMPRESSED_BYTES, uncompressed })]
+  const builder = new BatchBuilder({ baseOffset: messages[0]!.offset, expectedBytes: uncompressed.length })
+  for (const message of messages) builder.append(message, message.offset)
+  const [header] = iterateBatches(builder.build())
+  return { header: header!, records: header!.payload }
 }
 
 /** Under the old formats a message bears the offset of the last one in it. */

@@ -1,9 +1,12 @@
+import type { Clock } from '@tidelog/core'
 import { InvalidOptionError } from '../errors.ts'
 import type { OffsetAndMetadata, TopicPartition } from '../topic-partition.ts'
+import { ConsumedBatch } from './consumed-batch.ts'
 import type { ConsumerCore } from './consumer-core.ts'
 import { type ConsumerRecord, decodeAll } from './consumer-record.ts'
 import type { PartitionState } from './partition-state.ts'
-import { ConsumedBatch } from './record-streams.ts'
+import type { Position } from './position.ts'
+import { Stretch } from './stretch.ts'
 
 /** What a handler of run() is given beside its records. */
 export interface HandlerContext {
@@ -30,13 +33,40 @@ export interface RunOptions<K, V> {
   readonly signal?: AbortSignal | undefined
 }
 
+/** How many records go by between two looks at the clock. */
+const RECORDS_PER_LOOK = 16
+
 /** The handling of some records of one partition. */
-interface Lane<K, V> {
+class Lane<K, V> {
   readonly state: PartitionState<K, V>
-  readonly abort: AbortController
-  readonly finished: Promise<void>
+  readonly context: HandlerContext
+  finished: Promise<void> = Promise.resolve()
   /** Monotonic time since which the present handler runs, or has last told of its progress. */
   sinceMs: number
+  readonly #clock: Clock
+  readonly #abort = new AbortController()
+  #isStopped = false
+
+  constructor(state: PartitionState<K, V>, clock: Clock) {
+    this.state = state
+    this.#clock = clock
+    this.sinceMs = clock.monotonic()
+    this.context = { signal: this.#abort.signal, progress: () => this.progress() }
+  }
+
+  /** Asked for every record, where asking the signal would cost more. */
+  get isStopped(): boolean {
+    return this.#isStopped
+  }
+
+  progress(): void {
+    this.sinceMs = this.#clock.monotonic()
+  }
+
+  stop(): void {
+    this.#isStopped = true
+    this.#abort.abort(new DOMException('The partition is not handled here any more', 'AbortError'))
+  }
 }
 
 /** Feeds records to handlers, partitions beside each other. While a partition is being handled no other records of it are taken. */
@@ -45,6 +75,8 @@ export class PartitionRunner<K, V> {
   readonly #options: RunOptions<K, V>
   readonly #commit: (offsets: readonly (TopicPartition & OffsetAndMetadata)[]) => Promise<void>
   readonly #lanes = new Set<Lane<K, V>>()
+  /** Of handlers that never wait. */
+  readonly #stretch: Stretch
   #failure: { readonly error: unknown } | undefined
 
   /** @throws InvalidOptionError unless there is exactly one handler */
@@ -58,6 +90,7 @@ export class PartitionRunner<K, V> {
     this.#core = core
     this.#options = options
     this.#commit = commit
+    this.#stretch = new Stretch(core.cluster.clock)
   }
 
   async run(): Promise<void> {
@@ -68,9 +101,10 @@ export class PartitionRunner<K, V> {
     signal?.addEventListener('abort', onAbort)
     core.beforeRevoke = (states) => this.#stop((lane) => states.includes(lane.state))
     core.oldestHandlerSinceMs = () => this.#oldestSinceMs()
-    core.enter()
+    core.turn.end()
     try {
       while (!signal?.aborted && !core.cluster.closed && this.#failure === undefined) {
+        if (this.#stretch.isOver()) await this.#stretch.breathe()
         await core.advance()
         while (this.#lanes.size < partitionConcurrency && this.#startLane()) {}
         await core.notifier.wait(Number.POSITIVE_INFINITY, closing).catch((error) => {
@@ -89,10 +123,10 @@ export class PartitionRunner<K, V> {
   /** False: nothing is there for a partition that is not being handled. */
   #startLane(): boolean {
     const records: ConsumerRecord<K, V>[] = []
-    const state = this.#core.take(this.#core.config['max.poll.records'], records, true)
+    const state = this.#core.taker.take(this.#core.config['max.poll.records'], records, true)
     if (state === undefined) return false
     state.isBusy = true
-    const lane = { state, abort: new AbortController(), sinceMs: this.#core.cluster.clock.monotonic(), finished: Promise.resolve() }
+    const lane = new Lane(state, this.#core.cluster.clock)
     lane.finished = this.#handle(lane, records).finally(() => {
       state.isBusy = false
       this.#lanes.delete(lane)
@@ -102,45 +136,64 @@ export class PartitionRunner<K, V> {
     return true
   }
 
-  async #handle(lane: Omit<Lane<K, V>, 'finished'>, records: readonly ConsumerRecord<K, V>[]): Promise<void> {
-    const { state, abort } = lane
+  async #handle(lane: Lane<K, V>, records: readonly ConsumerRecord<K, V>[]): Promise<void> {
+    const { state, context } = lane
     const { generation } = state
-    const { signal } = abort
-    const { clock } = this.#core.cluster
     // Behind the last record, and behind what is not for users there: the markers of transactions.
     const end = state.position
-    const progress = () => {
-      lane.sinceMs = clock.monotonic()
-    }
     const isCurrent = () => state.generation === generation
     try {
-      const { eachBatch, eachRecord } = this.#options
-      if (eachBatch !== undefined) {
+      const { eachBatch } = this.#options
+      if (eachBatch === undefined) await this.#handleEach(lane, records, end, isCurrent)
+      else {
         const decoding = this.#core.decodesEagerly ? decodeAll(records) : undefined
         if (decoding !== undefined) await decoding
-        await eachBatch(new ConsumedBatch(state, records, this.#commit), { signal, progress })
+        await eachBatch(new ConsumedBatch(state, records, this.#commit), context)
         if (isCurrent()) state.consumed = end
-      }
-      for (const [index, record] of eachRecord === undefined ? [] : records.entries()) {
-        if (signal.aborted || !isCurrent()) break
-        progress()
-        const decoding = this.#core.decodesEagerly ? record.decode() : undefined
-        if (decoding !== undefined) await decoding
-        await eachRecord!(record, { signal, progress })
-        if (isCurrent())
-          state.consumed = index === records.length - 1 ? end : { offset: record.offset + 1, leaderEpoch: record.leaderEpoch }
       }
     } catch (error) {
       // A handler that gives up because it was told to is no failure.
-      if (!signal.aborted) this.#failure ??= { error }
+      if (!lane.isStopped) this.#failure ??= { error }
     }
     // What was taken and not handled is read again, unless the user has gone elsewhere.
     if (isCurrent() && state.consumed !== undefined && end !== undefined && state.consumed.offset < end.offset) state.seek(state.consumed)
   }
 
+  async #handleEach(
+    lane: Lane<K, V>,
+    records: readonly ConsumerRecord<K, V>[],
+    end: Position | undefined,
+    isCurrent: () => boolean,
+  ): Promise<void> {
+    const { state, context } = lane
+    const { decodesEagerly, cluster } = this.#core
+    const eachRecord = this.#options.eachRecord!
+    const stretch = new Stretch(cluster.clock, RECORDS_PER_LOOK)
+    const last = records.at(-1)
+    for (const record of records) {
+      if (stretch.isOver()) {
+        lane.progress()
+        await stretch.breathe()
+      }
+      if (lane.isStopped || !isCurrent()) return
+      const decoding = decodesEagerly ? record.decode() : undefined
+      if (decoding !== undefined) {
+        lane.progress()
+        await decoding
+      }
+      const handling = eachRecord(record, context)
+      // Waiting for a handler that returns nothing would cost more than the record.
+      if (handling !== undefined) {
+        lane.progress()
+        await handling
+      }
+      if (isCurrent()) state.consumed = record === last ? end : { offset: record.offset + 1, leaderEpoch: record.leaderEpoch }
+    }
+  }
+
   async #stop(which: (lane: Lane<K, V>) => boolean): Promise<void> {
     const stopping = [...this.#lanes].filter(which)
-    for (const { abort } of stopping) abort.abort(new DOMException('The partition is not handled here any more', 'AbortError'))
+    for (const lane of stopping) lane.stop()
     await Promise.all(stopping.map(({ finished }) => finished))
   }
 

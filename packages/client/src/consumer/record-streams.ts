@@ -1,107 +1,51 @@
 import { ClosedError } from '../errors.ts'
 import type { OffsetAndMetadata, TopicPartition } from '../topic-partition.ts'
+import { ConsumedBatch } from './consumed-batch.ts'
 import type { ConsumerCore } from './consumer-core.ts'
 import { type ConsumerRecord, decodeAll } from './consumer-record.ts'
 import type { PartitionState } from './partition-state.ts'
 import type { Position } from './position.ts'
+import { Stretch } from './stretch.ts'
 
-/** Records of one partition, in order. */
-export class ConsumedBatch<K = Buffer, V = Buffer> implements Iterable<ConsumerRecord<K, V>>, TopicPartition {
-  readonly topic: string
-  readonly partition: number
-  readonly records: readonly ConsumerRecord<K, V>[]
-  /** Of the partition, when the batch was fetched; -1: unknown. */
-  readonly highWatermark: number
-  /** Where the partition goes on: behind the last record, and behind what is not for users there, such as the markers of transactions. */
-  readonly nextOffset: number
-  readonly #leaderEpoch: number
-  readonly #commit: (offsets: readonly (TopicPartition & OffsetAndMetadata)[]) => Promise<void>
-
-  /** @param state As it is right behind taking `records`. */
-  constructor(
-    { topic, partition, highWatermark, position }: PartitionState<K, V>,
-    records: readonly ConsumerRecord<K, V>[],
-    commit: (offsets: readonly (TopicPartition & OffsetAndMetadata)[]) => Promise<void>,
-  ) {
-    this.topic = topic
-    this.partition = partition
-    this.highWatermark = highWatermark
-    this.records = records
-    this.nextOffset = position!.offset
-    this.#leaderEpoch = position!.leaderEpoch
-    this.#commit = commit
-  }
-
-  get count(): number {
-    return this.records.length
-  }
-
-  /** `nextOffset`, as commit() takes it. */
-  offsets(): (TopicPartition & OffsetAndMetadata)[] {
-    const { topic, partition, nextOffset: offset } = this
-    return [{ topic, partition, offset, ...(this.#leaderEpoch < 0 ? {} : { leaderEpoch: this.#leaderEpoch }) }]
-  }
-
-  /** @throws CommitFailedError, BrokerError, TimeoutError */
-  commit(): Promise<void> {
-    return this.#commit(this.offsets())
-  }
-
-  [Symbol.iterator](): Iterator<ConsumerRecord<K, V>> {
-    return this.records[Symbol.iterator]()
-  }
-}
-
-/** What the loop has been given and has not come back from. */
-interface Outstanding<K, V> {
-  readonly state: PartitionState<K, V>
-  /** A seek in the loop makes the rest void. */
-  readonly generation: number
-  readonly behind: Position
-}
-
-/** Iterating over what is buffered never leaves the microtask queue; after this long timers and sockets get their turn. */
-const MAX_STRETCH_MS = 10
-/** How many items go by between two looks at the clock. */
-const ITEMS_PER_LOOK = 64
+/** How many records go by between two looks at the clock. */
+const RECORDS_PER_LOOK = 16
 
 const done = { done: true, value: undefined } as const
 
-/**
- * An async iterator over what `take` gives. An item counts as done, and is committed if offsets are committed automatically, when the loop
- * asks for the next one: a loop that throws or breaks leaves its last item undone, to be read again.
- */
-export class ConsumerStream<T, K, V> implements AsyncIterableIterator<T> {
-  readonly #core: ConsumerCore<K, V>
-  readonly #signal: AbortSignal | undefined
-  readonly #take: () =>
-    | {
-        readonly item: T
-        readonly state: PartitionState<K, V>
-        readonly behind: Position
-        readonly records: readonly ConsumerRecord<K, V>[]
-      }
-    | undefined
-  readonly #onStart: () => () => void
-  #onEnd: (() => void) | undefined
-  #outstanding: Outstanding<K, V> | undefined
-  #isEnded = false
-  #stretchSinceMs: number
-  #itemsUntilLook = ITEMS_PER_LOOK
+export interface StreamOptions {
+  readonly signal: AbortSignal | undefined
+  /** Called with the first next(); what it returns, when the loop is over. It may refuse by throwing. */
+  readonly onStart: () => () => void
+}
 
-  /** @param onStart Called with the first next(); what it returns, when the loop is over. It may refuse by throwing. */
-  constructor(
-    core: ConsumerCore<K, V>,
-    signal: AbortSignal | undefined,
-    take: () => { item: T; state: PartitionState<K, V>; behind: Position; records: readonly ConsumerRecord<K, V>[] } | undefined,
-    onStart: () => () => void,
-  ) {
-    this.#core = core
-    this.#signal = signal
-    this.#take = take
-    this.#onStart = onStart
-    this.#stretchSinceMs = core.cluster.clock.monotonic()
+/**
+ * An async iterator over what is taken from the core. An item counts as done, and is committed if offsets are committed automatically, when the
+ * loop asks for the next one: a loop that throws or breaks leaves its last item undone, to be read again. While items are there, next() makes
+ * nothing but its promise: what `for await` itself costs is most of a record's price.
+ */
+abstract class ConsumerStream<T, K, V> implements AsyncIterableIterator<T> {
+  protected readonly core: ConsumerCore<K, V>
+  readonly #options: StreamOptions
+  readonly #stretch: Stretch
+  #onEnd: (() => void) | undefined
+  #isEnded = false
+  #isAborted = false
+  /** Of what the loop has been given and has not come back from. */
+  #state: PartitionState<K, V> | undefined
+  /** A seek in the loop makes the rest void. */
+  #generation = 0
+  #behind: Position | undefined
+
+  constructor(core: ConsumerCore<K, V>, options: StreamOptions, itemsPerLook: number) {
+    this.core = core
+    this.#options = options
+    this.#stretch = new Stretch(core.cluster.clock, itemsPerLook)
   }
+
+  /** The next item, of the partition `core.taker.takenFrom`; undefined when nothing is there. */
+  protected abstract take(): T | undefined
+  /** @returns What must be waited for before the item is handed out. */
+  protected abstract decode(item: T): Promise<void> | undefined
 
   [Symbol.asyncIterator](): this {
     return this
@@ -109,47 +53,47 @@ export class ConsumerStream<T, K, V> implements AsyncIterableIterator<T> {
 
   next(): Promise<IteratorResult<T>> {
     if (this.#isEnded) return Promise.resolve(done)
+    const { core } = this
     try {
-      this.#onEnd ??= this.#onStart()
-    } catch (error) {
-      this.#isEnded = true
-      return Promise.reject(error)
-    }
-    this.#core.enter()
-    this.#finish()
-    if (!this.#core.decodesEagerly && !this.#core.needsAttention && !this.#signal?.aborted && !this.#isStretched()) {
-      try {
-        const taken = this.#take()
-        if (taken !== undefined) return Promise.resolve(this.#give(taken))
-      } catch (error) {
-        this.#end()
-        return Promise.reject(error)
+      if (this.#onEnd === undefined) this.#start()
+      core.turn.end()
+      this.#finish()
+      if (this.#stretch.isOver()) return this.#wait(this.#stretch.breathe())
+      if (!core.needsAttention && !this.#isAborted) {
+        const item = this.take()
+        if (item !== undefined) {
+          const decoding = core.decodesEagerly ? this.decode(item) : undefined
+          return decoding === undefined ? Promise.resolve(this.#give(item)) : decoding.then(() => this.#give(item))
+        }
       }
+    } catch (error) {
+      this.#end()
+      return Promise.reject(error)
     }
     return this.#wait()
   }
 
   return(): Promise<IteratorResult<T>> {
-    this.#outstanding = undefined
+    this.#state = undefined
     this.#end()
     return Promise.resolve(done)
   }
 
-  async #wait(): Promise<IteratorResult<T>> {
-    const { notifier } = this.#core
+  async #wait(breathing?: Promise<void>): Promise<IteratorResult<T>> {
+    const { core } = this
+    const { signal } = this.#options
     try {
+      await breathing
       for (;;) {
-        this.#signal?.throwIfAborted()
-        await this.#core.advance()
-        if (this.#isStretched()) await this.#breathe()
-        const taken = this.#take()
-        if (taken !== undefined) {
-          const decoding = this.#core.decodesEagerly ? decodeAll(taken.records) : undefined
-          if (decoding !== undefined) await decoding
-          return this.#give(taken)
+        signal?.throwIfAborted()
+        await core.advance()
+        const item = this.take()
+        if (item !== undefined) {
+          if (core.decodesEagerly) await this.decode(item)
+          return this.#give(item)
         }
-        await notifier.wait(Number.POSITIVE_INFINITY, this.#signal, this.#core.cluster.closing)
-        this.#stretchSinceMs = this.#core.cluster.clock.monotonic()
+        await core.notifier.wait(Number.POSITIVE_INFINITY, signal, core.cluster.closing)
+        this.#stretch.restart()
       }
     } catch (error) {
       this.#end()
@@ -159,35 +103,76 @@ export class ConsumerStream<T, K, V> implements AsyncIterableIterator<T> {
     }
   }
 
-  #give({ item, state, behind }: { item: T; state: PartitionState<K, V>; behind: Position }): IteratorResult<T> {
-    this.#outstanding = { state, generation: state.generation, behind }
-    this.#core.leaveToUser()
+  #give(item: T): IteratorResult<T> {
+    const { core } = this
+    const state = core.taker.takenFrom!
+    this.#state = state
+    this.#generation = state.generation
+    this.#behind = state.position
+    core.turn.begin()
     return { done: false, value: item }
   }
 
   #finish(): void {
-    const outstanding = this.#outstanding
-    if (outstanding === undefined) return
-    this.#outstanding = undefined
-    const { state, generation, behind } = outstanding
-    if (state.generation === generation) state.consumed = behind
+    const state = this.#state
+    if (state === undefined) return
+    this.#state = undefined
+    if (state.generation === this.#generation) state.consumed = this.#behind
   }
 
-  #isStretched(): boolean {
-    if (--this.#itemsUntilLook > 0) return false
-    this.#itemsUntilLook = ITEMS_PER_LOOK
-    return this.#core.cluster.clock.monotonic() - this.#stretchSinceMs > MAX_STRETCH_MS
+  readonly #onAbort = () => {
+    this.#isAborted = true
   }
 
-  async #breathe(): Promise<void> {
-    await new Promise<void>((resolve) => setImmediate(resolve))
-    this.#stretchSinceMs = this.#core.cluster.clock.monotonic()
+  #start(): void {
+    const { signal, onStart } = this.#options
+    this.#onEnd = onStart()
+    if (signal?.aborted) this.#onAbort()
+    else signal?.addEventListener('abort', this.#onAbort, { once: true })
   }
 
   #end(): void {
     if (this.#isEnded) return
     this.#isEnded = true
-    this.#core.enter()
+    this.#options.signal?.removeEventListener('abort', this.#onAbort)
+    this.core.turn.end()
     this.#onEnd?.()
+  }
+}
+
+export class RecordStream<K, V> extends ConsumerStream<ConsumerRecord<K, V>, K, V> {
+  constructor(core: ConsumerCore<K, V>, options: StreamOptions) {
+    super(core, options, RECORDS_PER_LOOK)
+  }
+
+  protected override take(): ConsumerRecord<K, V> | undefined {
+    return this.core.taker.takeOne()
+  }
+
+  protected override decode(record: ConsumerRecord<K, V>): Promise<void> | undefined {
+    return record.decode()
+  }
+}
+
+export class BatchStream<K, V> extends ConsumerStream<ConsumedBatch<K, V>, K, V> {
+  readonly #commit: (offsets: readonly (TopicPartition & OffsetAndMetadata)[]) => Promise<void>
+
+  constructor(
+    core: ConsumerCore<K, V>,
+    options: StreamOptions,
+    commit: (offsets: readonly (TopicPartition & OffsetAndMetadata)[]) => Promise<void>,
+  ) {
+    super(core, options, 1)
+    this.#commit = commit
+  }
+
+  protected override take(): ConsumedBatch<K, V> | undefined {
+    const records: ConsumerRecord<K, V>[] = []
+    const state = this.core.taker.take(this.core.config['max.poll.records'], records, true)
+    return state === undefined ? undefined : new ConsumedBatch(state, records, this.#commit)
+  }
+
+  protected override decode({ records }: ConsumedBatch<K, V>): Promise<void> | undefined {
+    return decodeAll(records)
   }
 }

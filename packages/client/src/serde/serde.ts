@@ -1,3 +1,4 @@
+import { viewOf } from '@tidelog/core'
 import { SerializationError } from '../errors.ts'
 
 /**
@@ -39,6 +40,26 @@ export function synchronous<S extends Deserializer<unknown> | { readonly deseria
   return serde
 }
 
+/** Reads a key or value where it lies in a larger buffer, from `at` up to `end`. */
+export type RangeReader<T> = (buffer: Buffer, at: number, end: number) => T
+/** Of those of ours that need no view on their bytes, which may cost more than what they make of them. */
+const rangeReaders = new WeakMap<Deserializer<unknown>, RangeReader<unknown>>()
+
+function readingRanges<T, S extends { readonly deserialize: Deserializer<T> }>(serde: S, rangeReader: RangeReader<T>): S {
+  rangeReaders.set(serde.deserialize, rangeReader)
+  return synchronous(serde)
+}
+
+const view: RangeReader<Buffer> = (buffer, at, end) => viewOf(buffer.buffer, buffer.byteOffset + at, end - at)
+const text: RangeReader<string> = (buffer, at, end) => buffer.toString('utf8', at, end)
+
+/** How to read what `deserializer` reads; bytes as they are without one. */
+export function rangeReaderOf<T>(deserializer: Deserializer<T> | undefined, context: SerdeContext): RangeReader<T | Promise<T>> {
+  if (deserializer === undefined) return view as RangeReader<T>
+  const own = rangeReaders.get(deserializer) as RangeReader<T> | undefined
+  return own ?? ((buffer, at, end) => deserializer(view(buffer, at, end), context))
+}
+
 const asBuffer = (data: Uint8Array): Buffer => (Buffer.isBuffer(data) ? data : Buffer.from(data.buffer, data.byteOffset, data.byteLength))
 
 function fixedWidth<T>(name: string, width: number, write: (buffer: Buffer, value: T) => void, read: (buffer: Buffer) => T): Serde<T> {
@@ -56,15 +77,21 @@ function fixedWidth<T>(name: string, width: number, write: (buffer: Buffer, valu
 }
 
 /** UTF-8, as Kafka's StringSerializer. */
-export const string: Serde<string> = synchronous({
-  serialize: (text: string) => Buffer.from(text, 'utf8'),
-  deserialize: (data: Buffer) => data.toString('utf8'),
-})
+export const string: Serde<string> = readingRanges(
+  {
+    serialize: (data: string) => Buffer.from(data, 'utf8'),
+    deserialize: (data: Buffer) => data.toString('utf8'),
+  },
+  text,
+)
 /** Bytes as they are. */
-export const bytes: { readonly serialize: Serializer<Uint8Array>; readonly deserialize: Deserializer<Buffer> } = synchronous({
-  serialize: asBuffer,
-  deserialize: (data: Buffer) => data,
-})
+export const bytes: { readonly serialize: Serializer<Uint8Array>; readonly deserialize: Deserializer<Buffer> } = readingRanges(
+  {
+    serialize: asBuffer,
+    deserialize: (data: Buffer) => data,
+  },
+  view,
+)
 /** Big-endian, as Kafka's ShortSerializer. */
 export const int16: Serde<number> = fixedWidth(
   'int16',
@@ -126,14 +153,17 @@ export const uuid: Serde<string> = string
 
 /** UTF-8 JSON. `json<Order>()` says what it holds; nothing checks it. */
 export function json<T = unknown>(): Serde<T> {
-  return synchronous({
-    serialize(value: T) {
-      const text = JSON.stringify(value)
-      if (text === undefined) throw new SerializationError(`JSON has no text for ${typeof value}`)
-      return Buffer.from(text, 'utf8')
+  return readingRanges(
+    {
+      serialize(value: T) {
+        const json = JSON.stringify(value)
+        if (json === undefined) throw new SerializationError(`JSON has no text for ${typeof value}`)
+        return Buffer.from(json, 'utf8')
+      },
+      deserialize: (data: Buffer) => JSON.parse(data.toString('utf8')) as T,
     },
-    deserialize: (data: Buffer) => JSON.parse(data.toString('utf8')) as T,
-  })
+    (buffer, at, end) => JSON.parse(text(buffer, at, end)) as T,
+  )
 }
 
 /** What a client uses where no serde is configured: bytes stay bytes, text becomes UTF-8. */

@@ -7,6 +7,7 @@ export type { OldMagic } from './message.ts'
 export * from './read-records.ts'
 export * from './record-batch.ts'
 export * from './record-cursor.ts'
+export { headersAt } from './record-headers.ts'
 export type { OutputLimit } from './uncompress.ts'
 export {
   type RecordError,

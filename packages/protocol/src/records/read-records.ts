@@ -4,6 +4,7 @@ import { KafkaError } from '../errors.ts'
 import type { KafkaRecord, RecordHeader } from './kafka-record.ts'
 import { asRecord, messageOf, unwrap, wrapped } from './message-set.ts'
 import type { RecordBatch } from './record-batch.ts'
+import { headersAt, headersCountAt } from './record-headers.ts'
 import { type OutputLimit, uncompress } from './uncompress.ts'
 import { nextPosition, varintAt, varlongAt } from './varint-reader.ts'
 
@@ -11,8 +12,6 @@ export interface ReadRecordsOptions extends OutputLimit {
   /** The batch's records, when they have been decompressed already. */
   readonly uncompressed?: Buffer
 }
-
-const noHeaders: readonly RecordHeader[] = []
 
 /** A record of a v2 batch; key, value and headers become objects when they are asked for. */
 class LazyRecord implements KafkaRecord {
@@ -24,7 +23,6 @@ class LazyRecord implements KafkaRecord {
   readonly #valueAt: number
   readonly #valueLength: number
   readonly #headersAt: number
-  readonly #headersCount: number
   readonly #end: number
 
   constructor(records: Buffer, at: number, end: number, baseOffset: number, baseTimestamp: number, logAppendTime: number) {
@@ -36,12 +34,9 @@ class LazyRecord implements KafkaRecord {
     this.#keyAt = nextPosition
     this.#valueLength = varintAt(records, nextPosition + Math.max(0, this.#keyLength), end)
     this.#valueAt = nextPosition
-    this.#headersCount = varintAt(records, nextPosition + Math.max(0, this.#valueLength), end)
-    this.#headersAt = nextPosition
+    this.#headersAt = nextPosition + Math.max(0, this.#valueLength)
     this.#end = end
-    if (this.#headersCount < 0 || this.#headersCount > (end - nextPosition) >> 1) {
-      throw new KafkaError('INVALID_RECORD', `Found invalid number of record headers ${this.#headersCount}`)
-    }
+    headersCountAt(records, this.#headersAt, end)
   }
 
   get key(): Buffer | null {
@@ -54,26 +49,7 @@ class LazyRecord implements KafkaRecord {
 
   /** @throws KafkaError INVALID_RECORD when they go beyond the record. */
   get headers(): readonly RecordHeader[] {
-    if (this.#headersCount === 0) return noHeaders
-    const headers: RecordHeader[] = []
-    const records = this.#records
-    const end = this.#end
-    let at = this.#headersAt
-    for (let index = 0; index < this.#headersCount; index++) {
-      const keyLength = varintAt(records, at, end)
-      const keyAt = nextPosition
-      if (keyLength < 0) throw new KafkaError('INVALID_RECORD', `Invalid negative header key size ${keyLength}`)
-      const valueLength = varintAt(records, keyAt + keyLength, end)
-      const valueAt = nextPosition
-      at = valueLength < 0 ? valueAt : valueAt + valueLength
-      if (at > end) throw new KafkaError('INVALID_RECORD', 'a header goes beyond the end of its record')
-      // As Java's clients do, a key that is not valid UTF-8 is read with replacement characters: a consumer must get past it.
-      headers.push({
-        key: records.toString('utf8', keyAt, keyAt + keyLength),
-        value: valueLength < 0 ? null : records.subarray(valueAt, at),
-      })
-    }
-    return headers
+    return headersAt(this.#records, this.#headersAt, this.#end)
   }
 }
 

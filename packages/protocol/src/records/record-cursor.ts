@@ -7,7 +7,7 @@ const MIN_RECORD_BYTES = 6
 
 /**
  * Walks over the uncompressed records of a v2 batch and makes no object of any: its fields speak of the record that `next` came to. Where a record
- * begins and ends, and its key, are positions in `records`.
+ * begins and ends, its key and its value, are positions in `records`.
  */
 export class RecordCursor {
   records: Buffer = Buffer.alloc(0)
@@ -22,6 +22,7 @@ export class RecordCursor {
   keyAt = 0
   /** -1: the key is null. */
   keyLength = -1
+  valueAt = 0
   /** -1: the value is null, the record a tombstone. */
   valueLength = -1
   /** What follows the timestamp. */
@@ -59,6 +60,7 @@ export class RecordCursor {
     this.keyLength = varintAt(records, nextPosition, end)
     this.keyAt = nextPosition
     this.valueLength = varintAt(records, nextPosition + Math.max(0, this.keyLength), end)
+    this.valueAt = nextPosition
     if (nextPosition + Math.max(0, this.valueLength) > end) {
       throw new KafkaError('INVALID_RECORD', 'Found invalid record structure: a field goes beyond the end of its record')
     }
