@@ -2,7 +2,7 @@ import { type ErrorName, errorByCode } from '@tidelog/protocol'
 
 export interface ClientErrorTraits {
   /** Doing the same again may succeed. */
-  readonly retriable?: boolean
+  readonly retriable?: boolean | undefined
   /** This client will not recover; close it and make a new one. */
   readonly fatal?: boolean
   /** The open transaction must be aborted; then the client can go on. */
@@ -67,6 +67,33 @@ export class DisconnectedError extends ClientError {
   override name = 'DisconnectedError'
   constructor(message: string, cause?: unknown) {
     super('DISCONNECTED', message, { retriable: true, cause })
+  }
+}
+
+/** A broker's name has no address: it is wrong, or not known yet. Retriable unless it is so with all bootstrap servers from the start. */
+export class UnresolvedHostError extends ClientError {
+  override name = 'UnresolvedHostError'
+  constructor(message: string, { retriable, cause }: Pick<ClientErrorTraits, 'retriable' | 'cause'> = {}) {
+    super('UNRESOLVED_HOST', message, { retriable, cause })
+  }
+}
+
+/**
+ * The broker, or a proxy before it, does not let this client in: `SASL_AUTHENTICATION_FAILED`, `UNSUPPORTED_SASL_MECHANISM`,
+ * `ILLEGAL_SASL_STATE`, `PROXY_AUTHENTICATION_FAILED`. No call tries again by itself.
+ */
+export class AuthenticationError extends ClientError {
+  override name = 'AuthenticationError'
+  constructor(code: string, message: string, cause?: unknown) {
+    super(code, message, { fatal: true, cause })
+  }
+}
+
+/** Client and broker do not agree on TLS, or one does not trust the other's certificate. No call tries again by itself. */
+export class TlsError extends ClientError {
+  override name = 'TlsError'
+  constructor(message: string, cause?: unknown) {
+    super('TLS_FAILED', message, { fatal: true, cause })
   }
 }
 
@@ -201,14 +228,12 @@ export class LogTruncationError extends ClientError {
   readonly position: { readonly offset: number; readonly leaderEpoch: number }
   /** The end of what the log still has of it; undefined when the log does not know any more. */
   readonly divergent: { readonly offset: number; readonly leaderEpoch: number } | undefined
-  constructor({
-    topic,
-    partition,
-    position,
-    divergent,
-  }: Pick<LogTruncationError, 'topic' | 'partition' | 'position' | 'divergent'>) {
+  constructor({ topic, partition, position, divergent }: Pick<LogTruncationError, 'topic' | 'partition' | 'position' | 'divergent'>) {
     const where = divergent === undefined ? 'an unknown offset' : `offset ${divergent.offset}`
-    super('LOG_TRUNCATION', `${topic}-${partition} was truncated at ${where}, below the position ${position.offset}, and autoOffsetReset is none`)
+    super(
+      'LOG_TRUNCATION',
+      `${topic}-${partition} was truncated at ${where}, below the position ${position.offset}, and autoOffsetReset is none`,
+    )
     this.topic = topic
     this.partition = partition
     this.position = position
@@ -242,6 +267,8 @@ export class CorruptRecordError extends ClientError {
 export function checkErrorCode(errorCode: number, context: string, message?: string | null): void {
   if (errorCode !== 0) throw new BrokerError(errorCode, context, message)
 }
+
+export const isFatal = (error: unknown): boolean => error instanceof ClientError && error.fatal
 
 export const isRetriable = (error: unknown): boolean => error instanceof ClientError && error.retriable
 

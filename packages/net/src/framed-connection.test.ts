@@ -4,8 +4,9 @@ import { createServer, type Socket } from 'node:net'
 import { type TestContext, test } from 'node:test'
 import { ByteReader, ByteWriter } from '@tidelog/core'
 import { ApiVersions, Metadata, Produce, ResponseHeader, readRequestHeader } from '@tidelog/protocol'
+import { ConnectionError } from './connection-error.ts'
 import { FrameReader } from './frame-reader.ts'
-import { ConnectionError, connect, type FramedConnection } from './framed-connection.ts'
+import { connect, type FramedConnection } from './framed-connection.ts'
 
 interface Request {
   readonly apiKey: number

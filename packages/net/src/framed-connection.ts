@@ -1,20 +1,17 @@
-import { createConnection, type Socket } from 'node:net'
-import { type ConnectionOptions as TlsOptions, connect as tlsConnect } from 'node:tls'
+import type { Socket } from 'node:net'
 import { ByteReader, ByteWriter, type Clock, systemClock, type Timer } from '@tidelog/core'
 import { type Api, ApiVersions, type RequestInput, ResponseHeader, type ResponseOf, writeRequestHeader } from '@tidelog/protocol'
+import { isTlsAlert, openSocket, reasonOf, type SocketOptions } from './client-socket.ts'
+import { ConnectionError } from './connection-error.ts'
 import { FRAME_HEADER_BYTES, FrameReader } from './frame-reader.ts'
-import { sharedOnread } from './shared-read-buffer.ts'
 
-export interface ConnectOptions {
-  readonly host: string
-  readonly port: number
+export interface ConnectOptions extends SocketOptions {
   /** Sent with every request; names the client in the broker's logs and quotas. */
   readonly clientId: string | null
   /** A request unanswered for so long fails, and the connection with it, since later answers come behind the missing one. */
   readonly requestTimeoutMs: number
-  /** How long connecting may take; `requestTimeoutMs` when absent. */
+  /** How long connecting may take, proxy and TLS included; `requestTimeoutMs` when absent. */
   readonly connectTimeoutMs?: number
-  readonly tls?: TlsOptions
   /** Aborts connecting. */
   readonly signal?: AbortSignal
   /** Requests sent and not answered; more wait their turn, in order. */
@@ -22,7 +19,7 @@ export interface ConnectOptions {
   /** A longer answer fails the connection. */
   readonly maxResponseBytes?: number
   readonly clock?: Clock
-  readonly observer?: ExchangeObserver
+  readonly observer?: ExchangeObserver | undefined
 }
 
 /** A request on its way; times in ms since the Unix epoch. */
@@ -49,18 +46,6 @@ export interface ExchangeObserver {
   waiting?(queue: { readonly host: string; readonly port: number; readonly size: number }): void
 }
 
-export type ConnectionErrorReason = 'refused' | 'timeout' | 'closed' | 'malformed' | 'aborted'
-
-/** The connection could not be made or is lost, or the peer's bytes make no sense. What was in flight may or may not have taken effect. */
-export class ConnectionError extends Error {
-  override readonly name = 'ConnectionError'
-  readonly reason: ConnectionErrorReason
-  constructor(reason: ConnectionErrorReason, message: string, options?: ErrorOptions) {
-    super(message, options)
-    this.reason = reason
-  }
-}
-
 export interface SendOptions {
   /** Instead of the connection's `requestTimeoutMs`: a request that waits on purpose (Fetch, JoinGroup) needs longer. */
   readonly timeoutMs?: number
@@ -78,6 +63,11 @@ export interface FramedConnection {
    * @throws ConnectionError when the connection is lost before the answer, RangeError for values that the version cannot carry.
    */
   send<A extends Api>(api: A, version: number, request: RequestInput<A>, options?: SendOptions): Promise<ResponseOf<A>>
+  /**
+   * Runs `exchange` with a `send` of its own, whose requests leave at once, behind what has left already; all others wait, in order, until it
+   * ends; when it fails, the connection does. For SASL, amid which a broker takes no other request.
+   */
+  exclusively<T>(exchange: (send: FramedConnection['send']) => Promise<T>): Promise<T>
   /** For requests without an answer: Produce with acks=0. Resolves when the bytes have been handed to the system. */
   sendNoResponse<A extends Api>(api: A, version: number, request: RequestInput<A>): Promise<void>
   /** Calls `listener` once when the connection closes, with the reason. */
@@ -90,41 +80,28 @@ const defaultMaxInFlight = 100
 const defaultMaxResponseBytes = 512 * 1024 * 1024
 const COPY_BELOW_BYTES = 16 * 1024
 
-/** @throws ConnectionError `refused`, `timeout` or `aborted`. */
+/** @throws ConnectionError `refused`, `unresolved`, `tls`, `proxy`, `timeout` or `aborted`. */
 export async function connect(options: ConnectOptions): Promise<FramedConnection> {
   const { host, port, signal } = options
-  if (signal?.aborted) throw new ConnectionError('aborted', `connecting to ${host}:${port} was aborted`)
   const clock = options.clock ?? systemClock
+  const timeoutMs = options.connectTimeoutMs ?? options.requestTimeoutMs
+  const attempt = new AbortController()
+  const onAbort = () => attempt.abort(new ConnectionError('aborted', `connecting to ${host}:${port} was aborted`))
+  if (signal?.aborted) onAbort()
+  attempt.signal.throwIfAborted()
+  signal?.addEventListener('abort', onAbort, { once: true })
+  const timer = clock.setTimer(timeoutMs, () =>
+    attempt.abort(new ConnectionError('timeout', `no connection to ${host}:${port} within ${timeoutMs} ms`)),
+  )
   const connection = new Connection(options, clock)
-  const socket = connection.socket
-  return new Promise((resolve, reject) => {
-    const timeoutMs = options.connectTimeoutMs ?? options.requestTimeoutMs
-    const fail = (error: ConnectionError) => {
-      settle()
-      connection.fail(error)
-      reject(error)
-    }
-    const timer = clock.setTimer(timeoutMs, () =>
-      fail(new ConnectionError('timeout', `no connection to ${host}:${port} within ${timeoutMs} ms`)),
-    )
-    const onAbort = () => fail(new ConnectionError('aborted', `connecting to ${host}:${port} was aborted`))
-    const onError = (error: Error) =>
-      fail(new ConnectionError('refused', `cannot connect to ${host}:${port}: ${error.message}`, { cause: error }))
-    const onClosed = () => fail(new ConnectionError('refused', `${host}:${port} closed the connection at once`))
-    const settle = () => {
-      timer.cancel()
-      signal?.removeEventListener('abort', onAbort)
-      socket.off('error', onError)
-      socket.off('close', onClosed)
-    }
-    signal?.addEventListener('abort', onAbort, { once: true })
-    socket.once('error', onError)
-    socket.once('close', onClosed)
-    socket.once(options.tls === undefined ? 'connect' : 'secureConnect', () => {
-      settle()
-      resolve(connection)
-    })
-  })
+  try {
+    const onBytes = (bytes: Uint8Array) => connection.receive(bytes)
+    connection.attach(await openSocket({ ...options, timeoutMs, clock, onBytes, signal: attempt.signal }))
+    return connection
+  } finally {
+    timer.cancel()
+    signal?.removeEventListener('abort', onAbort)
+  }
 }
 
 interface Pending {
@@ -142,7 +119,7 @@ interface Pending {
 class Connection implements FramedConnection {
   readonly host: string
   readonly port: number
-  readonly socket: Socket
+  #socket: Socket | undefined
   readonly #options: ConnectOptions
   readonly #clock: Clock
   readonly #maxInFlight: number
@@ -150,6 +127,9 @@ class Connection implements FramedConnection {
   /** Sent, in order; the next answer belongs to the first. */
   readonly #inFlight: Pending[] = []
   readonly #waiting: Pending[] = []
+  /** An exchange has the connection to itself; nothing that waits may leave. */
+  #isExclusive = false
+  #hasAnswered = false
   readonly #closeListeners: ((reason: ConnectionError) => void)[] = []
   #nextCorrelationId = 0
   /** What the observer was told last. */
@@ -157,23 +137,31 @@ class Connection implements FramedConnection {
   #failure: ConnectionError | undefined
 
   constructor(options: ConnectOptions, clock: Clock) {
-    const { host, port, tls } = options
-    this.host = host
-    this.port = port
+    this.host = options.host
+    this.port = options.port
     this.#options = options
     this.#clock = clock
     this.#maxInFlight = Math.max(1, options.maxInFlight ?? defaultMaxInFlight)
     this.#reader = new FrameReader(options.maxResponseBytes ?? defaultMaxResponseBytes)
-    const receive = (bytes: Uint8Array) => this.#receive(bytes)
-    const onread = tls === undefined ? sharedOnread(receive) : undefined
-    if (tls !== undefined) this.socket = tlsConnect({ servername: host, ...tls, host, port })
-    else this.socket = createConnection({ host, port, noDelay: true, ...(onread === undefined ? {} : { onread }) })
-    if (onread === undefined) this.socket.on('data', receive)
-    else this.socket.resume()
-    this.socket.on('error', (error) =>
-      this.fail(new ConnectionError('closed', `connection to ${host}:${port} failed: ${error.message}`, { cause: error })),
-    )
-    this.socket.on('close', () => this.fail(new ConnectionError('closed', `${host}:${port} closed the connection`)))
+  }
+
+  /** @throws the ConnectionError of what has arrived meanwhile */
+  attach(socket: Socket): void {
+    const { host, port } = this
+    this.#socket = socket
+    socket.on('error', (error) => this.fail(this.#lostBy(error)))
+    socket.on('close', () => this.fail(new ConnectionError('closed', `${host}:${port} closed the connection`)))
+    if (socket.destroyed) this.fail(new ConnectionError('closed', `${host}:${port} closed the connection at once`))
+    if (this.#failure === undefined) return
+    socket.destroy()
+    throw this.#failure
+  }
+
+  #lostBy(error: Error): ConnectionError {
+    const { host, port } = this
+    if (!this.#hasAnswered && isTlsAlert(error))
+      return new ConnectionError('tls', `${host}:${port} refuses our side of TLS: ${reasonOf(error)}`, { cause: error })
+    return new ConnectionError('closed', `connection to ${host}:${port} failed: ${error.message}`, { cause: error })
   }
 
   get closed(): boolean {
@@ -186,8 +174,34 @@ class Connection implements FramedConnection {
 
   send<A extends Api>(api: A, version: number, request: RequestInput<A>, options: SendOptions = {}): Promise<ResponseOf<A>> {
     const timeoutMs = options.timeoutMs ?? this.#options.requestTimeoutMs
+    return this.#ask(api, version, request, { timeoutMs, isExclusive: false })
+  }
+
+  async exclusively<T>(exchange: (send: FramedConnection['send']) => Promise<T>): Promise<T> {
+    this.#isExclusive = true
+    try {
+      const result = await exchange((api, version, request, { timeoutMs = this.#options.requestTimeoutMs } = {}) =>
+        this.#ask(api, version, request, { timeoutMs, isExclusive: true }),
+      )
+      this.#isExclusive = false
+      this.#sendWaiting()
+      return result
+    } catch (error) {
+      // Half an exchange lies behind us: nothing that waits could be sent now.
+      const reason = error instanceof Error ? error.message : String(error)
+      this.fail(new ConnectionError('closed', `the connection to ${this.host}:${this.port} was given up: ${reason}`, { cause: error }))
+      throw error
+    }
+  }
+
+  #ask<A extends Api>(
+    api: A,
+    version: number,
+    request: RequestInput<A>,
+    { timeoutMs, isExclusive }: { timeoutMs: number; isExclusive: boolean },
+  ): Promise<ResponseOf<A>> {
     return new Promise<ResponseOf<A>>((resolve, reject) => {
-      this.#enqueue(api, version, request, {
+      this.#enqueue(api, version, request, isExclusive, {
         decode: (frame) => decodeResponse(api, version, frame),
         resolve,
         reject,
@@ -202,7 +216,7 @@ class Connection implements FramedConnection {
 
   sendNoResponse<A extends Api>(api: A, version: number, request: RequestInput<A>): Promise<void> {
     return new Promise<void>((resolve, reject) => {
-      this.#enqueue(api, version, request, { decode: undefined, resolve, reject, timer: () => undefined })
+      this.#enqueue(api, version, request, false, { decode: undefined, resolve, reject, timer: () => undefined })
     })
   }
 
@@ -218,7 +232,7 @@ class Connection implements FramedConnection {
   fail(failure: ConnectionError): void {
     if (this.#failure !== undefined) return
     this.#failure = failure
-    this.socket.destroy()
+    this.#socket?.destroy()
     for (const pending of [...this.#inFlight.splice(0), ...this.#waiting.splice(0)]) {
       pending.timer?.cancel()
       pending.reject(failure)
@@ -230,6 +244,7 @@ class Connection implements FramedConnection {
     api: A,
     version: number,
     request: RequestInput<A>,
+    isExclusive: boolean,
     rest: Pick<Pending, 'decode' | 'resolve' | 'reject'> & { timer: (exchange: Exchange | undefined) => Timer | undefined },
   ): void {
     if (this.#failure !== undefined) throw this.#failure
@@ -237,7 +252,12 @@ class Connection implements FramedConnection {
     const { chunks, bytes } = encodeRequest(api, version, request, correlationId, this.#options.clientId)
     this.#nextCorrelationId = (correlationId + 1) & 0x7fffffff
     const exchange = this.#exchangeOf(api, version, correlationId)
-    this.#waiting.push({ ...rest, correlationId, frame: chunks, frameBytes: bytes, timer: rest.timer(exchange), exchange })
+    const pending = { ...rest, correlationId, frame: chunks, frameBytes: bytes, timer: rest.timer(exchange), exchange }
+    if (isExclusive) {
+      this.#depart(pending)
+      return
+    }
+    this.#waiting.push(pending)
     this.#sendWaiting()
   }
 
@@ -250,19 +270,10 @@ class Connection implements FramedConnection {
 
   #sendWaiting(): void {
     const { observer } = this.#options
-    while (this.#inFlight.length < this.#maxInFlight) {
+    while (!this.#isExclusive && this.#inFlight.length < this.#maxInFlight) {
       const next = this.#waiting.shift()
       if (next === undefined) break
-      if (next.exchange !== undefined) {
-        next.exchange.sentMs = this.#clock.now()
-        observer?.sent?.(next.exchange)
-      }
-      if (next.decode === undefined) {
-        this.#write(next, (error) => (error ? next.reject(this.#failure ?? error) : (next.resolve as () => void)()))
-        continue
-      }
-      this.#inFlight.push(next)
-      this.#write(next)
+      this.#depart(next)
     }
     const size = this.#waiting.length
     if (observer === undefined || size === this.#toldWaiting) return
@@ -270,19 +281,33 @@ class Connection implements FramedConnection {
     observer.waiting?.({ host: this.host, port: this.port, size })
   }
 
-  #write({ frame, frameBytes }: Pending, done?: (error?: Error | null) => void): void {
-    if (frameBytes < COPY_BELOW_BYTES) {
-      this.socket.write(Buffer.concat(frame, frameBytes), done)
+  #depart(pending: Pending): void {
+    if (pending.exchange !== undefined) {
+      pending.exchange.sentMs = this.#clock.now()
+      this.#options.observer?.sent?.(pending.exchange)
+    }
+    if (pending.decode === undefined) {
+      this.#write(pending, (error) => (error ? pending.reject(this.#failure ?? error) : (pending.resolve as () => void)()))
       return
     }
-    this.socket.cork()
-    frame.forEach((chunk, index) => {
-      this.socket.write(chunk, index === frame.length - 1 ? done : undefined)
-    })
-    this.socket.uncork()
+    this.#inFlight.push(pending)
+    this.#write(pending)
   }
 
-  #receive(bytes: Uint8Array): void {
+  #write({ frame, frameBytes }: Pending, done?: (error?: Error | null) => void): void {
+    const socket = this.#socket!
+    if (frameBytes < COPY_BELOW_BYTES) {
+      socket.write(Buffer.concat(frame, frameBytes), done)
+      return
+    }
+    socket.cork()
+    frame.forEach((chunk, index) => {
+      socket.write(chunk, index === frame.length - 1 ? done : undefined)
+    })
+    socket.uncork()
+  }
+
+  receive(bytes: Uint8Array): void {
     if (this.#failure !== undefined) return
     try {
       this.#reader.push(bytes, (frame) => this.#answer(frame))
@@ -305,6 +330,7 @@ class Connection implements FramedConnection {
     pending.timer?.cancel()
     if (pending.exchange !== undefined)
       this.#options.observer?.answered?.(pending.exchange, { response, bytes: frame.length, nowMs: this.#clock.now() })
+    this.#hasAnswered = true
     pending.resolve(response as never)
     this.#sendWaiting()
   }

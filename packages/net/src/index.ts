@@ -1,5 +1,8 @@
+export { type Resolver, type SocketFactory, systemResolver } from './client-socket.ts'
+export * from './connection-error.ts'
 export * from './frame-reader.ts'
 export * from './frame-server.ts'
 export * from './framed-connection.ts'
+export { type ProxyServer, parseProxy } from './proxy.ts'
 export { RequestBudget } from './request-budget.ts'
 export { type ConnectionLimits, defaultLimits, type FrameHandler, type Reply, type ServerConnection } from './server-connection.ts'

@@ -43,7 +43,9 @@ export class FakeLeadership {
       const responses = refused.map(({ topic: { topic, topicId }, entry: { partition }, errorCode }) => ({
         topic,
         topicId,
-        partitions: [{ partitionIndex: partition, errorCode, highWatermark: -1, abortedTransactions: null, records: null, ...this.#hint(partition) }],
+        partitions: [
+          { partitionIndex: partition, errorCode, highWatermark: -1, abortedTransactions: null, records: null, ...this.#hint(partition) },
+        ],
       }))
       return { answer: { errorCode: 0, sessionId: 0, responses, nodeEndpoints: this.hints ? this.#endpoints() : [] } }
     })
@@ -57,7 +59,9 @@ export class FakeLeadership {
         partitions: partitions.map((entry) => ({ partition: entry.partition, errorCode: this.#check(nodeId, entry) })),
       }))
       if (topics.some(({ partitions }) => partitions.some(({ errorCode }) => errorCode !== 0))) return { answer: { topics } }
-      return { request: { ...request, topics: request.topics.map((topic) => ({ ...topic, partitions: topic.partitions.map(withoutEpoch) })) } }
+      return {
+        request: { ...request, topics: request.topics.map((topic) => ({ ...topic, partitions: topic.partitions.map(withoutEpoch) })) },
+      }
     })
   }
 

@@ -4,6 +4,7 @@ import type { FoundOffset, IsolationLevel, OffsetQuery } from '../cluster/list-o
 import { type AdminConfigOptions, adminConfig } from '../config/admin-config.ts'
 import { checkOptionNames } from '../config/option-names.ts'
 import type { Metric } from '../metrics.ts'
+import type { ConnectionOptions } from '../security/security.ts'
 import type { OffsetAndMetadata, PartitionMap, TopicPartition } from '../topic-partition.ts'
 import * as acls from './acls.ts'
 import type { AdminCallOptions, AdminContext, Environment } from './admin-client.ts'
@@ -24,7 +25,7 @@ import { clientInstanceId } from './telemetry.ts'
 import * as topics from './topics.ts'
 import * as transactions from './transactions.ts'
 
-export interface AdminOptions extends AdminConfigOptions, Environment {}
+export interface AdminOptions extends AdminConfigOptions, ConnectionOptions, Environment {}
 
 type ValidateOnly = AdminCallOptions & { /** Check, and change nothing. */ readonly validateOnly?: boolean }
 
@@ -40,7 +41,8 @@ export class Admin {
     checkOptionNames(adminConfig, options, [])
     const { clock = systemClock, random = systemRandom, logger = silentLogger, observer } = options
     const config = adminConfig.resolve(options)
-    const cluster = new Cluster({ client: 'admin client', config, clock, random, logger, observer, allowAutoTopicCreation: false })
+    const base = { client: 'admin client', config, clock, random, logger, observer, connection: options }
+    const cluster = new Cluster({ ...base, allowAutoTopicCreation: false })
     this.#context = { cluster, config }
   }
 

@@ -1,7 +1,20 @@
-import type { Clock } from '@tidelog/core'
-import { ConnectionError, connect, type ExchangeObserver, type FramedConnection } from '@tidelog/net'
+import type { Clock, Random } from '@tidelog/core'
+import { ConnectionError, connect, type ExchangeObserver, type FramedConnection, type Resolver } from '@tidelog/net'
 import { type Api, ApiVersions, type ApiVersionsResponse, errorTable, type RequestInput, type ResponseOf } from '@tidelog/protocol'
-import { ClientError, checkErrorCode, DisconnectedError, MalformedResponseError, TimeoutError, UnsupportedVersionError } from '../errors.ts'
+import {
+  AuthenticationError,
+  ClientError,
+  checkErrorCode,
+  DisconnectedError,
+  MalformedResponseError,
+  TimeoutError,
+  TlsError,
+  UnresolvedHostError,
+  UnsupportedVersionError,
+} from '../errors.ts'
+import { authenticate } from '../security/sasl/authenticate.ts'
+import type { SaslMechanism } from '../security/sasl/sasl-mechanism.ts'
+import type { Security } from '../security/security.ts'
 
 /** What this client calls itself. KIP-511. */
 export const clientSoftware = { clientSoftwareName: 'tidelog', clientSoftwareVersion: '0.1.0' }
@@ -15,9 +28,13 @@ export interface OpenOptions {
   readonly clientId: string
   readonly requestTimeoutMs: number
   readonly connectTimeoutMs: number
+  readonly security: Security
+  readonly resolver: Resolver
   readonly clock: Clock
+  readonly random: Random
   readonly observer?: ExchangeObserver | undefined
-  readonly signal?: AbortSignal | undefined
+  /** Aborts when the client closes. */
+  readonly signal: AbortSignal
 }
 
 export interface SendOptions {
@@ -27,7 +44,14 @@ export interface SendOptions {
   readonly maxVersion?: number
 }
 
-/** A connection to one broker that knows which version of every API to speak: the newest that both sides have. KIP-35. */
+/** After this part of a session one logs in again, give or take a little, so that it never ends amid requests. */
+const SESSION_PART_PERCENT = 85
+const SESSION_JITTER_PERCENT = 10
+
+/**
+ * A connection to one broker that knows which version of every API to speak: the newest that both sides have (KIP-35). Where the broker ends
+ * sessions it logs in again ahead of the first request that comes late in one; what comes meanwhile waits behind that (KIP-368).
+ */
 export class BrokerConnection {
   readonly #connection: FramedConnection
   readonly #served: ReadonlyMap<number, readonly [oldest: number, newest: number]>
@@ -36,33 +60,62 @@ export class BrokerConnection {
   requests = 0
   responses = 0
 
-  private constructor(connection: FramedConnection, { apiKeys, finalizedFeatures, finalizedFeaturesEpoch }: ApiVersionsResponse) {
+  readonly #options: OpenOptions
+  /** Monotonic; when a request is to wait for another login. */
+  #loginAgainAtMs = Number.POSITIVE_INFINITY
+  #isLoggingIn = false
+
+  private constructor(connection: FramedConnection, versions: ApiVersionsResponse, options: OpenOptions) {
+    const { apiKeys, finalizedFeatures, finalizedFeaturesEpoch } = versions
     this.#connection = connection
+    this.#options = options
     const finalized = finalizedFeaturesEpoch >= 0 ? finalizedFeatures : []
     this.#finalized = new Map(finalized.map(({ name, maxVersionLevel }) => [name, maxVersionLevel]))
     this.#served = new Map(apiKeys.map(({ apiKey, minVersion, maxVersion }) => [apiKey, [minVersion, maxVersion]]))
   }
 
-  /** Connects and asks for the broker's versions. @throws DisconnectedError, TimeoutError, MalformedResponseError */
+  /**
+   * Connects, asks for the broker's versions and logs in.
+   * @throws DisconnectedError, TimeoutError, MalformedResponseError, UnresolvedHostError, TlsError, AuthenticationError
+   */
   static async open({ host, port }: BrokerAddress, options: OpenOptions): Promise<BrokerConnection> {
     let connection: FramedConnection | undefined
     try {
-      const { clientId, requestTimeoutMs, connectTimeoutMs, clock, signal, observer } = options
-      connection = await connect({
-        host,
-        port,
-        clientId,
-        requestTimeoutMs,
-        connectTimeoutMs,
-        clock,
-        ...(signal === undefined ? {} : { signal }),
-        ...(observer === undefined ? {} : { observer }),
-      })
-      return new BrokerConnection(connection, await negotiate(connection))
+      const { clientId, requestTimeoutMs, connectTimeoutMs, clock, signal, observer, security, resolver } = options
+      const { tls, proxy, socketFactory } = security
+      const sockets = { tls, proxy, socketFactory, resolver }
+      connection = await connect({ host, port, clientId, requestTimeoutMs, connectTimeoutMs, clock, signal, observer, ...sockets })
+      const opened = new BrokerConnection(connection, await negotiate(connection, tls !== undefined), options)
+      if (security.sasl !== undefined) await opened.#logIn(security.sasl)
+      return opened
     } catch (error) {
       connection?.close()
       throw asClientError(error)
     }
+  }
+
+  async #logIn(mechanism: SaslMechanism): Promise<void> {
+    const { clock, random, signal } = this.#options
+    const { host, port } = this.#connection
+    const name = `the broker at ${host}:${port}`
+    this.#isLoggingIn = true
+    try {
+      const lifetimeMs = await this.#connection.exclusively((send) =>
+        authenticate({ name, send, versionOf: (api) => this.versionOf(api), signal }, mechanism),
+      )
+      const percent = SESSION_PART_PERCENT + random.int(SESSION_JITTER_PERCENT + 1)
+      this.#loginAgainAtMs = lifetimeMs === 0 ? Number.POSITIVE_INFINITY : clock.monotonic() + (lifetimeMs * percent) / 100
+    } finally {
+      this.#isLoggingIn = false
+    }
+  }
+
+  /** The session is about to end: another login goes ahead of the request that is about to be sent. */
+  #renewSession(): void {
+    const { clock, security } = this.#options
+    if (security.sasl === undefined || this.#isLoggingIn || clock.monotonic() < this.#loginAgainAtMs) return
+    // When it fails the connection is gone, and what waits fails with it; the next connection says what is wrong with the login.
+    this.#logIn(security.sasl).catch(() => {})
   }
 
   get closed(): boolean {
@@ -110,19 +163,28 @@ export class BrokerConnection {
     const version = this.versionOf(api, maxVersion)
     try {
       const request = typeof build === 'function' ? build(version) : build
+      this.#renewSession()
       this.requests++
       const response = await this.#connection.send(api, version, request, timeoutMs === undefined ? {} : { timeoutMs })
       this.responses++
       return response
     } catch (error) {
-      throw asClientError(error)
+      throw this.#explained(asClientError(error))
     }
+  }
+
+  /** Brokers close a connection without a word when its first request is one that their listener does not take. */
+  #explained(error: ClientError): ClientError {
+    if (!(error instanceof DisconnectedError) || this.responses > 0 || this.#options.security.sasl !== undefined) return error
+    const hint = 'it has answered ApiVersions and nothing else, as a listener does that wants SASL, see securityProtocol'
+    return new DisconnectedError(`${error.message} (${hint})`, error.cause)
   }
 
   /** Resolves when the bytes have been handed to the system. @throws as send */
   async sendNoResponse<A extends Api>(api: A, build: (version: number) => RequestInput<A>): Promise<void> {
     const version = this.versionOf(api)
     try {
+      this.#renewSession()
       this.requests++
       await this.#connection.sendNoResponse(api, version, build(version))
     } catch (error) {
@@ -140,12 +202,17 @@ export class BrokerConnection {
 }
 
 /** Newest version first; a broker that does not know it answers in version 0 and says what it knows, or nothing when it is old. KIP-511. */
-async function negotiate(connection: FramedConnection): Promise<ApiVersionsResponse> {
+async function negotiate(connection: FramedConnection, isTls: boolean): Promise<ApiVersionsResponse> {
+  const where = `${connection.host}:${connection.port}`
   let version = ApiVersions.versions[1]
   for (;;) {
-    const response = await connection.send(ApiVersions, version, clientSoftware)
+    const response = await connection.send(ApiVersions, version, clientSoftware).catch((error) => {
+      const hint = `before any answer, as a port does that wants ${isTls ? 'a certificate of this client' : 'TLS'}, see securityProtocol`
+      if (error instanceof ConnectionError && error.reason === 'closed') throw new DisconnectedError(`${error.message} (${hint})`, error)
+      throw error
+    })
     if (response.errorCode !== errorTable.UNSUPPORTED_VERSION.code || version === 0) {
-      checkErrorCode(response.errorCode, `ApiVersions from ${connection.host}:${connection.port}`)
+      checkErrorCode(response.errorCode, `ApiVersions from ${where}`)
       return response
     }
     const known = response.apiKeys.find(({ apiKey }) => apiKey === ApiVersions.key)
@@ -164,6 +231,12 @@ function asClientError(error: unknown): ClientError {
       return new TimeoutError(error.message, error)
     case 'malformed':
       return new MalformedResponseError(error.message, error)
+    case 'tls':
+      return new TlsError(error.message, error)
+    case 'proxy':
+      return new AuthenticationError('PROXY_AUTHENTICATION_FAILED', error.message, error)
+    case 'unresolved':
+      return new UnresolvedHostError(error.message, { retriable: true, cause: error })
     default:
       return new DisconnectedError(error.message, error)
   }

@@ -1,8 +1,30 @@
+import { isIP } from 'node:net'
 import type { Clock, Logger, Random, Timer } from '@tidelog/core'
-import type { ExchangeObserver } from '@tidelog/net'
-import { type Api, errorName, errorTable, FindCoordinator, Metadata, type RequestInput, type ResponseOf } from '@tidelog/protocol'
+import { type ExchangeObserver, type Resolver, systemResolver } from '@tidelog/net'
+import {
+  type Api,
+  errorName,
+  errorTable,
+  FindCoordinator,
+  Metadata,
+  type MetadataResponse,
+  type RequestInput,
+  type ResponseOf,
+} from '@tidelog/protocol'
 import type { CommonConfig } from '../config/client-config.ts'
-import { BrokerError, ClosedError, checkErrorCode, DisconnectedError, InvalidOptionError, isRetriable, TimeoutError } from '../errors.ts'
+import {
+  BrokerError,
+  ClosedError,
+  checkErrorCode,
+  DisconnectedError,
+  hasCode,
+  InvalidOptionError,
+  isFatal,
+  isRetriable,
+  TimeoutError,
+  UnresolvedHostError,
+} from '../errors.ts'
+import { type ConnectionOptions, resolveSecurity } from '../security/security.ts'
 import type { BrokerAddress, BrokerConnection, SendOptions } from './broker-connection.ts'
 import { ConnectionPool, type Purpose } from './connection-pool.ts'
 import { type BrokerNode, MetadataCache, type TopicInfo } from './metadata-cache.ts'
@@ -17,6 +39,9 @@ export interface ClusterOptions {
   readonly random: Random
   readonly logger: Logger
   readonly observer?: ExchangeObserver | undefined
+  readonly connection: ConnectionOptions
+  /** Names and addresses; the system's when absent. */
+  readonly resolver?: Resolver
   /** Whether asking for a missing topic may create it. */
   readonly allowAutoTopicCreation: boolean
 }
@@ -50,12 +75,15 @@ export class Cluster {
   readonly #options: ClusterOptions
   readonly #pool: ConnectionPool
   readonly #bootstrap: readonly BrokerAddress[]
+  readonly #resolver: Resolver
   /** Topics to ask for; null: all of them. */
   #interest: Set<string> | null = new Set()
   #refreshing: Promise<void> | undefined
   #refreshAgain: Promise<void> | undefined
   #refreshTimer: Timer | undefined
   #lastRefreshMs = Number.NEGATIVE_INFINITY
+  /** Monotonic; since when metadata has been asked for and not come. */
+  #unansweredSinceMs: number | undefined
   /** Answers in a row that left out a topic of interest. */
   #incompleteAnswers = 0
   readonly #metadataListeners: (() => void)[] = []
@@ -65,7 +93,8 @@ export class Cluster {
     this.clock = options.clock
     this.random = options.random
     this.logger = options.logger
-    this.#pool = new ConnectionPool(options)
+    this.#resolver = options.resolver ?? systemResolver
+    this.#pool = new ConnectionPool({ ...options, resolver: this.#resolver, security: resolveSecurity(options.connection, options) })
     this.#bootstrap = options.config['bootstrap.servers'].map(parseAddress)
     if (this.#bootstrap.length === 0) throw new InvalidOptionError('bootstrapServers is missing: give host:port of at least one broker')
   }
@@ -111,6 +140,7 @@ export class Cluster {
    * @throws TimeoutError with the last failure as its cause; what `attempt` throws; the signal's reason; ClosedError
    */
   async retry<T>({ deadline, what, signal, retryIf = isRetriable, maxRetries }: RetryOptions, attempt: () => Promise<T>): Promise<T> {
+    let earlier: unknown
     for (let failures = 0; ; failures++) {
       signal?.throwIfAborted()
       if (this.closed) throw new ClosedError(this.#options.client)
@@ -124,9 +154,11 @@ export class Cluster {
       if (maxRetries !== undefined && failures >= maxRetries) throw failure
       const waitMs = this.retryBackoffMs(failures)
       if (waitMs >= deadline.remainingMs) {
-        const cause = failure instanceof TimeoutError && failure.cause !== undefined ? failure.cause : failure
+        // That the time is over says less than what went wrong in it.
+        const cause = failure instanceof TimeoutError ? (failure.cause ?? earlier ?? failure) : failure
         throw new TimeoutError(`${what} did not succeed within ${deadline.timeoutMs} ms: ${messageOf(cause)}`, cause)
       }
+      earlier = failure
       await this.sleep(waitMs, signal)
     }
   }
@@ -163,9 +195,9 @@ export class Cluster {
       .sort((a, b) => a.pending - b.pending)
     if (open[0] !== undefined) return open[0]
     const mayBootstrap = known.length === 0 || this.config['metadata.recovery.strategy'] === 'rebootstrap'
-    const addresses: BrokerAddress[] = [...this.#shuffled(known), ...(mayBootstrap ? this.#shuffled(this.#bootstrap) : [])]
+    const bootstrap = mayBootstrap ? await until(this.#bootstrapAddresses(), options?.signal, this.closing) : []
     const failures: unknown[] = []
-    for (const address of addresses) {
+    for (const address of [...this.#soonest(known), ...this.#soonest(bootstrap)]) {
       try {
         return await this.#pool.to(address, 'general', options)
       } catch (error) {
@@ -173,8 +205,43 @@ export class Cluster {
         failures.push(error)
       }
     }
-    if (failures.length === 1) throw failures[0]
-    throw new DisconnectedError(`no broker can be reached: ${failures.map(messageOf).join('; ')}`, new AggregateError(failures))
+    throw this.#noConnection(failures)
+  }
+
+  /** One error for all the brokers that were tried: a refusal says more than that another one is down. */
+  #noConnection(failures: readonly unknown[]): unknown {
+    const refusal = failures.find(isFatal)
+    if (refusal !== undefined) return refusal
+    const all = failures.map(messageOf).join('; ')
+    const cause = failures.length === 1 ? failures[0] : new AggregateError(failures)
+    if (this.metadata.version === 0 && failures.every((failure) => hasCode(failure, 'UNRESOLVED_HOST')))
+      return new UnresolvedHostError(`no bootstrap server can be resolved: ${all}`, { cause })
+    return failures.length === 1 ? failures[0] : new DisconnectedError(`no broker can be reached: ${all}`, cause)
+  }
+
+  /** `bootstrap.servers`, or what the addresses of their names are called. Looked up each time: a name may move. */
+  async #bootstrapAddresses(): Promise<readonly BrokerAddress[]> {
+    if (this.config['client.dns.lookup'] !== 'resolve_canonical_bootstrap_servers_only') return this.#bootstrap
+    const named = await Promise.all(this.#bootstrap.map((address) => this.#canonical(address)))
+    return [...new Map(named.flat().map((address) => [`${address.host}:${address.port}`, address])).values()]
+  }
+
+  async #canonical({ host, port }: BrokerAddress): Promise<BrokerAddress[]> {
+    try {
+      const addresses = isIP(host) === 0 ? await this.#resolver.addressesOf(host) : [host]
+      const names = addresses.map((address) => this.#resolver.canonicalNameOf(address, port).catch(() => address))
+      return (await Promise.all(names)).map((name) => ({ host: name, port }))
+    } catch {
+      // Connecting says what is wrong with the name.
+      return [{ host, port }]
+    }
+  }
+
+  /** In random order, but those last that have failed just now. */
+  #soonest<A extends BrokerAddress>(addresses: readonly A[]): A[] {
+    const nowMs = this.clock.monotonic()
+    const waitMs = (address: A) => Math.max(0, this.#pool.notBeforeMs(address, 'general') - nowMs)
+    return this.#shuffled(addresses).sort((a, b) => waitMs(a) - waitMs(b))
   }
 
   /** The broker that the metadata names as controller; some broker when it names none. */
@@ -313,21 +380,48 @@ export class Cluster {
     this.#refreshTimer = undefined
     const interest = this.#interest
     const asked = interest === null ? null : [...interest]
-    this.#lastRefreshMs = this.clock.monotonic()
+    const nowMs = this.clock.monotonic()
+    this.#lastRefreshMs = nowMs
+    this.#unansweredSinceMs ??= nowMs
+    if (nowMs - this.#unansweredSinceMs > this.config['metadata.recovery.rebootstrap.trigger.ms']) {
+      this.#rebootstrap('the brokers known have not given metadata for too long')
+    }
     try {
-      const connection = await this.anyConnection()
-      const response = await connection.send(Metadata, (version) => ({
-        // Version 0 has no null: an empty list means all topics there.
-        topics: asked === null ? (version === 0 ? [] : null) : asked.map((name) => ({ name })),
-        allowAutoTopicCreation: this.#options.allowAutoTopicCreation,
-      }))
-      checkErrorCode(response.errorCode, 'metadata')
+      const response = await this.#askForMetadata(asked)
+      this.#unansweredSinceMs = undefined
+      const { clusterId } = this.metadata
+      if (clusterId !== null && response.clusterId !== null && response.clusterId !== clusterId)
+        this.logger.warn('the brokers are another cluster now', { before: clusterId, now: response.clusterId })
       this.metadata.update(response, asked)
     } finally {
       if (!this.closed && (this.#interest === null || this.#interest.size > 0)) this.#scheduleRefresh(this.config['metadata.max.age.ms'])
     }
     this.#askForMissing(asked ?? [])
     for (const listener of this.#metadataListeners) listener()
+  }
+
+  async #askForMetadata(asked: readonly string[] | null): Promise<MetadataResponse> {
+    for (let isAgain = false; ; isAgain = true) {
+      const connection = await this.anyConnection()
+      const response = await connection.send(Metadata, (version) => ({
+        // Version 0 has no null: an empty list means all topics there.
+        topics: asked === null ? (version === 0 ? [] : null) : asked.map((name) => ({ name })),
+        allowAutoTopicCreation: this.#options.allowAutoTopicCreation,
+      }))
+      if (response.errorCode === 0) return response
+      const mayRebootstrap = this.config['metadata.recovery.strategy'] === 'rebootstrap' && !isAgain
+      if (response.errorCode !== errorTable.REBOOTSTRAP_REQUIRED.code || !mayRebootstrap) checkErrorCode(response.errorCode, 'metadata')
+      this.#rebootstrap('a broker wants it')
+    }
+  }
+
+  /** Forgets the brokers, so that bootstrap.servers are asked who they are now. KIP-899, KIP-1102. */
+  #rebootstrap(reason: string): void {
+    if (this.config['metadata.recovery.strategy'] !== 'rebootstrap') return
+    this.logger.info('going back to the bootstrap servers', { reason })
+    this.metadata.forgetBrokers()
+    this.#pool.closeConnections()
+    this.#unansweredSinceMs = this.clock.monotonic()
   }
 
   /** A topic that is being created, or is yet to be, is asked for until it is there: who waits for it may have nothing else to ask for. */
@@ -352,7 +446,8 @@ export class Cluster {
       this.refresh().catch((error) => {
         if (this.closed) return
         this.logger.debug('metadata cannot be fetched', { reason: messageOf(error) })
-        this.requestRefresh()
+        // Who lets us not in is not asked again by itself, but when somebody needs an answer.
+        if (!isFatal(error)) this.requestRefresh()
       })
     })
   }

@@ -1,8 +1,9 @@
 import { setMaxListeners } from 'node:events'
 import type { Clock, Logger, Random, Timer } from '@tidelog/core'
-import type { ExchangeObserver } from '@tidelog/net'
+import type { ExchangeObserver, Resolver } from '@tidelog/net'
 import type { CommonConfig } from '../config/client-config.ts'
-import { ClosedError, DisconnectedError } from '../errors.ts'
+import { ClosedError, DisconnectedError, isFatal } from '../errors.ts'
+import type { Security } from '../security/security.ts'
 import { type BrokerAddress, BrokerConnection } from './broker-connection.ts'
 import { backoffMs, sleep, until, type WaitOptions } from './wait.ts'
 
@@ -20,11 +21,15 @@ interface Slot {
   failures: number
   /** Monotonic time before which connecting again is too soon. */
   notBeforeMs: number
+  /** Why the broker does not let us in, which asking at once would not change: until notBeforeMs that is the answer. */
+  refusal: unknown
   lastUsedMs: number
 }
 
 export interface PoolOptions {
   readonly config: CommonConfig
+  readonly security: Security
+  readonly resolver: Resolver
   readonly clock: Clock
   readonly random: Random
   readonly logger: Logger
@@ -34,6 +39,8 @@ export interface PoolOptions {
 }
 
 const IDLE_CHECKS_PER_IDLE_TIME = 4
+/** A wrong password asked again and again locks accounts, and fills the broker's log. */
+const MAX_REFUSAL_MS = 30_000
 
 /** Connections by address and purpose: made on first use, again after a backoff when they fail, closed when idle. */
 export class ConnectionPool {
@@ -72,15 +79,22 @@ export class ConnectionPool {
     return this.#slots.get(keyOf(address, purpose))?.failures ?? 0
   }
 
+  /** Monotonic time from which connecting to the address is not too soon. */
+  notBeforeMs(address: BrokerAddress, purpose: Purpose): number {
+    return this.#slots.get(keyOf(address, purpose))?.notBeforeMs ?? 0
+  }
+
   /**
-   * Connects unless there is a connection; callers at the same time share one attempt.
-   * @throws DisconnectedError, TimeoutError, MalformedResponseError; ClosedError after close()
+   * Connects unless there is a connection; callers at the same time share one attempt. A broker that does not let this client in is asked
+   * seldom; meanwhile its last refusal is thrown at once.
+   * @throws DisconnectedError, TimeoutError, MalformedResponseError, UnresolvedHostError, TlsError, AuthenticationError; ClosedError after close()
    */
   async to(address: BrokerAddress, purpose: Purpose, { signal }: WaitOptions = {}): Promise<BrokerConnection> {
     if (this.closed) throw this.closing.reason
     const open = this.openTo(address, purpose)
     if (open !== undefined) return open
     const slot = this.#slotOf(address, purpose)
+    if (slot.refusal !== undefined && this.#options.clock.monotonic() < slot.notBeforeMs) throw slot.refusal
     slot.opening ??= this.#open(slot, purpose).finally(() => {
       slot.opening = undefined
     })
@@ -98,11 +112,16 @@ export class ConnectionPool {
     return { connectionCount, connectionCreationTotal: this.#connectionsMade, requestTotal }
   }
 
+  /** Closes what is open; what is asked for later is connected anew. */
+  closeConnections(): void {
+    for (const { connection } of this.#slots.values()) connection?.close()
+  }
+
   close(): void {
     if (this.closed) return
     this.#idleTimer?.cancel()
     this.#closing.abort(new ClosedError(this.#options.client))
-    for (const { connection } of this.#slots.values()) connection?.close()
+    this.closeConnections()
     this.#slots.clear()
   }
 
@@ -110,24 +129,29 @@ export class ConnectionPool {
     const key = keyOf(address, purpose)
     let slot = this.#slots.get(key)
     if (slot === undefined) {
-      slot = { address, connection: undefined, opening: undefined, failures: 0, notBeforeMs: 0, lastUsedMs: 0 }
+      slot = { address, connection: undefined, opening: undefined, failures: 0, notBeforeMs: 0, refusal: undefined, lastUsedMs: 0 }
       this.#slots.set(key, slot)
     }
     return slot
   }
 
   async #open(slot: Slot, purpose: Purpose): Promise<BrokerConnection> {
-    const { clock, random, config, logger, observer } = this.#options
+    const { clock, random, config, logger, observer, security, resolver } = this.#options
     const waitMs = slot.notBeforeMs - clock.monotonic()
     if (waitMs > 0) await sleep(clock, waitMs, this.closing)
     const { host, port } = slot.address
+    const setupMs = config['socket.connection.setup.timeout.ms']
+    const setupMaxMs = config['socket.connection.setup.timeout.max.ms']
     try {
       const connection = await BrokerConnection.open(slot.address, {
         clientId: config['client.id'],
         requestTimeoutMs: config['request.timeout.ms'],
-        connectTimeoutMs: config['socket.connection.setup.timeout.ms'],
+        connectTimeoutMs: backoffMs(random, slot.failures, setupMs, setupMaxMs),
+        security,
+        resolver,
         clock,
         observer,
+        random,
         signal: this.closing,
       })
       if (this.closed) {
@@ -135,6 +159,7 @@ export class ConnectionPool {
         throw this.closing.reason
       }
       slot.failures = 0
+      slot.refusal = undefined
       slot.connection = connection
       slot.lastUsedMs = clock.monotonic()
       this.#connectionsMade++
@@ -148,10 +173,15 @@ export class ConnectionPool {
       return connection
     } catch (error) {
       if (this.closed) throw this.closing.reason
-      const backoff = backoffMs(random, slot.failures, config['reconnect.backoff.ms'], config['reconnect.backoff.max.ms'])
+      const maxMs = config['reconnect.backoff.max.ms']
+      const isRefused = isFatal(error)
+      const backoff = isRefused
+        ? backoffMs(random, slot.failures, maxMs, MAX_REFUSAL_MS)
+        : backoffMs(random, slot.failures, config['reconnect.backoff.ms'], maxMs)
       const reason = error instanceof Error ? error.message : String(error)
       if (slot.failures === 0) logger.warn('cannot connect', { host, port, reason })
       slot.failures++
+      slot.refusal = isRefused ? error : undefined
       slot.notBeforeMs = clock.monotonic() + backoff
       throw error
     }

@@ -81,9 +81,11 @@ export class MetadataCache {
     this.version++
     this.changes++
     this.#brokers = new Map(response.brokers.map(({ nodeId, host, port, rack }) => [nodeId, { nodeId, host, port, rack }]))
+    // Another cluster's leader epochs mean nothing here.
+    const isSameCluster = response.clusterId === null || this.clusterId === null || response.clusterId === this.clusterId
     this.clusterId = response.clusterId ?? this.clusterId
     this.controllerId = response.controllerId
-    const before = this.#topics
+    const before = isSameCluster ? this.#topics : new Map<string, TopicInfo>()
     const topics = asked === null ? new Map<string, TopicInfo>() : new Map(before)
     this.#errors = asked === null ? new Map() : new Map(this.#errors)
     for (const name of asked ?? []) {
@@ -115,6 +117,12 @@ export class MetadataCache {
     this.#topics.set(topic, { ...info, partitions })
     this.changes++
     return true
+  }
+
+  /** Topics stay known until the next answer. */
+  forgetBrokers(): void {
+    this.#brokers = new Map()
+    this.controllerId = -1
   }
 
   forget(topic: string): void {

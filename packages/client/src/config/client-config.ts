@@ -1,5 +1,6 @@
-import { boolean, ConfigError, type ConfigOf, type ConfigRow, ConfigTable, int, list, long, string } from '@tidelog/core'
+import { boolean, ConfigError, type ConfigOf, type ConfigRow, ConfigTable, int, list, long, type Password, string } from '@tidelog/core'
 import { InvalidOptionError } from '../errors.ts'
+import { securityRows } from './security-rows.ts'
 
 const JVM = 'only a JVM gives it a meaning'
 const SOCKET = 'Node sizes socket buffers itself'
@@ -35,9 +36,9 @@ export const commonRows = {
   'metadata.recovery.rebootstrap.trigger.ms': long({
     default: 300_000,
     min: 0,
+    unit: 'ms',
     importance: 'low',
-    unused: 'the bootstrap servers are tried as soon as no known broker answers',
-    doc: 'Time without metadata before bootstrapping again.',
+    doc: 'With metadata.recovery.strategy=rebootstrap: known brokers that have given no metadata for this long are forgotten.',
   }),
   'reconnect.backoff.ms': long({ default: 50, min: 0, unit: 'ms', importance: 'low', doc: 'Wait before the first reconnect to a broker.' }),
   'reconnect.backoff.max.ms': long({
@@ -62,31 +63,24 @@ export const commonRows = {
     doc: 'Wait before the first retry; doubles with each further one.',
   }),
   'retry.backoff.max.ms': long({ default: 1000, min: 0, unit: 'ms', importance: 'low', doc: 'Longest wait between retries.' }),
-  'security.protocol': string({
-    default: 'PLAINTEXT',
-    of: ['PLAINTEXT'],
-    ignoreCase: true,
-    importance: 'medium',
-    doc: 'How to talk to brokers.',
-  }),
+  ...securityRows,
   'socket.connection.setup.timeout.ms': long({
     default: 10_000,
     unit: 'ms',
     importance: 'medium',
-    doc: 'A connect that takes longer has failed.',
+    doc: 'A connect that takes longer, TLS included, has failed. Doubles, give or take 20 %, with each failure in a row.',
   }),
   'socket.connection.setup.timeout.max.ms': long({
     default: 30_000,
+    unit: 'ms',
     importance: 'medium',
-    unused: 'every attempt has the same limit; reconnect.backoff.ms spaces them',
     doc: 'Longest connect timeout after several failures.',
   }),
   'client.dns.lookup': string({
     default: 'use_all_dns_ips',
     of: ['use_all_dns_ips', 'resolve_canonical_bootstrap_servers_only'],
     importance: 'medium',
-    unused: 'Node tries all addresses of a name by itself',
-    doc: 'How host names become addresses.',
+    doc: 'All addresses of a name are tried in turn. resolve_canonical_bootstrap_servers_only: bootstrap names are replaced by the names of their addresses.',
   }),
   'config.providers': list({ default: [], importance: 'low', unused: JVM, doc: 'Classes that look values up elsewhere.' }),
   'enable.metrics.push': boolean({
@@ -119,15 +113,12 @@ type Rows = Readonly<Record<string, ConfigRow>>
 
 /** `retry.backoff.ms` as an option of ours: `retryBackoffMs`. */
 type Camel<S extends string> = S extends `${infer Head}.${infer Tail}` ? `${Head}${Capitalize<Camel<Tail>>}` : S
-/** A list may be given as an array or as Kafka's comma-separated text. */
-type Accepted<T> = T extends readonly string[] ? readonly string[] | string : T
+/** A list may be given as an array or as Kafka's comma-separated text; a secret is a text that nothing prints. */
+type Accepted<T> = T extends readonly string[] ? readonly string[] | string : T extends Password ? string : T
 /** What users write for a table: camelCase names, everything optional. */
 export type OptionsOf<R extends Rows> = {
   readonly [K in keyof ConfigOf<ConfigTable<R>> & string as Camel<K>]?: Accepted<ConfigOf<ConfigTable<R>>[K]> | undefined
 }
-
-/** Kafka's names under these prefixes configure transports that PLAINTEXT does not have; a shared properties file may hold them. */
-const ignoredPrefixes = ['ssl.', 'sasl.'] as const
 
 export const camelOf = (kafkaName: string): string => kafkaName.replace(/\.([a-z])/g, (_, letter: string) => letter.toUpperCase())
 
@@ -165,10 +156,9 @@ export class ClientConfig<const R extends Rows> {
     }
   }
 
-  /** The option's name for Kafka's, '' for one that is accepted without effect, undefined for an unknown one. */
+  /** The option's name for Kafka's, undefined for an unknown one. */
   optionOf(kafkaName: string): string | undefined {
-    if (this.table.row(kafkaName) !== undefined) return camelOf(kafkaName)
-    return kafkaName === 'security.providers' || ignoredPrefixes.some((prefix) => kafkaName.startsWith(prefix)) ? '' : undefined
+    return this.table.row(kafkaName) === undefined ? undefined : camelOf(kafkaName)
   }
 }
 

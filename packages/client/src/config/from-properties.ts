@@ -33,7 +33,7 @@ export function fromProperties(properties: ReadonlyMap<string, string> | Readonl
   for (const [name, text] of entries) {
     const option = configs.map((config) => config.optionOf(name)).find((found) => found !== undefined)
     if (option === undefined) throw new InvalidOptionError(`unknown configuration ${name}`)
-    if (option !== '') options[option] = parsed(name, text)
+    options[option] = parsed(name, text)
   }
   return options as PropertiesOptions
 }

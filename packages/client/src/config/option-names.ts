@@ -2,7 +2,7 @@ import type { ConfigRow } from '@tidelog/core'
 import { InvalidOptionError } from '../errors.ts'
 import type { ClientConfig } from './client-config.ts'
 
-const environmentNames = ['clock', 'random', 'logger', 'observer']
+const environmentNames = ['clock', 'random', 'logger', 'observer', 'tls', 'sasl', 'proxy', 'socketFactory']
 
 /** Marks options that come from a properties file: it may be shared by clients of different kinds, so each overlooks what is another's. */
 export const fromPropertiesMark = Symbol('fromProperties')

@@ -74,7 +74,8 @@ export class ConsumerCore<K, V> {
     this.config = config
     this.notifier = new Notifier(clock)
     const allowAutoTopicCreation = config['allow.auto.create.topics']
-    const cluster = new Cluster({ client: 'consumer', config, clock, random, logger, observer, allowAutoTopicCreation })
+    const base = { client: 'consumer', config, clock, random, logger, observer, connection: options }
+    const cluster = new Cluster({ ...base, allowAutoTopicCreation })
     this.cluster = cluster
     this.turn = new UserTurn(clock)
     this.decodesEagerly = needsEagerDecoding(deserializers)

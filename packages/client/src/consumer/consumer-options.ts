@@ -4,6 +4,7 @@ import type { ClientConfig } from '../config/client-config.ts'
 import { type ConsumerConfig, type ConsumerConfigOptions, consumerConfig } from '../config/consumer-config.ts'
 import { checkOptionNames } from '../config/option-names.ts'
 import { InvalidOptionError } from '../errors.ts'
+import type { ConnectionOptions } from '../security/security.ts'
 import { type DeserializerOption, deserializerOf } from '../serde/serde.ts'
 import type { TopicPartition } from '../topic-partition.ts'
 import type { Assignor } from './assignors/assignor.ts'
@@ -15,7 +16,10 @@ import type { RecordDeserializers } from './consumer-record.ts'
 export type AssignorName = 'range' | 'roundrobin' | 'sticky' | 'cooperative-sticky'
 
 /** Kafka's configurations in camelCase, times in ms, sizes in bytes. `bootstrapServers` is required; `groupId` for groups and commits. */
-export interface ConsumerOptions<K, V> extends Omit<ConsumerConfigOptions, 'keyDeserializer' | 'valueDeserializer'>, Environment {
+export interface ConsumerOptions<K, V>
+  extends Omit<ConsumerConfigOptions, 'keyDeserializer' | 'valueDeserializer'>,
+    ConnectionOptions,
+    Environment {
   /** Without one a key is a Buffer. */
   readonly keyDeserializer?: DeserializerOption<K> | undefined
   /** Without one a value is a Buffer. */

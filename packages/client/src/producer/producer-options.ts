@@ -4,6 +4,7 @@ import type { ClientConfig } from '../config/client-config.ts'
 import { checkOptionNames } from '../config/option-names.ts'
 import { type ProducerConfig, type ProducerConfigOptions, producerConfig } from '../config/producer-config.ts'
 import { InvalidOptionError } from '../errors.ts'
+import type { ConnectionOptions } from '../security/security.ts'
 import type { SerializerOption } from '../serde/serde.ts'
 import type { Partitioner } from './partitioner.ts'
 import type { ProducerInterceptor } from './producer-interceptor.ts'
@@ -11,6 +12,7 @@ import type { ProducerInterceptor } from './producer-interceptor.ts'
 /** Kafka's configurations in camelCase, times in ms, sizes in bytes. `bootstrapServers` is required. */
 export interface ProducerOptions<K, V>
   extends Omit<ProducerConfigOptions, 'keySerializer' | 'valueSerializer' | 'partitionerClass'>,
+    ConnectionOptions,
     Environment {
   /** Without one a key is a string or bytes. */
   readonly keySerializer?: SerializerOption<K> | undefined

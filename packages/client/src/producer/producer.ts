@@ -60,7 +60,8 @@ export class Producer<K = unknown, V = unknown> {
     this.#serializeKey = options.keySerializer === undefined ? (defaultSerializer as Serializer<K>) : serializerOf(options.keySerializer)
     this.#serializeValue =
       options.valueSerializer === undefined ? (defaultSerializer as Serializer<V>) : serializerOf(options.valueSerializer)
-    const cluster = new Cluster({ client: 'producer', config, clock, random, logger, observer, allowAutoTopicCreation: true })
+    const base = { client: 'producer', config, clock, random, logger, observer, connection: options }
+    const cluster = new Cluster({ ...base, allowAutoTopicCreation: true })
     this.#cluster = cluster
     this.#clock = new TurnClock(clock)
     this.#maxRecordBytes = Math.min(config['max.request.size'], config['buffer.memory'])

@@ -176,11 +176,24 @@ export class Sender {
       async (error) => {
         if (cluster.closed) return
         cluster.logger.debug('cannot reach a leader', { leaderId, reason: messageOf(error) })
+        if (error instanceof ClientError && error.fatal) this.#failWaitingFor(leaderId, error)
         await cluster.sleep(cluster.config['retry.backoff.ms']).catch(() => {})
         node.isConnecting = false
         this.wake()
       },
     )
+  }
+
+  /** The leader does not let this client in, and will not for being asked again. */
+  #failWaitingFor(leaderId: number, error: ClientError): void {
+    const { cluster, accumulator } = this.#options
+    for (const queue of [...accumulator.active]) {
+      if (cluster.metadata.partition(queue.topic, queue.partition)?.leaderId !== leaderId) continue
+      const building = queue.waiting.filter(({ isBuilding }) => isBuilding)
+      const failed = queue.waiting.splice(0).filter(({ isBuilding }) => !isBuilding)
+      queue.waiting.push(...building)
+      for (const batch of failed) this.#outcomes.giveUp(queue, batch, error)
+    }
   }
 
   /** At most one batch of each queue, and no more bytes than a request may have. */

@@ -1,0 +1,22 @@
+/** The client's side of one exchange, from its first message on. */
+export interface SaslExchange {
+  /**
+   * The next message for the broker, or undefined when nothing is left to say.
+   * @param challenge What the broker said; undefined before the first message.
+   * @throws AuthenticationError when the broker has not proved itself, or talks nonsense
+   */
+  next(challenge: Buffer | undefined): Uint8Array | undefined | Promise<Uint8Array | undefined>
+  /** Whether the exchange may end here: a mechanism in which the broker proves itself is not done before it has. */
+  readonly isComplete: boolean
+}
+
+/** A way to say who one is. One is shared by all connections of a client; each login is an exchange of its own. */
+export interface SaslMechanism {
+  /** As brokers list it in `sasl.enabled.mechanisms`. */
+  readonly name: string
+  /**
+   * @param signal Aborts when the client closes.
+   * @throws AuthenticationError; what the user's own function throws
+   */
+  start(signal: AbortSignal): Promise<SaslExchange>
+}
