@@ -29,7 +29,7 @@ export interface PollOptions extends WaitOptions {
 /** Which member of which group a consumer is, for a transaction that commits its offsets. KIP-447. */
 export interface ConsumerGroupMetadata {
   readonly groupId: string
-  /** -1: no member at the moment. */
+  /** -1: no member so far. */
   readonly generationId: number
   readonly memberId: string
   readonly groupInstanceId: string | null
@@ -326,10 +326,11 @@ export class Consumer<K = Buffer, V = Buffer> {
     return (await cluster.topic(topic, { deadline, signal })).partitions
   }
 
+  /** Which member this is, or was when it was given its partitions last: what a transaction commits is refused once they are another's. */
   groupMetadata(): ConsumerGroupMetadata {
     const { groupId } = this.#core.coordinator
     const { membership } = this.#core
-    return { groupId, ...(membership?.identity ?? { generationId: -1, memberId: '', groupInstanceId: null }) }
+    return { groupId, ...(membership?.transactionIdentity ?? { generationId: -1, memberId: '', groupInstanceId: null }) }
   }
 
   metrics(): Metric[] {

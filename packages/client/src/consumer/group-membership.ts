@@ -55,6 +55,7 @@ export class GroupMembership {
   readonly #isCooperative: boolean
   #memberId = ''
   #generationId = NO_GENERATION
+  #assignedIdentity: CommitIdentity = { generationId: NO_GENERATION, memberId: '', groupInstanceId: null }
   /** Topics that the present assignment was asked for with. */
   #joinedTopics: readonly string[] = []
   #lastAssigned: readonly TopicPartition[] = []
@@ -74,6 +75,14 @@ export class GroupMembership {
     this.#options = options
     this.#isCooperative = options.assignors.every(({ supportedProtocols }) => supportedProtocols.includes('cooperative'))
     options.cluster.onMetadata(() => this.#checkTopics())
+  }
+
+  /**
+   * For a transaction that commits the offsets of records that the user works on. When the membership has been lost beside that work, the one
+   * that was lost: the coordinator refuses it, where no identity at all would be taken for a consumer outside of the group. KIP-447.
+   */
+  get transactionIdentity(): CommitIdentity {
+    return this.#generationId === NO_GENERATION ? this.#assignedIdentity : this.identity
   }
 
   get identity(): CommitIdentity {
@@ -214,6 +223,7 @@ export class GroupMembership {
   async #finish(joined: Joined): Promise<void> {
     const { actions, coordinator, metrics } = this.#options
     this.#joined = undefined
+    this.#assignedIdentity = this.identity
     this.#lastAssigned = joined.assignment
     const before = new PartitionMap(actions.owned().map((partition) => [partition, true]))
     const after = new PartitionMap(joined.assignment.map((partition) => [partition, true]))

@@ -145,7 +145,7 @@ export class SendOutcomes {
     }
     if (error.retriable && batch.attempts <= config.retries && transactions?.isLive !== false) {
       if (nowMs < batch.createdMs + config['delivery.timeout.ms']) {
-        metrics.retried(batch.recordsCount)
+        metrics.retried(batch, nowMs)
         this.#requeue(queue, batch, nowMs + cluster.retryBackoffMs(batch.attempts - 1))
         return
       }
@@ -164,13 +164,13 @@ export class SendOutcomes {
 
   /** The batch has failed for good; those behind it get new numbers, since the broker waits for this one's. */
   giveUp(queue: PartitionQueue, batch: ProducerBatch, error: ClientError): void {
-    const { accumulator, identity, transactions, metrics } = this.#options
+    const { cluster, accumulator, identity, transactions, metrics } = this.#options
     if (transactions !== undefined) transactions.batchFailed(error, batch.baseSequence >= 0)
     else if (identity !== undefined && batch.baseSequence >= 0 && batch.producer === queue.producer) {
       if (batch.isAmbiguous) this.#restart(queue)
       else queue.renumber ??= 'continue'
     }
-    metrics.failed(batch.recordsCount)
+    metrics.failed(batch, cluster.clock.monotonic())
     accumulator.fail(batch, error)
   }
 
@@ -230,13 +230,14 @@ export class SendOutcomes {
   }
 
   #replaceByHalves(queue: PartitionQueue, batch: ProducerBatch): void {
-    const { accumulator, cluster } = this.#options
+    const { accumulator, cluster, metrics } = this.#options
     batch.isBuilding = false
     const index = queue.waiting.indexOf(batch)
     if (batch.isDone || index < 0) return
     const halves = accumulator.split(batch, [...recordsOf(batch)])
     if (halves === undefined) throw new Error('it holds one record')
     queue.waiting.splice(index, 1, ...halves)
+    metrics.split(cluster.clock.monotonic())
     accumulator.active.add(queue)
     const { topic, partition, recordsCount } = batch
     cluster.logger.debug('a batch was too large for the broker and has been split', { topic, partition, records: recordsCount })

@@ -273,7 +273,7 @@ export class Sender {
     const acks = requiredAcks(config.acks)
     const sentMs = cluster.clock.monotonic()
     node.inFlight++
-    metrics.sent(batches)
+    metrics.sent(batches, sentMs)
     for (const batch of batches) batch.attempts++
     const build = (version: number) =>
       requestOf(batches, version, acks, config['request.timeout.ms'], cluster, transactions?.transactionalId ?? null)
@@ -284,7 +284,8 @@ export class Sender {
     answer.then(
       (response) => {
         node.inFlight--
-        metrics.answered(cluster.clock.monotonic() - sentMs)
+        const nowMs = cluster.clock.monotonic()
+        metrics.answered(nowMs - sentMs, response?.throttleTimeMs ?? 0, nowMs)
         this.#outcomes.answered(batches, response ?? undefined)
         // What is full goes before the user's code has its turn, so that the broker has something to do meanwhile.
         if (!this.#isStopped) this.#pass(true)

@@ -156,6 +156,32 @@ for (const version of [2, 1] as const) {
     assert.deepEqual(await readCommittedValues(bootstrapServers, 'a'), [['read']])
   })
 
+  test(`T9, G2: offsets of a member that has lost its place while it worked on the records are refused (version ${version})`, async (t) => {
+    const cluster = await clusterOf(t, { version })
+    const { bootstrapServers } = cluster
+    const producer = producerOf(t, bootstrapServers)
+    const consumer = new Consumer({
+      bootstrapServers,
+      groupId: 'g',
+      autoOffsetReset: 'earliest',
+      heartbeatIntervalMs: 10,
+      maxPollIntervalMs: 50,
+    })
+    t.after(() => consumer.close())
+    await producer.transaction((txn) => void txn.send({ topic: 'a', value: 'v' }))
+    consumer.subscribe(['a'])
+    for await (const batch of consumer.batches()) {
+      const { generationId, memberId } = consumer.groupMetadata()
+      await until(async () => (await cluster.admin.describeConsumerGroups(['g'])).get('g')!.members.length === 0)
+      assert.deepEqual({ ...consumer.groupMetadata() }, { groupId: 'g', generationId, memberId, groupInstanceId: null })
+      await assert.rejects(
+        producer.transaction((txn) => txn.sendOffsets(batch.offsets(), consumer.groupMetadata())),
+        becauseOf('UNKNOWN_MEMBER_ID'),
+      )
+      break
+    }
+  })
+
   test(`T3: a second producer of the id fences the first one for good (version ${version})`, async (t) => {
     const cluster = await clusterOf(t, { version })
     const first = producerOf(t, cluster.bootstrapServers)
