@@ -4,7 +4,7 @@ import { type ConnectionOptions as TlsOptions, connect as tlsConnect } from 'nod
 import type { Clock } from '@tidelog/core'
 import { ConnectionError } from './connection-error.ts'
 import { type ProxyServer, throughProxy } from './proxy.ts'
-import { sharedOnread } from './shared-read-buffer.ts'
+import { type ReadTarget, sharedOnread } from './shared-read-buffer.ts'
 
 /** Names and addresses, as the system knows them unless a test knows better. */
 export interface Resolver {
@@ -37,6 +37,8 @@ interface Attempt extends SocketOptions {
   readonly clock: Clock
   /** Takes what arrives; valid only during the call. */
   readonly onBytes: (bytes: Uint8Array) => void
+  /** Where some of it is better read to; only without TLS and proxy. */
+  readonly target: ReadTarget
   /** Ends the attempt and whatever it holds; its reason is thrown. */
   readonly signal: AbortSignal
 }
@@ -128,13 +130,13 @@ async function addressesOf({ host, signal, resolver = systemResolver }: Attempt,
 }
 
 async function toAddress(
-  { port, clock, signal, onBytes }: Attempt,
+  { port, clock, signal, onBytes, target }: Attempt,
   address: string,
   readsDirectly: boolean,
   limitMs: number | undefined,
   what: string,
 ): Promise<Socket> {
-  const onread = readsDirectly ? sharedOnread(onBytes) : undefined
+  const onread = readsDirectly ? sharedOnread(onBytes, target) : undefined
   const socket = createConnection({ host: address, port, noDelay: true, keepAlive: true, ...(onread === undefined ? {} : { onread }) })
   socket.on('error', ignore)
   const timer =

@@ -3,6 +3,9 @@ import { FrameMemory } from './frame-memory.ts'
 /** A frame on the wire: its length as a big-endian int32, then that many bytes. */
 export const FRAME_HEADER_BYTES = 4
 
+/** So much of a frame must be missing to be worth reading it to where it belongs. */
+const MIN_ROOM_BYTES = 32 * 1024
+
 /** The peer declared a length no frame may have: what follows cannot be read as frames. */
 export class FrameLengthError extends Error {
   override readonly name = 'FrameLengthError'
@@ -13,7 +16,7 @@ export class FrameLengthError extends Error {
 
 /**
  * Cuts length-prefixed frames from a stream. Each frame becomes a buffer of its own, copied once from the chunk it came in, so chunks may be
- * views on a read buffer that is used again at once.
+ * views on a read buffer that is used again at once. Who can read to a place of its choice reads the rest of a large frame to `room`, uncopied.
  */
 export class FrameReader {
   readonly #maxFrameBytes: number
@@ -57,14 +60,32 @@ export class FrameReader {
         this.#frameBytes = 0
       }
       at = this.#pushBody(chunk, at)
-      if (this.#frameBytes < this.#declaredBytes) return
-      const frame = this.#frame
-      this.#frame = undefined
-      this.#headerBytes = 0
-      this.#memory.arrived(this.#ahead)
-      this.#ahead = 0
-      onFrame(frame)
+      this.#finish(onFrame)
     }
+  }
+
+  /** Hands the frame out if it is complete. */
+  #finish(onFrame: (frame: Buffer) => void): void {
+    if (this.#frameBytes < this.#declaredBytes) return
+    const frame = this.#frame!
+    this.#frame = undefined
+    this.#headerBytes = 0
+    this.#memory.arrived(this.#ahead)
+    this.#ahead = 0
+    onFrame(frame)
+  }
+
+  /** Where the next bytes belong, when a frame lacks enough of them; valid until the next call of anything. `arrived` says how many came. */
+  get room(): Uint8Array | undefined {
+    if (this.#frame === undefined) return undefined
+    const end = Math.min(this.#declaredBytes, this.#frame.length)
+    return end - this.#frameBytes < MIN_ROOM_BYTES ? undefined : this.#frame.subarray(this.#frameBytes, end)
+  }
+
+  /** As push(), of bytes that lie in `room` already, from its beginning on. */
+  arrived(count: number, onFrame: (frame: Buffer) => void): void {
+    this.#frameBytes += count
+    this.#finish(onFrame)
   }
 
   /** The stream has ended: what was received of a frame is dropped. */

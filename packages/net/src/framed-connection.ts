@@ -4,6 +4,7 @@ import { type Api, ApiVersions, type RequestInput, ResponseHeader, type Response
 import { isTlsAlert, openSocket, reasonOf, type SocketOptions } from './client-socket.ts'
 import { ConnectionError } from './connection-error.ts'
 import { FRAME_HEADER_BYTES, FrameReader } from './frame-reader.ts'
+import type { ReadTarget } from './shared-read-buffer.ts'
 
 export interface ConnectOptions extends SocketOptions {
   /** Sent with every request; names the client in the broker's logs and quotas. */
@@ -96,7 +97,7 @@ export async function connect(options: ConnectOptions): Promise<FramedConnection
   const connection = new Connection(options, clock)
   try {
     const onBytes = (bytes: Uint8Array) => connection.receive(bytes)
-    connection.attach(await openSocket({ ...options, timeoutMs, clock, onBytes, signal: attempt.signal }))
+    connection.attach(await openSocket({ ...options, timeoutMs, clock, onBytes, target: connection, signal: attempt.signal }))
     return connection
   } finally {
     timer.cancel()
@@ -116,7 +117,7 @@ interface Pending {
   readonly exchange: Exchange | undefined
 }
 
-class Connection implements FramedConnection {
+class Connection implements FramedConnection, ReadTarget {
   readonly host: string
   readonly port: number
   #socket: Socket | undefined
@@ -307,10 +308,25 @@ class Connection implements FramedConnection {
     socket.uncork()
   }
 
+  /** Takes what arrives; valid only during the call. */
   receive(bytes: Uint8Array): void {
+    this.#read(() => this.#reader.push(bytes, this.#onFrame))
+  }
+
+  get room(): Uint8Array | undefined {
+    return this.#reader.room
+  }
+
+  onArrived(count: number): void {
+    this.#read(() => this.#reader.arrived(count, this.#onFrame))
+  }
+
+  readonly #onFrame = (frame: Buffer) => this.#answer(frame)
+
+  #read(take: () => void): void {
     if (this.#failure !== undefined) return
     try {
-      this.#reader.push(bytes, (frame) => this.#answer(frame))
+      take()
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error)
       this.fail(

@@ -17,15 +17,28 @@ function sharedBuffer(): Buffer {
 /** Takes bytes that are valid only during the call. */
 export type OnBytes = (bytes: Uint8Array) => void
 
-/** The `onread` option of a client socket; undefined where the default stream must do (see `readInto`). */
-export function sharedOnread(
-  onBytes: OnBytes,
-): { buffer: Uint8Array; callback: (bytesRead: number, buffer: Uint8Array) => boolean } | undefined {
+/** Who knows better than the shared buffer where some bytes belong. */
+export interface ReadTarget {
+  /** Where to read next; undefined: to the shared buffer. */
+  readonly room: Uint8Array | undefined
+  /** So many bytes have been read to where `room` was. */
+  onArrived(count: number): void
+}
+
+export interface OnRead {
+  readonly buffer: Uint8Array | (() => Uint8Array)
+  readonly callback: (bytesRead: number, buffer: Uint8Array) => boolean
+}
+
+/** The `onread` option of a client socket; undefined where the default stream must do (see `rewireAccepted`). */
+export function sharedOnread(onBytes: OnBytes, target?: ReadTarget): OnRead | undefined {
   if (!canShare) return undefined
+  const shared = sharedBuffer()
   return {
-    buffer: sharedBuffer(),
+    buffer: target === undefined ? shared : () => target.room ?? shared,
     callback: (bytesRead, bytes) => {
-      onBytes(bytes.subarray(0, bytesRead))
+      if (bytes === shared) onBytes(bytes.subarray(0, bytesRead))
+      else target!.onArrived(bytesRead)
       return true
     },
   }
