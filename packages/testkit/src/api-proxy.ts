@@ -30,8 +30,8 @@ export interface Asked<A extends Api> {
 }
 
 /**
- * What becomes of a request, or of its answer. `drop`: it is swallowed, and the connection stays; `cut`: the connection breaks instead;
- * `cut-midway`: it breaks when half of the bytes are through; `trickle`: an answer comes a few bytes at a time.
+ * What becomes of a request, or of its answer. `drop`: it is swallowed, and so is all that comes behind it on its connection, which stays open;
+ * `cut`: the connection breaks instead; `cut-midway`: it breaks when half of the bytes are through; `trickle`: an answer comes a few bytes at a time.
  */
 export type Fate = 'drop' | 'cut' | 'cut-midway' | 'trickle'
 
@@ -201,6 +201,7 @@ interface RelayOptions {
 class Relay {
   readonly #options: RelayOptions
   readonly #pending: Exchange[] = []
+  #isMute = false
 
   constructor(options: RelayOptions) {
     this.#options = options
@@ -220,7 +221,11 @@ class Relay {
     const exchange = { api, version, correlationId, body: frame.subarray(reader.position) }
     seen.push({ nodeId, exchange })
     const fate = hooks.get(api.key)?.onRequest?.(askedOf(nodeId, exchange))
-    if (fate === 'drop') return
+    if (this.#isMute) return
+    if (fate === 'drop') {
+      this.#isMute = true
+      return
+    }
     if (fate === 'cut') return void client.resetAndDestroy()
     if (fate === 'cut-midway') {
       const bytes = framedOf(frame)
@@ -239,7 +244,8 @@ class Relay {
 
   #answer(frame: Buffer): void {
     const { nodeId, hooks, rewrite } = this.#options
-    const exchange = this.#pending.shift()!
+    const exchange = this.#pending.shift()
+    if (exchange === undefined || this.#isMute) return
     const { api, version } = exchange
     const hook = hooks.get(api.key)?.onAnswer
     if (hook === undefined && api.key !== Metadata.key && api.key !== FindCoordinator.key) this.#send(framedOf(frame))
@@ -255,7 +261,7 @@ class Relay {
   }
 
   #flushGiven(): void {
-    for (let next = this.#pending[0]; next?.given !== undefined; next = this.#pending[0]) {
+    for (let next = this.#pending[0]; next?.given !== undefined && !this.#isMute; next = this.#pending[0]) {
       this.#pending.shift()
       this.#send(answerOf(next, next.given))
     }
@@ -267,6 +273,7 @@ class Relay {
     else if (fate === 'cut') client.resetAndDestroy()
     else if (fate === 'cut-midway') client.write(bytes.subarray(0, bytes.length >> 1), () => client.resetAndDestroy())
     else if (fate === 'trickle') this.#trickle(bytes)
+    else this.#isMute = true
   }
 
   #trickle(bytes: Buffer): void {

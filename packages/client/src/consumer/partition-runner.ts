@@ -46,6 +46,7 @@ class Lane<K, V> {
   readonly #clock: Clock
   readonly #abort = new AbortController()
   #isStopped = false
+  #isOver = false
 
   constructor(state: PartitionState<K, V>, clock: Clock) {
     this.state = state
@@ -54,9 +55,18 @@ class Lane<K, V> {
     this.context = { signal: this.#abort.signal, progress: () => this.progress() }
   }
 
-  /** Asked for every record, where asking the signal would cost more. */
+  /** The handler has been told to give up. */
   get isStopped(): boolean {
     return this.#isStopped
+  }
+
+  /** The next record is not handled. Asked for every record, where asking a signal would cost more. */
+  get isOver(): boolean {
+    return this.#isOver
+  }
+
+  end(): void {
+    this.#isOver = true
   }
 
   progress(): void {
@@ -64,6 +74,7 @@ class Lane<K, V> {
   }
 
   stop(): void {
+    this.#isOver = true
     this.#isStopped = true
     this.#abort.abort(new DOMException('The partition is not handled here any more', 'AbortError'))
   }
@@ -97,7 +108,11 @@ export class PartitionRunner<K, V> {
     const core = this.#core
     const { signal, partitionConcurrency = 1 } = this.#options
     const { closing } = core.cluster
-    const onAbort = () => core.notifier.notify()
+    const onAbort = () => {
+      // No handler begins behind the end, also before the loop gets to it.
+      for (const lane of this.#lanes) lane.end()
+      core.notifier.notify()
+    }
     signal?.addEventListener('abort', onAbort)
     core.beforeRevoke = (states) => this.#stop((lane) => states.includes(lane.state))
     core.oldestHandlerSinceMs = () => this.#oldestSinceMs()
@@ -127,12 +142,12 @@ export class PartitionRunner<K, V> {
     if (state === undefined) return false
     state.isBusy = true
     const lane = new Lane(state, this.#core.cluster.clock)
+    this.#lanes.add(lane)
     lane.finished = this.#handle(lane, records).finally(() => {
       state.isBusy = false
       this.#lanes.delete(lane)
       this.#core.notifier.notify()
     })
-    this.#lanes.add(lane)
     return true
   }
 
@@ -175,7 +190,7 @@ export class PartitionRunner<K, V> {
         lane.progress()
         await stretch.breathe()
       }
-      if (lane.isStopped || !isCurrent()) return
+      if (lane.isOver || !isCurrent()) return
       const decoding = decodesEagerly ? record.decode() : undefined
       if (decoding !== undefined) {
         lane.progress()
