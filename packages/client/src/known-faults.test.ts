@@ -56,7 +56,12 @@ test('a record without value is a tombstone: null and not a failure, under every
     { topic: 'compacted', key: 'k', value: null },
   ])
   await producer.close()
-  for (const valueDeserializer of [json<unknown>(), int32, string, async (bytes: Buffer): Promise<unknown> => JSON.parse(bytes.toString())]) {
+  for (const valueDeserializer of [
+    json<unknown>(),
+    int32,
+    string,
+    async (bytes: Buffer): Promise<unknown> => JSON.parse(bytes.toString()),
+  ]) {
     const consumer = new Consumer<string, unknown>({ bootstrapServers, keyDeserializer: string, valueDeserializer })
     consumer.assign([{ topic: 'compacted', partition: 0 }])
     consumer.seekToBeginning()
@@ -264,7 +269,9 @@ test('an explicit partition that the topic does not have is an error, and no oth
   const { admin, producer: make } = await startProxied(t, { topics: { a: 3 } })
   const producer = make({ maxBlockMs: 100 })
   for (const partition of [-1, 1.5, Number.NaN, 3, 2 ** 31]) {
-    await assert.rejects(producer.send({ topic: 'a', partition, value: 'v' }), (error: { message: string }) => /partition/.test(error.message))
+    await assert.rejects(producer.send({ topic: 'a', partition, value: 'v' }), (error: { message: string }) =>
+      /partition/.test(error.message),
+    )
   }
   const ends = await admin.listOffsets([0, 1, 2].map((partition) => ({ topic: 'a', partition, spec: 'latest' as const })))
   assert.deepEqual(
@@ -312,7 +319,12 @@ test('a producer whose state the broker has forgotten goes on', async (t) => {
       const responses = request.topicData.map(({ name: topic, topicId, partitionData }) => ({
         name: topic,
         topicId,
-        partitionResponses: partitionData.map((row) => ({ index: row.index, errorCode: errorTable[name].code, baseOffset: -1, logStartOffset: 1 })),
+        partitionResponses: partitionData.map((row) => ({
+          index: row.index,
+          errorCode: errorTable[name].code,
+          baseOffset: -1,
+          logStartOffset: 1,
+        })),
       }))
       return { answer: { responses } }
     })
@@ -396,4 +408,3 @@ test('a handler that fails ends run(), and its record is the first one of the ne
   await readUntilFailure(undefined)
   assert.deepEqual(seen, numbers(10))
 })
-

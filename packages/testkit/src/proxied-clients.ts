@@ -36,9 +36,8 @@ export async function startProxied(
 ): Promise<ProxiedClients> {
   const broker = await startTestBroker(config === undefined ? {} : { config })
   // The proxy goes behind the clients, which would else wait for what they cannot say to the broker any more.
-  let closeProxy: () => void | Promise<void> = () => {}
-  const later = { after: (close: () => void | Promise<void>) => void (closeProxy = close) }
-  const proxy = await ApiProxy.start(later, broker, nodes === undefined ? {} : { nodes })
+  const later: (() => void | Promise<void>)[] = []
+  const proxy = await ApiProxy.start({ after: (close) => void later.push(close) }, broker, nodes === undefined ? {} : { nodes })
   const direct = { bootstrapServers: broker.bootstrapServers }
   const admin = new Admin(direct)
   const sender = new Producer<string, string>({ ...direct, valueSerializer: string })
@@ -46,7 +45,7 @@ export async function startProxied(
   t.after(async () => {
     await Promise.all(clients.map((client) => client.close({ timeoutMs: 1000 })))
     await admin.close()
-    await closeProxy()
+    for (const close of later) await close()
     await broker.close()
   })
   await admin.createTopics(Object.entries(topics).map(([topic, numPartitions]) => ({ topic, numPartitions })))

@@ -31,5 +31,6 @@ test('by_duration takes what java.time.Duration takes, and nothing negative', ()
     '': undefined,
   }
   for (const [text, ms] of Object.entries(durations)) assert.equal(resetDurationMs(`by_duration:${text}`), ms, text)
-  for (const policy of ['by_duration', 'by_duration:', 'BY_DURATION:PT1H', 'earliest']) assert.equal(resetDurationMs(policy), undefined, policy)
+  for (const policy of ['by_duration', 'by_duration:', 'BY_DURATION:PT1H', 'earliest'])
+    assert.equal(resetDurationMs(policy), undefined, policy)
 })

@@ -28,7 +28,16 @@ test('a session names every partition once, and from then on what has changed', 
   const sofar = fetches(proxy).length
   await pollUntil(consumer, () => fetches(proxy).length >= sofar + 2)
   // Its next offset, and nothing else.
-  assert.deepEqual([...new Set(fetches(proxy).slice(sofar - 1).flatMap(named))], [7])
+  assert.deepEqual(
+    [
+      ...new Set(
+        fetches(proxy)
+          .slice(sofar - 1)
+          .flatMap(named),
+      ),
+    ],
+    [7],
+  )
 })
 
 test('a partition that is paused, or no longer assigned, is forgotten and comes back', async (t) => {
@@ -84,7 +93,10 @@ for (const name of ['FETCH_SESSION_ID_NOT_FOUND', 'INVALID_FETCH_SESSION_EPOCH',
     })
     await send('a', 0, ...numbers(10))
     await send('a', 1, ...numbers(10, 10))
-    assert.deepEqual((await readValues(consumer, 20)).map(Number).sort((a, b) => a - b), numbers(20).map(Number))
+    assert.deepEqual(
+      (await readValues(consumer, 20)).map(Number).sort((a, b) => a - b),
+      numbers(20).map(Number),
+    )
     await pollUntil(consumer, () => left < 0)
     const again = fetches(proxy).filter(({ sessionEpoch }) => sessionEpoch === 0)
     assert.ok(again.length >= 2)
@@ -120,7 +132,11 @@ for (const name of ['UNKNOWN_TOPIC_ID', 'INCONSISTENT_TOPIC_ID', 'UNKNOWN_TOPIC_
 }
 
 test('a broker without room for sessions gets every partition named each time', async (t) => {
-  const { proxy, send, consumer: make } = await startProxied(t, {
+  const {
+    proxy,
+    send,
+    consumer: make,
+  } = await startProxied(t, {
     topics: { a: 3 },
     config: { 'max.incremental.fetch.session.cache.slots': '0' },
   })

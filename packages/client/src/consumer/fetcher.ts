@@ -291,12 +291,7 @@ export class Fetcher<K, V> {
     return bytes
   }
 
-  #takePartition(
-    state: PartitionState<K, V>,
-    answer: PartitionAnswer,
-    nodeId: number,
-    endpoints: FetchResponse['nodeEndpoints'],
-  ): number {
+  #takePartition(state: PartitionState<K, V>, answer: PartitionAnswer, nodeId: number, endpoints: FetchResponse['nodeEndpoints']): number {
     const { cluster, config, onError } = this.#options
     if (answer.errorCode !== 0) {
       this.#refused(state, answer, nodeId, endpoints)
