@@ -112,7 +112,10 @@ interface Pending {
   readonly decode: ((frame: Buffer) => unknown) | undefined
   readonly resolve: (response: never) => void
   readonly reject: (error: Error) => void
-  readonly timer: Timer | undefined
+  readonly apiName: string
+  readonly timeoutMs: number
+  /** Monotonic time at which it has waited for too long. */
+  readonly dueMs: number
   /** undefined unless somebody observes. */
   readonly exchange: Exchange | undefined
 }
@@ -135,6 +138,9 @@ class Connection implements FramedConnection, ReadTarget {
   #nextCorrelationId = 0
   /** What the observer was told last. */
   #toldWaiting = 0
+  /** For the earliest time at which a request may have waited for too long; requests come and go without a timer of their own. */
+  #timer: Timer | undefined
+  #timerDueMs = 0
   #failure: ConnectionError | undefined
 
   constructor(options: ConnectOptions, clock: Clock) {
@@ -206,18 +212,14 @@ class Connection implements FramedConnection, ReadTarget {
         decode: (frame) => decodeResponse(api, version, frame),
         resolve,
         reject,
-        timer: (exchange) =>
-          this.#clock.setTimer(timeoutMs, () => {
-            if (exchange !== undefined) this.#options.observer?.timedOut?.(exchange)
-            this.fail(new ConnectionError('timeout', `${api.name} to ${this.host}:${this.port} got no answer within ${timeoutMs} ms`))
-          }),
+        timeoutMs,
       })
     })
   }
 
   sendNoResponse<A extends Api>(api: A, version: number, request: RequestInput<A>): Promise<void> {
     return new Promise<void>((resolve, reject) => {
-      this.#enqueue(api, version, request, false, { decode: undefined, resolve, reject, timer: () => undefined })
+      this.#enqueue(api, version, request, false, { decode: undefined, resolve, reject, timeoutMs: Number.POSITIVE_INFINITY })
     })
   }
 
@@ -234,10 +236,8 @@ class Connection implements FramedConnection, ReadTarget {
     if (this.#failure !== undefined) return
     this.#failure = failure
     this.#socket?.destroy()
-    for (const pending of [...this.#inFlight.splice(0), ...this.#waiting.splice(0)]) {
-      pending.timer?.cancel()
-      pending.reject(failure)
-    }
+    this.#timer?.cancel()
+    for (const pending of [...this.#inFlight.splice(0), ...this.#waiting.splice(0)]) pending.reject(failure)
     for (const listener of this.#closeListeners.splice(0)) listener(failure)
   }
 
@@ -246,20 +246,53 @@ class Connection implements FramedConnection, ReadTarget {
     version: number,
     request: RequestInput<A>,
     isExclusive: boolean,
-    rest: Pick<Pending, 'decode' | 'resolve' | 'reject'> & { timer: (exchange: Exchange | undefined) => Timer | undefined },
+    rest: Pick<Pending, 'decode' | 'resolve' | 'reject' | 'timeoutMs'>,
   ): void {
     if (this.#failure !== undefined) throw this.#failure
     const correlationId = this.#nextCorrelationId
     const { chunks, bytes } = encodeRequest(api, version, request, correlationId, this.#options.clientId)
     this.#nextCorrelationId = (correlationId + 1) & 0x7fffffff
     const exchange = this.#exchangeOf(api, version, correlationId)
-    const pending = { ...rest, correlationId, frame: chunks, frameBytes: bytes, timer: rest.timer(exchange), exchange }
+    const pending = {
+      ...rest,
+      correlationId,
+      frame: chunks,
+      frameBytes: bytes,
+      exchange,
+      apiName: api.name,
+      dueMs: this.#clock.monotonic() + rest.timeoutMs,
+    }
+    this.#watch(pending.dueMs)
     if (isExclusive) {
       this.#depart(pending)
       return
     }
     this.#waiting.push(pending)
     this.#sendWaiting()
+  }
+
+  /** Looks again at that time, unless it looks before. */
+  #watch(dueMs: number): void {
+    if (dueMs === Number.POSITIVE_INFINITY || (this.#timer !== undefined && this.#timerDueMs <= dueMs)) return
+    this.#timer?.cancel()
+    this.#timerDueMs = dueMs
+    this.#timer = this.#clock.setTimer(Math.max(0, dueMs - this.#clock.monotonic()), () => this.#checkDue())
+  }
+
+  #checkDue(): void {
+    this.#timer = undefined
+    const nowMs = this.#clock.monotonic()
+    let nextDueMs = Number.POSITIVE_INFINITY
+    for (const pending of [...this.#inFlight, ...this.#waiting]) {
+      if (pending.dueMs <= nowMs) {
+        if (pending.exchange !== undefined) this.#options.observer?.timedOut?.(pending.exchange)
+        const { apiName, timeoutMs } = pending
+        this.fail(new ConnectionError('timeout', `${apiName} to ${this.host}:${this.port} got no answer within ${timeoutMs} ms`))
+        return
+      }
+      nextDueMs = Math.min(nextDueMs, pending.dueMs)
+    }
+    this.#watch(nextDueMs)
   }
 
   #exchangeOf(api: Api, version: number, correlationId: number): Exchange | undefined {
@@ -343,7 +376,6 @@ class Connection implements FramedConnection, ReadTarget {
       throw new Error(`an answer to request ${correlationId} where ${pending.correlationId} is due`)
     const response = pending.decode(frame)
     this.#inFlight.shift()
-    pending.timer?.cancel()
     if (pending.exchange !== undefined)
       this.#options.observer?.answered?.(pending.exchange, { response, bytes: frame.length, nowMs: this.#clock.now() })
     this.#hasAnswered = true
