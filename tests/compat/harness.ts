@@ -186,20 +186,29 @@ export interface BrokerProcess {
 /** Ours, or Apache Kafka in one of the two versions whose wire we span. */
 export type BrokerKind = 'tidelog' | 'kafka-4.3' | 'kafka-3.9'
 
+/** What an Apache Kafka is to have besides its plain listener. */
+export interface KafkaExtras {
+  /** Further listeners by name, on 127.0.0.1 and advertised as localhost. */
+  readonly listeners: Readonly<Record<string, { readonly protocol: 'SSL' | 'SASL_PLAINTEXT' | 'SASL_SSL'; readonly port: number }>>
+  /** `SCRAM-SHA-256=[name=…,password=…]`, as kafka-storage takes them. */
+  readonly scramUsers: readonly string[]
+}
+
 /** A broker in an empty directory, ours unless `kind` or AGAINST=kafka (4.3) says otherwise; it ends with the test. */
 export async function startBrokerProcess(
   t: TestContext,
   overrides: Record<string, string> = {},
   kind: BrokerKind = process.env.AGAINST === 'kafka' ? 'kafka-4.3' : 'tidelog',
+  extras?: KafkaExtras,
 ): Promise<BrokerProcess> {
-  return brokersInTurn(t).start(kind, overrides)
+  return brokersInTurn(t).start(kind, overrides, extras)
 }
 
 /** One directory, empty at first, for brokers of any kind, one after the other. Each ends with the test, and the directory goes. */
 export function brokersInTurn(t: TestContext): {
   /** The log dir that they share. */
   readonly dir: string
-  start(kind: BrokerKind, overrides?: Record<string, string>): Promise<BrokerProcess>
+  start(kind: BrokerKind, overrides?: Record<string, string>, extras?: KafkaExtras): Promise<BrokerProcess>
 } {
   const dir = mkdtempSync(join(tmpdir(), 'tidelog-compat-'))
   const started: BrokerProcess[] = []
@@ -209,21 +218,26 @@ export function brokersInTurn(t: TestContext): {
   })
   return {
     dir: join(dir, 'data'),
-    async start(kind, overrides = {}) {
-      const broker = await startIn(dir, kind, overrides)
+    async start(kind, overrides = {}, extras = undefined) {
+      const broker = await startIn(dir, kind, overrides, extras)
       started.push(broker)
       return broker
     },
   }
 }
 
-async function startIn(dir: string, kind: BrokerKind, overrides: Record<string, string>): Promise<BrokerProcess> {
+async function startIn(
+  dir: string,
+  kind: BrokerKind,
+  overrides: Record<string, string>,
+  extras: KafkaExtras = { listeners: {}, scramUsers: [] },
+): Promise<BrokerProcess> {
   const port = await freePort()
   const settings = { 'group.initial.rebalance.delay.ms': '0', 'auto.create.topics.enable': 'true', ...overrides }
   const launch =
     kind === 'tidelog'
       ? tidelogLauncher(dir, port, settings)
-      : await kafkaLauncher(kind === 'kafka-4.3' ? '4.3.0' : '3.9.1', dir, port, settings)
+      : await kafkaLauncher(kind === 'kafka-4.3' ? '4.3.0' : '3.9.1', dir, port, settings, extras)
   let child = await launch()
   const end = async (signal: NodeJS.Signals): Promise<void> => {
     if (child.exitCode !== null || child.signalCode !== null) return
@@ -266,14 +280,26 @@ function tidelogLauncher(dir: string, port: number, settings: Record<string, str
 
 type KafkaVersion = '4.3.0' | '3.9.1'
 
-async function kafkaLauncher(version: KafkaVersion, dir: string, port: number, settings: Record<string, string>): Promise<Launcher> {
+async function kafkaLauncher(
+  version: KafkaVersion,
+  dir: string,
+  port: number,
+  settings: Record<string, string>,
+  extras: KafkaExtras,
+): Promise<Launcher> {
+  const others = Object.entries(extras.listeners)
+  const extraListeners = (host: string) => others.map(([name, listener]) => `,${name}://${host}:${listener.port}`).join('')
   const controllerPort = await freePort()
   const properties = {
     'process.roles': 'broker,controller',
     'node.id': '1',
     'controller.quorum.voters': `1@127.0.0.1:${controllerPort}`,
-    listeners: `PLAINTEXT://127.0.0.1:${port},CONTROLLER://127.0.0.1:${controllerPort}`,
-    'advertised.listeners': `PLAINTEXT://127.0.0.1:${port}`,
+    listeners: `PLAINTEXT://127.0.0.1:${port},CONTROLLER://127.0.0.1:${controllerPort}${extraListeners('127.0.0.1')}`,
+    'advertised.listeners': `PLAINTEXT://127.0.0.1:${port}${extraListeners('localhost')}`,
+    'listener.security.protocol.map': [
+      'PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT',
+      ...others.map(([name, { protocol }]) => `${name}:${protocol}`),
+    ].join(','),
     'controller.listener.names': 'CONTROLLER',
     'offsets.topic.replication.factor': '1',
     'transaction.state.log.replication.factor': '1',
@@ -290,7 +316,15 @@ async function kafkaLauncher(version: KafkaVersion, dir: string, port: number, s
   )
   const jars = await kafkaJars(version)
   if (!existsSync(join(dir, 'data', 'meta.properties')))
-    await succeed('java', [...javaArgs, '-cp', jars, 'kafka.tools.StorageTool', 'format', '-t', 'abcdefghijklmnopqrstug', '-c', file])
+    await succeed(
+      'java',
+      [
+        ...[...javaArgs, '-cp', jars, 'kafka.tools.StorageTool', 'format', '-t', 'abcdefghijklmnopqrstug', '-c', file],
+        ...extras.scramUsers.flatMap((user) => ['--add-scram', user]),
+      ],
+      // Java reads its arguments as the locale says, and a password may have any characters.
+      { env: { LC_ALL: 'C.UTF-8' } },
+    )
   return () => {
     const child = spawn('java', ['-Xmx1G', ...javaArgs, '-cp', jars, 'kafka.Kafka', file], { stdio: ['ignore', 'pipe', 'pipe'] })
     return serving(

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { createHash, createHmac, pbkdf2Sync, randomBytes } from 'node:crypto'
 import { type TestContext, test } from 'node:test'
-import { SaslAuthenticate, SaslHandshake } from '@tidelog/protocol'
+import { ApiVersions, Metadata, SaslAuthenticate, SaslHandshake } from '@tidelog/protocol'
 import { type ScriptedAnswer, type ScriptedBroker, type ScriptedCall, startScriptedBroker } from '@tidelog/testkit'
 import { Admin } from '../../admin/admin.ts'
 import { Consumer } from '../../consumer/consumer.ts'
@@ -200,3 +200,35 @@ test('a function that cannot give the login yet is asked again until the call ha
   t.after(() => admin.close())
   await assert.rejects(admin.listTopics({ timeoutMs: 200 }), { code: 'TIMEOUT', message: /the vault is sealed/ })
 })
+
+const stages: Readonly<Record<string, (call: ScriptedCall) => boolean>> = {
+  'with the first request': ({ api }) => api.key === ApiVersions.key,
+  'with the handshake': ({ api }) => api.key === SaslHandshake.key,
+  'amid the login': ({ api }) => api.key === SaslAuthenticate.key,
+  'with the request behind it': ({ api }) => api.key === Metadata.key,
+}
+
+for (const [when, isCut] of Object.entries(stages)) {
+  test(`C2: a connection that is cut off ${when}, or amid the answer to it, is made again`, async (t) => {
+    const server = () => scramServer('sha256', 'user', 'password')
+    const logins = new Map<number, ReturnType<typeof server>>()
+    const broker = await startScriptedBroker(t, {
+      answer: (call) => {
+        const { api, request, connection, socket } = call
+        if (connection < 2 && isCut(call)) {
+          // Half a frame: 100 bytes are announced, and two come.
+          if (connection === 1) socket.write(Buffer.from([0, 0, 0, 100, 0, 0]), () => socket.destroy())
+          return connection === 1 ? 'silence' : 'close'
+        }
+        if (api.key === SaslHandshake.key) {
+          logins.set(connection, server())
+          return { errorCode: 0, mechanisms: ['SCRAM-SHA-256'] }
+        }
+        if (api.key === SaslAuthenticate.key) return granted(logins.get(connection)!(String(request.authBytes)).text)
+        return 'ordinary'
+      },
+    })
+    assert.deepEqual(await listTopics(t, broker, { mechanism: 'SCRAM-SHA-256', username: 'user', password: 'password' }), ['a'])
+    assert.equal(broker.connections(), 3)
+  })
+}
