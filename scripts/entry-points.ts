@@ -4,6 +4,7 @@
  */
 export const entryPoints = {
   '.': 'tidelog/index',
+  './kafkajs': 'client/compat/kafkajs/index',
   './schema-registry': 'client/registry/schema-registry',
   './serdes/avro': 'client/serde/avro',
   './serdes/json-schema': 'client/serde/json-schema',

@@ -1,9 +1,10 @@
-import assert from 'node:assert/strict'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { TestContext } from 'node:test'
 import { type Broker, startTestBroker } from '@tidelog/tidelog'
+
+export { eventually } from './eventually.ts'
 
 export interface RestartableBroker {
   readonly bootstrap: string
@@ -32,15 +33,6 @@ export async function restartableBroker(t: TestContext, config: Record<string, s
       await broker.close()
       broker = await start(port)
     },
-  }
-}
-
-/** Asks until it holds; fails after 20 s. */
-export async function eventually(what: string, holds: () => boolean | Promise<boolean>): Promise<void> {
-  const deadline = performance.now() + 20_000
-  while (!(await holds())) {
-    assert.ok(performance.now() < deadline, what)
-    await new Promise((resolve) => setTimeout(resolve, 20))
   }
 }
 

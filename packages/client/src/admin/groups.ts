@@ -40,13 +40,20 @@ export interface MemberDescription {
   readonly assignment: readonly TopicPartition[]
 }
 
+/** A member of a classic group, with the bytes that it exchanges with the others: those of protocols other than `consumer` are theirs alone. */
+export interface ClassicMemberDescription extends MemberDescription {
+  /** What it joined with: the subscription of a consumer. */
+  readonly metadataBytes: Buffer
+  readonly assignmentBytes: Buffer
+}
+
 export interface GroupDescription {
   readonly groupId: string
   readonly state: string
   readonly protocolType: string
   /** The assignor that the members agreed on. */
   readonly partitionAssignor: string
-  readonly members: readonly MemberDescription[]
+  readonly members: readonly ClassicMemberDescription[]
   readonly coordinator: GroupCoordinatorNode
   /** What this client may do; only when asked for. KIP-430. */
   readonly authorizedOperations?: readonly AclOperation[] | undefined
@@ -261,12 +268,14 @@ function classicDescriptionOf(group: DescribeGroupsResponse['groups'][number], c
     state: group.groupState,
     protocolType: group.protocolType,
     partitionAssignor: group.protocolData,
-    members: group.members.map(({ memberId, groupInstanceId, clientId, clientHost, memberAssignment }) => ({
+    members: group.members.map(({ memberId, groupInstanceId, clientId, clientHost, memberMetadata, memberAssignment }) => ({
       memberId,
       groupInstanceId,
       clientId,
       host: clientHost,
       assignment: isConsumers ? assignmentOf(memberAssignment) : [],
+      metadataBytes: memberMetadata,
+      assignmentBytes: memberAssignment,
     })),
     coordinator,
     authorizedOperations: operationsOf(group.authorizedOperations),
