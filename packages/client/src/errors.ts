@@ -116,8 +116,11 @@ export class UnsupportedVersionError extends ClientError {
 /** A key or value that a serde cannot write or read. Retriable when its cause is: a schema registry that cannot be reached. */
 export class SerializationError extends ClientError {
   override name = 'SerializationError'
-  constructor(message: string, cause?: unknown) {
+  /** The serializer returned a promise where nothing can wait for it; the same record can be given to send(). */
+  readonly isAsynchronous: boolean
+  constructor(message: string, cause?: unknown, { isAsynchronous = false }: { readonly isAsynchronous?: boolean } = {}) {
     super('SERIALIZATION_FAILED', message, { cause, retriable: isRetriable(cause) })
+    this.isAsynchronous = isAsynchronous
   }
 }
 

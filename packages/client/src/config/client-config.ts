@@ -89,7 +89,12 @@ export const commonRows = {
     unused: 'brokers take no telemetry yet',
     doc: 'Push metrics to the broker.',
   }),
-  'interceptor.classes': list({ default: [], importance: 'low', unused: JVM, doc: 'Classes that see records pass by.' }),
+  'interceptor.classes': list({
+    default: [],
+    importance: 'low',
+    unused: 'classes of a JVM; the option interceptors takes objects',
+    doc: 'Classes that see records pass by.',
+  }),
   'metric.reporters': list({ default: [], importance: 'low', unused: JVM, doc: 'Classes that publish metrics.' }),
   'metrics.num.samples': int({
     default: 2,

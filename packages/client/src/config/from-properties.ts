@@ -4,11 +4,13 @@ import { type Serde, serdesByClassName } from '../serde/serde.ts'
 import { type AdminConfigOptions, adminConfig } from './admin-config.ts'
 import type { ClientConfig } from './client-config.ts'
 import { type ConsumerConfigOptions, consumerConfig } from './consumer-config.ts'
+import { type Partitioner, roundRobinPartitioner } from '../producer/partitioner.ts'
 import { fromPropertiesMark } from './option-names.ts'
 import { type ProducerConfigOptions, producerConfig } from './producer-config.ts'
 
 /** Options for any of the clients; each takes what concerns it. */
-export type PropertiesOptions = Omit<ProducerConfigOptions, SerdeName> & Omit<ConsumerConfigOptions, SerdeName> & AdminConfigOptions
+export type PropertiesOptions = Omit<ProducerConfigOptions, SerdeName> & Omit<ConsumerConfigOptions, SerdeName> &
+  AdminConfigOptions & { readonly partitioner?: Partitioner }
 type SerdeName = 'keySerializer' | 'valueSerializer' | 'partitionerClass' | 'keyDeserializer' | 'valueDeserializer'
 
 const configs: readonly ClientConfig<Readonly<Record<string, ConfigRow>>>[] = [producerConfig, consumerConfig, adminConfig]
@@ -33,7 +35,8 @@ export function fromProperties(properties: ReadonlyMap<string, string> | Readonl
   for (const [name, text] of entries) {
     const option = configs.map((config) => config.optionOf(name)).find((found) => found !== undefined)
     if (option === undefined) throw new InvalidOptionError(`unknown configuration ${name}`)
-    options[option] = parsed(name, text)
+    if (name === 'partitioner.class') options.partitioner = partitionerOf(name, text)
+    else options[option] = parsed(name, text)
   }
   return options as PropertiesOptions
 }
@@ -48,6 +51,12 @@ function serdeOf(name: string, className: string): Serde<never> {
   const serde = serdesByClassName.get(serdeClass.exec(className)?.[1] ?? '')
   if (serde === undefined) throw new InvalidOptionError(`${name}: ${className} is none of Kafka's own; give a function in the options`)
   return serde
+}
+
+function partitionerOf(name: string, className: string): Partitioner | undefined {
+  if (className === '') return undefined
+  if (/(^|\.)RoundRobinPartitioner$/.test(className)) return roundRobinPartitioner()
+  throw new InvalidOptionError(`${name}: ${className} is none of Kafka's own; give a function in the options`)
 }
 
 function assignorOf(name: string, className: string): string {

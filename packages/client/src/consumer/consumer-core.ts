@@ -12,6 +12,7 @@ import {
   NoOffsetError,
 } from '../errors.ts'
 import { type OffsetAndMetadata, PartitionMap, type TopicPartition } from '../topic-partition.ts'
+import { ConsumerInterceptors, InterceptedTaker } from './consumer-interceptor.ts'
 import { ConsumerMetrics } from './consumer-metrics.ts'
 import { type ConsumerOptions, type RebalanceListener, resolveConsumerOptions } from './consumer-options.ts'
 import { needsEagerDecoding } from './consumer-record.ts'
@@ -51,6 +52,7 @@ export class ConsumerCore<K, V> {
   readonly decodesEagerly: boolean
   readonly #options: ReturnType<typeof resolveConsumerOptions<K, V>>
   readonly #coordinator: GroupCoordinator | undefined
+  readonly #interceptors: ConsumerInterceptors<K, V> | undefined
   readonly #resolver: PositionResolver
   readonly #fetcher: Fetcher<K, V>
   #states = new PartitionMap<PartitionState<K, V>>()
@@ -107,7 +109,10 @@ export class ConsumerCore<K, V> {
       onError,
       onOutOfRange: (state) => this.#outOfRange(state),
     })
-    this.taker = new RecordTaker({ metrics: this.metrics, notify, onDrained: () => this.#fetcher.wake() })
+    const taking = { metrics: this.metrics, notify, onDrained: () => this.#fetcher.wake() }
+    const { interceptors = [] } = options
+    if (interceptors.length > 0) this.#interceptors = new ConsumerInterceptors(interceptors, logger)
+    this.taker = this.#interceptors === undefined ? new RecordTaker(taking) : new InterceptedTaker(taking, this.#interceptors)
     cluster.onMetadata(notify)
   }
 
@@ -337,6 +342,7 @@ export class ConsumerCore<K, V> {
     }
     const deadline = this.cluster.deadline(timeoutMs)
     await committer.commit(offsets, { deadline, what: 'commit', signal })
+    this.#interceptors?.onCommit(offsets)
     for (const { topic, partition, offset } of offsets) {
       const state = this.#states.get({ topic, partition })
       if (state !== undefined) state.committed = offset

@@ -11,6 +11,7 @@ import type { Assignor } from './assignors/assignor.ts'
 import { rangeAssignor } from './assignors/range-assignor.ts'
 import { roundRobinAssignor } from './assignors/round-robin-assignor.ts'
 import { cooperativeStickyAssignor, stickyAssignor } from './assignors/sticky-assignor.ts'
+import type { ConsumerInterceptor } from './consumer-interceptor.ts'
 import type { RecordDeserializers } from './consumer-record.ts'
 
 export type AssignorName = 'range' | 'roundrobin' | 'sticky' | 'cooperative-sticky'
@@ -26,6 +27,8 @@ export interface ConsumerOptions<K, V>
   readonly valueDeserializer?: DeserializerOption<V> | undefined
   /** Best first, by name or of one's own; `['range', 'cooperative-sticky']` when absent. */
   readonly partitionAssignmentStrategy?: AssignorName | Assignor | readonly (AssignorName | Assignor | string)[] | undefined
+  /** See what is handed out and committed. */
+  readonly interceptors?: readonly ConsumerInterceptor<K, V>[] | undefined
 }
 
 /** Told, and awaited, when the group's assignment changes; never beside the code that reads records. */
@@ -51,7 +54,7 @@ const assignorsByName: ReadonlyMap<string, Assignor> = new Map(
 /** @throws InvalidOptionError that names what is unknown, invalid, or does not go together. */
 export function resolveConsumerOptions<K, V>(options: ConsumerOptions<K, V>): ResolvedConsumerOptions<K, V> {
   const table: ClientConfig<Readonly<Record<string, ConfigRow>>> = consumerConfig
-  checkOptionNames(table, options, ['keyDeserializer', 'valueDeserializer', 'partitionAssignmentStrategy'])
+  checkOptionNames(table, options, ['keyDeserializer', 'valueDeserializer', 'partitionAssignmentStrategy', 'interceptors'])
   const { keyDeserializer, valueDeserializer, partitionAssignmentStrategy = ['range', 'cooperative-sticky'] } = options
   const config = consumerConfig.resolve({
     ...options,

@@ -1,3 +1,4 @@
+import type { Writable } from 'node:stream'
 import { libuvOffload, silentLogger, systemClock, systemRandom } from '@tidelog/core'
 import { estimateRecordBytes, type NewRecord, prepareCodec } from '@tidelog/protocol'
 import { Cluster } from '../cluster/cluster.ts'
@@ -16,6 +17,7 @@ import { ProducerIdentity } from './producer-identity.ts'
 import { ProducerMetrics } from './producer-metrics.ts'
 import { type ProducerOptions, resolveProducerOptions } from './producer-options.ts'
 import { headersOf, type OnDelivery, type ProducerRecord, type RecordMetadata } from './producer-record.ts'
+import { type WritableOptions, writableOf, writableStreamOf } from './producer-streams.ts'
 import { Sender } from './sender.ts'
 import { TopicRouter } from './topic-router.ts'
 import { type RecordSender, runTransaction, type Transaction } from './transactions/transaction.ts'
@@ -101,6 +103,7 @@ export class Producer<K = unknown, V = unknown> {
       accumulator: this.#accumulator,
       clock: this.#clock,
       wake: () => this.#sender.wake(),
+      isAvailable: (leaderId) => this.#sender.isAvailable(leaderId),
       ...(partitioner === undefined ? {} : { partitioner: partitioner as Partitioner<K, V> }),
     })
   }
@@ -161,7 +164,8 @@ export class Producer<K = unknown, V = unknown> {
     const prepared = this.#prepare(record)
     if (prepared instanceof Promise) {
       prepared.catch(() => {})
-      throw new SerializationError('enqueue() needs serializers that return their bytes at once; send() awaits them')
+      const why = 'enqueue() needs serializers that return their bytes at once; send() awaits them'
+      throw new SerializationError(why, undefined, { isAsynchronous: true })
     }
     const bytes = this.#sizeOf(prepared, record.topic)
     if (!this.#accumulator.memory.tryReserve(bytes)) {
@@ -193,6 +197,21 @@ export class Producer<K = unknown, V = unknown> {
     const failure = this.#unreported
     this.#unreported = undefined
     if (failure !== undefined) throw failure
+  }
+
+  /**
+   * A Node stream of records, of which it takes no more than `bufferMemory` has room for. Delivers what it has got before it ends; a record that
+   * fails destroys it. The producer stays open.
+   */
+  writable(options: WritableOptions = {}): Writable {
+    this.#checkOpen()
+    return writableOf(this.#hooked ?? this.#plain, () => this.flush(), options)
+  }
+
+  /** As writable(), as a stream of the web's kind. */
+  writableStream(options: WritableOptions = {}): WritableStream<ProducerRecord<K, V>> {
+    this.#checkOpen()
+    return writableStreamOf(this.#hooked ?? this.#plain, () => this.flush(), options)
   }
 
   /** The topic's partitions. @throws TimeoutError after `maxBlockMs`, BrokerError */

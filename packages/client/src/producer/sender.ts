@@ -28,6 +28,8 @@ export interface SenderOptions {
 interface NodeState {
   inFlight: number
   isConnecting: boolean
+  /** Monotonic time since when something waits for it that it does not take; undefined: it takes what there is. */
+  refusingSinceMs: number | undefined
 }
 
 /** Up to this size compressing on the loop costs less than handing it to another thread. */
@@ -67,6 +69,14 @@ export class Sender {
       this.#isScheduled = false
       if (!this.#isStopped) this.#pass(false)
     })
+  }
+
+  /** False: for longer than partitioner.availability.timeout.ms the broker has taken nothing of what waits for it. KIP-794. */
+  isAvailable(nodeId: number): boolean {
+    const { cluster, config } = this.#options
+    const timeoutMs = config['partitioner.availability.timeout.ms']
+    const sinceMs = timeoutMs > 0 ? this.#nodes.get(nodeId)?.refusingSinceMs : undefined
+    return sinceMs === undefined || cluster.clock.monotonic() - sinceMs <= timeoutMs
   }
 
   stop(): void {
@@ -154,14 +164,17 @@ export class Sender {
     const node = this.#nodeOf(leaderId)
     const connection = cluster.openConnectionTo(leaderId)
     if (connection === undefined) {
+      node.refusingSinceMs ??= nowMs
       this.#connect(leaderId, node)
       return
     }
     while (node.inFlight < this.#maxInFlight) {
       const batches = this.#collect(queues, nowMs, onlySealed)
       if (batches.length === 0) return
+      node.refusingSinceMs = undefined
       this.#send(connection, node, batches)
     }
+    node.refusingSinceMs ??= nowMs
   }
 
   #connect(leaderId: number, node: NodeState): void {
@@ -302,7 +315,7 @@ export class Sender {
   #nodeOf(nodeId: number): NodeState {
     let node = this.#nodes.get(nodeId)
     if (node === undefined) {
-      node = { inFlight: 0, isConnecting: false }
+      node = { inFlight: 0, isConnecting: false, refusingSinceMs: undefined }
       this.#nodes.set(nodeId, node)
     }
     return node

@@ -18,6 +18,8 @@ export interface TopicRouterOptions<K, V> {
   readonly clock: TurnClock
   readonly partitioner?: Partitioner<K, V>
   readonly wake: () => void
+  /** Whether a broker takes what there is for it. */
+  readonly isAvailable: (leaderId: number) => boolean
 }
 
 /** A record whose topic's partitions are not known yet. */
@@ -182,12 +184,13 @@ export class TopicRouter<K, V> {
   #stateOf(topic: string): TopicState<K, V> {
     let state = this.#topics.get(topic)
     if (state === undefined) {
-      const { cluster, config, accumulator } = this.#options
+      const { cluster, config, accumulator, isAvailable } = this.#options
       const queues: PartitionQueue[] = []
       const sticky = new StickyPartitions(cluster.random, {
         batchSizeBytes: config['batch.size'],
         isAdaptive: config['partitioner.adaptive.partitioning.enable'],
         queueLength: (partition) => queues[partition]?.length ?? 0,
+        isAvailable,
         closeIfFull: (partition, bytes) => accumulator.closeIfFull(queues[partition]!, bytes),
       })
       state = { topic, sticky, queues, pending: [], isResolving: false, lastUsedMs: 0, info: undefined, infoChange: -1 }
