@@ -16,7 +16,7 @@ const root = dirname(dirname(fileURLToPath(import.meta.url)))
 const at = (...parts) => join(root, ...parts)
 /** Written last by the build, so its age is the age of everything that was built. */
 const stamp = at('dist', '.built')
-const sourceRoots = ['packages', 'scripts', 'tests', 'bench']
+const sourceRoots = ['packages', 'examples', 'scripts', 'tests', 'bench']
 const skipped = new Set(['node_modules', 'dist', 'fixtures'])
 
 const mtime = (path) => statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? 0

@@ -5,10 +5,11 @@ import { apiNames, apis, errorTable } from '@tidelog/protocol'
 import { logConfig } from '@tidelog/storage'
 import { adminOperations, ourAdminOperations } from './admin-operations.ts'
 import { faultsPage } from './fault-rows.ts'
+import { guidePages } from './guides.ts'
 
 const GENERATED = '<!-- Written by `npm run docs` from the tables in the code; change those. -->'
 
-/** The pages under docs/ that follow from tables, by path from the root. `npm run docs` writes them, `npm run tidy` compares. */
+/** The pages under docs/ that follow from tables and, in part, from examples, by path from the root. `npm run docs` writes them, `npm run tidy` compares. */
 export async function referencePages(): Promise<ReadonlyMap<string, string>> {
   return new Map([
     ['docs/reference/configs.md', configsPage()],
@@ -17,6 +18,7 @@ export async function referencePages(): Promise<ReadonlyMap<string, string>> {
     ['docs/reference/commands.md', await commandsPage()],
     ['docs/reference/admin.md', adminPage()],
     ['docs/faults.md', faultsPage()],
+    ...guidePages(),
   ])
 }
 

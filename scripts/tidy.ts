@@ -1,4 +1,6 @@
 /** `npm run tidy`: the house rules that a machine can see. Prints PATH:LINE and what is wrong; exits with 1 when something is. */
+
+import { checkGuides } from './guides.ts'
 import { checkConfigRows, checkReferencePages } from './tidy/config-rows.ts'
 import { checkFaultRows, checkLinks, checkPrintedLayers } from './tidy/docs.ts'
 import { checkEntryPoints } from './tidy/entry-points.ts'
@@ -21,6 +23,7 @@ const findings = [
   ...checkFaultRows(),
   ...checkLockFile(),
   ...checkEntryPoints(),
+  ...checkGuides(),
 ]
 for (const { path, line, message } of findings) process.stdout.write(`${path}:${line} ${message}\n`)
 process.stdout.write(findings.length === 0 ? `tidy: ${sources.length} files, nothing to say\n` : `tidy: ${findings.length} findings\n`)

@@ -46,5 +46,5 @@ const rowAt = (code: string, name: string): number => code.search(new RegExp(`^ 
 export async function checkReferencePages(): Promise<Finding[]> {
   return [...(await referencePages())]
     .filter(([path, text]) => !existsSync(join(root, path)) || readFileSync(join(root, path), 'utf8') !== text)
-    .map(([path]) => ({ path, line: 1, message: 'differs from the tables: npm run docs' }))
+    .map(([path]) => ({ path, line: 1, message: 'differs from the tables or examples: npm run docs' }))
 }

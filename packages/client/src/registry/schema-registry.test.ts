@@ -1,14 +1,14 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { answerWith, startTestRegistry } from '@tidelog/testkit'
 import { ClosedError, InvalidOptionError, TimeoutError } from '../errors.ts'
 import { BoundedCache, BoundedMap } from './bounded-map.ts'
-import { answer, registryOfTest } from './registry-harness.ts'
 import { type RegistrySchema, SchemaRegistry, SchemaRegistryError } from './schema-registry.ts'
 
 const text: RegistrySchema = { schemaType: 'AVRO', schema: '"string"', references: [] }
 
 test('schemas are registered, found by id and version, compared and deleted', async (t) => {
-  const { url, requests } = await registryOfTest(t)
+  const { url, requests } = await startTestRegistry(t)
   using registry = new SchemaRegistry({ url: `${url}/` })
   const id = await registry.register('a/b-value', text)
   assert.equal(requests[0], 'POST /subjects/a%2Fb-value/versions')
@@ -31,11 +31,11 @@ test('schemas are registered, found by id and version, compared and deleted', as
 })
 
 test('what an id stands for is asked once, by any number of callers, and again after a failure', async (t) => {
-  const { url, requests, faults } = await registryOfTest(t)
+  const { url, requests, faults } = await startTestRegistry(t)
   using registry = new SchemaRegistry({ url, retries: 0 })
   await registry.register('a', text)
   requests.length = 0
-  faults.push((_, response) => answer(response, 500, {}))
+  faults.push((_, response) => answerWith(response, 500, {}))
   await assert.rejects(registry.schemaById(1), { retriable: true, status: 500 })
   const abort = new AbortController()
   const aborted = registry.schemaById(1, { signal: abort.signal })
@@ -47,9 +47,9 @@ test('what an id stands for is asked once, by any number of callers, and again a
 })
 
 test('the next URL is tried when one cannot be reached, is overloaded or cuts its answer', async (t) => {
-  const { url, faults, requests } = await registryOfTest(t)
+  const { url, faults, requests } = await startTestRegistry(t)
   using registry = new SchemaRegistry({ url: ['http://127.0.0.1:1', url], retryBackoffMs: 1 })
-  faults.push((_, response) => answer(response, 429, { error_code: 429, message: 'slow down' }))
+  faults.push((_, response) => answerWith(response, 429, { error_code: 429, message: 'slow down' }))
   faults.push((_, response) => {
     response.writeHead(200, { 'content-length': '100' })
     response.write('{"id"')
@@ -60,29 +60,29 @@ test('the next URL is tried when one cannot be reached, is overloaded or cuts it
 })
 
 test('retries end, and a refusal is not tried again', async (t) => {
-  const { url, faults, requests } = await registryOfTest(t)
+  const { url, faults, requests } = await startTestRegistry(t)
   using registry = new SchemaRegistry({ url, retries: 2, retryBackoffMs: 1 })
-  for (let count = 0; count < 3; count++) faults.push((_, response) => answer(response, 503, {}))
+  for (let count = 0; count < 3; count++) faults.push((_, response) => answerWith(response, 503, {}))
   await assert.rejects(registry.register('a', text), { status: 503, retriable: true })
   assert.equal(requests.length, 3)
-  faults.push((_, response) => answer(response, 409, { error_code: 409, message: 'Schema being registered is incompatible' }))
+  faults.push((_, response) => answerWith(response, 409, { error_code: 409, message: 'Schema being registered is incompatible' }))
   await assert.rejects(registry.register('a', text), /409, Schema being registered is incompatible/)
   assert.equal(requests.length, 4)
 })
 
 test('a registry that does not answer, answers nonsense or without end is a typed error within its time', async (t) => {
-  const { url, faults } = await registryOfTest(t)
+  const { url, faults } = await startTestRegistry(t)
   using registry = new SchemaRegistry({ url, retries: 0, requestTimeoutMs: 50 })
   faults.push(() => {})
   await assert.rejects(registry.subjects(), { code: 'SCHEMA_REGISTRY', retriable: true, message: /no answer within 50 ms/ })
   faults.push((_, response) => response.end('<html>'))
   await assert.rejects(registry.subjects(), { code: 'SCHEMA_REGISTRY', message: /not JSON/ })
   for (const nonsense of [[1], {}, null]) {
-    faults.push((_, response) => answer(response, 200, nonsense))
+    faults.push((_, response) => answerWith(response, 200, nonsense))
     await assert.rejects(registry.subjects(), { code: 'SCHEMA_REGISTRY', message: /not what it should be/ })
   }
   for (const nonsense of [{ id: -1 }, { id: 2 ** 31 }, { id: '1' }]) {
-    faults.push((_, response) => answer(response, 200, nonsense))
+    faults.push((_, response) => answerWith(response, 200, nonsense))
     await assert.rejects(registry.register('a', text), { code: 'SCHEMA_REGISTRY' })
   }
   using endless = new SchemaRegistry({ url, retries: 0 })
@@ -97,7 +97,7 @@ test('a registry that does not answer, answers nonsense or without end is a type
 })
 
 test('one call has a limit of time, and close() ends it', async (t) => {
-  const { url, faults } = await registryOfTest(t)
+  const { url, faults } = await startTestRegistry(t)
   using registry = new SchemaRegistry({ url, timeoutMs: 50 })
   faults.push(() => {})
   await assert.rejects(registry.subjects(), TimeoutError)
@@ -110,7 +110,7 @@ test('one call has a limit of time, and close() ends it', async (t) => {
 })
 
 test('basic and bearer authentication', async (t) => {
-  const { url, headers } = await registryOfTest(t)
+  const { url, headers } = await startTestRegistry(t)
   const basic = `Basic ${Buffer.from('user:p@ss').toString('base64')}`
   using inUrl = new SchemaRegistry({ url: url.replace('//', '//user:p%40ss@') })
   using asOption = new SchemaRegistry({ url, auth: { username: 'user', password: 'p@ss' } })
@@ -134,7 +134,7 @@ test('an option that does not exist or has a bad value is named', () => {
 })
 
 test('everything that a schema refers to comes once, each behind what it refers to', async (t) => {
-  const { url } = await registryOfTest(t)
+  const { url } = await startTestRegistry(t)
   using registry = new SchemaRegistry({ url })
   const named = (schema: string, ...names: string[]): RegistrySchema => ({
     schemaType: 'JSON',

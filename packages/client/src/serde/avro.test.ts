@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { answerWith, startTestRegistry } from '@tidelog/testkit'
 import { ClosedError, SerializationError } from '../errors.ts'
-import { answer, registryOfTest } from '../registry/registry-harness.ts'
 import { recordNameStrategy, SchemaRegistry, topicRecordNameStrategy } from '../registry/schema-registry.ts'
 import { avro } from './avro.ts'
 
@@ -40,7 +40,7 @@ test('without a registry a record is its bare bytes, at once', () => {
 })
 
 test('the registry is asked once a topic and once a schema; from then on there are no promises', async (t) => {
-  const { url, requests } = await registryOfTest(t)
+  const { url, requests } = await startTestRegistry(t)
   using registry = new SchemaRegistry({ url })
   const writer = avro<Order>({ registry, schema })
   const [first, second] = await Promise.all([writer.serialize(order, value), writer.serialize(order, value)])
@@ -55,7 +55,7 @@ test('the registry is asked once a topic and once a schema; from then on there a
 })
 
 test('what was written by an older schema is resolved to the own one', async (t) => {
-  const { url } = await registryOfTest(t)
+  const { url } = await startTestRegistry(t)
   using registry = new SchemaRegistry({ url })
   const newer = { ...schema, fields: [...schema.fields, { name: 'note', type: 'string', default: 'none' }] }
   const bytes = bufferOf(await avro<Order>({ registry, schema }).serialize(order, value))
@@ -65,7 +65,7 @@ test('what was written by an older schema is resolved to the own one', async (t)
 })
 
 test('subjects follow their strategy, and schemas are registered, looked up or taken as the newest', async (t) => {
-  const { url, requests } = await registryOfTest(t)
+  const { url, requests } = await startTestRegistry(t)
   using registry = new SchemaRegistry({ url })
   const strict = avro<Order>({ registry, schema, autoRegisterSchemas: false })
   await assert.rejects(async () => strict.serialize(order, value), { code: 'SCHEMA_REGISTRY', errorCode: 40401 })
@@ -80,7 +80,7 @@ test('subjects follow their strategy, and schemas are registered, looked up or t
 })
 
 test('a schema may use others that the registry has', async (t) => {
-  const { url } = await registryOfTest(t)
+  const { url } = await startTestRegistry(t)
   using registry = new SchemaRegistry({ url })
   await registry.register('shop.Order', { schemaType: 'AVRO', schema: JSON.stringify(schema), references: [] })
   const cart = {
@@ -104,10 +104,10 @@ test('a schema may use others that the registry has', async (t) => {
 })
 
 test('a failure of the registry is not remembered', async (t) => {
-  const { url, faults } = await registryOfTest(t)
+  const { url, faults } = await startTestRegistry(t)
   using registry = new SchemaRegistry({ url, retries: 0 })
   const serde = avro<Order>({ registry, schema })
-  faults.push((_, response) => answer(response, 500, {}))
+  faults.push((_, response) => answerWith(response, 500, {}))
   await assert.rejects(async () => serde.serialize(order, value), { retriable: true })
   assert.ok(await serde.serialize(order, value))
   registry.close()
@@ -115,7 +115,7 @@ test('a failure of the registry is not remembered', async (t) => {
 })
 
 test('bytes without an id, of an unknown id, of no Avro schema are typed errors', async (t) => {
-  const { url } = await registryOfTest(t)
+  const { url } = await startTestRegistry(t)
   using registry = new SchemaRegistry({ url })
   const serde = avro({ registry })
   assert.throws(() => serde.deserialize(Buffer.from('{}'), value), SerializationError)

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { startTestRegistry } from '@tidelog/testkit'
 import { Ajv } from 'ajv'
-import { registryOfTest } from '../registry/registry-harness.ts'
 import { recordNameStrategy, SchemaRegistry } from '../registry/schema-registry.ts'
 import { jsonSchema } from './json-schema.ts'
 
@@ -38,7 +38,7 @@ test('every dialect is read by its own rules; one that is not known is an error'
 })
 
 test("over a registry a reader without a schema goes by the writer's, with those that it refers to", async (t) => {
-  const { url } = await registryOfTest(t)
+  const { url } = await startTestRegistry(t)
   using registry = new SchemaRegistry({ url })
   await registry.register('id', { schemaType: 'JSON', schema: '{"type":"string","minLength":2}', references: [] })
   const writer = jsonSchema<Order>({

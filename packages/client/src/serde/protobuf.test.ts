@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { create, createFileRegistry, type DescMessage, type MessageShape } from '@bufbuild/protobuf'
 import { FileDescriptorProtoSchema, FieldDescriptorProto_Type as Type } from '@bufbuild/protobuf/wkt'
-import { registryOfTest } from '../registry/registry-harness.ts'
+import { startTestRegistry } from '@tidelog/testkit'
 import { recordNameStrategy, SchemaRegistry } from '../registry/schema-registry.ts'
 import { protobuf } from './protobuf.ts'
 
@@ -47,7 +47,7 @@ test('without a registry a record is its bare bytes, at once', () => {
 })
 
 test('over a registry the index of the message follows the id, and imported files are registered first', async (t) => {
-  const { url, requests, schemas } = await registryOfTest(t)
+  const { url, requests, schemas } = await startTestRegistry(t)
   using registry = new SchemaRegistry({ url })
   const serde = protobuf({ message: messageOf('shop.Order'), registry })
   const bytes = Buffer.from((await serde.serialize(order, value))!)
@@ -65,7 +65,7 @@ test('over a registry the index of the message follows the id, and imported file
 })
 
 test('a nested message is named by the way to it, and by its full name for subjects', async (t) => {
-  const { url } = await registryOfTest(t)
+  const { url } = await startTestRegistry(t)
   using registry = new SchemaRegistry({ url })
   const serde = protobuf({ message: messageOf('shop.Order.Line'), registry, subjectNameStrategy: recordNameStrategy })
   const line = create(messageOf('shop.Order.Line'), { count: 3 } as never) as MessageShape<DescMessage>

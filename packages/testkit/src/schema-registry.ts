@@ -9,7 +9,7 @@ interface Stored {
 }
 
 /** A schema registry that keeps what it is given in memory and fails when it is told to; for tests. */
-export interface RegistryOfTest {
+export interface TestRegistry {
   readonly url: string
   /** `METHOD PATH` of every request, in order. */
   readonly requests: string[]
@@ -19,12 +19,12 @@ export interface RegistryOfTest {
   readonly schemas: Stored[]
 }
 
-export async function registryOfTest(t: TestContext): Promise<RegistryOfTest> {
+export async function startTestRegistry(t: Pick<TestContext, 'after'>): Promise<TestRegistry> {
   const schemas: Stored[] = []
   const subjects = new Map<string, number[]>()
   const requests: string[] = []
   const headers: IncomingMessage['headers'][] = []
-  const faults: RegistryOfTest['faults'] = []
+  const faults: TestRegistry['faults'] = []
   const levels = new Map<string, string>([['', 'BACKWARD']])
 
   const idOf = (stored: Stored): number => {
@@ -105,10 +105,10 @@ export async function registryOfTest(t: TestContext): Promise<RegistryOfTest> {
           ?.slice(1)
           .map((part) => decodeURIComponent(part ?? '')) ?? []
       try {
-        answer(response, 200, found?.[1](parts, request.method ?? '', text === '' ? {} : JSON.parse(text)))
+        answerWith(response, 200, found?.[1](parts, request.method ?? '', text === '' ? {} : JSON.parse(text)))
       } catch (error) {
         const { code, message } = error as NotFound
-        answer(response, 404, { error_code: code, message })
+        answerWith(response, 404, { error_code: code, message })
       }
     })
   })
@@ -132,7 +132,7 @@ function notFound(code: number, message: string): never {
   throw new NotFound(code, message)
 }
 
-export function answer(response: ServerResponse, status: number, body: unknown): void {
+export function answerWith(response: ServerResponse, status: number, body: unknown): void {
   response.writeHead(status, { 'content-type': 'application/vnd.schemaregistry.v1+json' })
   response.end(JSON.stringify(body))
 }
