@@ -72,7 +72,8 @@ export function checkGuides(): Finding[] {
       if (regions.get(file!)?.get(name!) === undefined)
         findings.push({ path, line: lineAt(text, match.index + 1), message: `${file} has no region ${name}` })
     }
-    for (const { index } of text.matchAll(/^```ts$/gm)) {
+    // An import by itself is nothing to run.
+    for (const { index } of text.matchAll(/^```ts$(?!(\nimport [^\n]*)+\n```$)/gm)) {
       if (!marked.has(index))
         findings.push({
           path,
