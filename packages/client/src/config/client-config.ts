@@ -100,7 +100,7 @@ export const commonRows = {
     default: 2,
     min: 1,
     importance: 'low',
-    unused: 'metrics are totals and current values',
+    unused: "rates go by Kafka's default of two windows",
     doc: 'Samples kept.',
   }),
   'metrics.recording.level': string({
@@ -109,7 +109,12 @@ export const commonRows = {
     unused: 'all metrics are cheap',
     doc: 'Highest level recorded.',
   }),
-  'metrics.sample.window.ms': long({ default: 30_000, importance: 'low', unused: 'metrics are totals and current values', doc: 'Window.' }),
+  'metrics.sample.window.ms': long({
+    default: 30_000,
+    importance: 'low',
+    unused: "rates go by Kafka's default of 30 s",
+    doc: 'Window.',
+  }),
   'receive.buffer.bytes': int({ default: 65_536, min: -1, importance: 'medium', unused: SOCKET, doc: 'SO_RCVBUF.' }),
   'send.buffer.bytes': int({ default: 131_072, min: -1, importance: 'medium', unused: SOCKET, doc: 'SO_SNDBUF.' }),
 } as const

@@ -8,7 +8,7 @@ import type { OffsetAndMetadata, TopicPartition } from '../../topic-partition.ts
 import type { ProducerIdAndEpoch } from '../producer-batch.ts'
 import { producerChannels } from '../producer-channels.ts'
 import type { SequenceIdentity } from '../producer-identity.ts'
-import { cancelled, fatalOf, severityOf, type TransactionRequest } from './transaction-errors.ts'
+import { cancelled, fatalOf, type Severity, severityOf, type TransactionRequest } from './transaction-errors.ts'
 import {
   addOffsets,
   addPartitions,
@@ -369,7 +369,7 @@ export class TransactionManager implements SequenceIdentity {
 
   /** Takes note of a failure. @returns what users see of it */
   #failed(request: TransactionRequest, error: ClientError): ClientError {
-    const severity = this.#isNoTransaction(request, error) ? 'abortable' : severityOf(request, error)
+    const severity = this.#severityOf(request, error)
     if (severity === 'fatal') {
       const failure = fatalOf(request, error, this.transactionalId)
       if (this.#state.failForGood(failure)) this.#turned()
@@ -379,6 +379,13 @@ export class TransactionManager implements SequenceIdentity {
     if (hasCode(error, 'INVALID_PRODUCER_ID_MAPPING')) this.#state.forgetId()
     if (this.#state.fail(error)) this.#turned()
     return request === 'Produce' || this.#state.status === 'aborting' ? error : new TransactionAbortableError(error)
+  }
+
+  #severityOf(request: TransactionRequest, error: ClientError): Severity {
+    if (this.#isNoTransaction(request, error)) return 'abortable'
+    // Aborting is all that could be done.
+    if (request === 'EndTxn' && this.#state.status === 'aborting' && hasCode(error, 'TRANSACTION_ABORTABLE')) return 'fatal'
+    return severityOf(request, error)
   }
 
   /**

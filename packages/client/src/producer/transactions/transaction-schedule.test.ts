@@ -131,7 +131,7 @@ for (const version of [2, 1] as const) {
     for (let number = 0; number < TRANSACTIONS; number++) await one(number)
     stop()
     for (const [topic, values] of expected) assert.deepEqual(await readCommittedValues(bootstrapServers, topic), values, topic)
-    const offsets = await admin.listConsumerGroupOffsets('g')
+    const offsets = await admin.listConsumerGroupOffsets('g', { requireStable: true })
     assert.equal(offsets.get({ topic: 'a', partition: 0 })?.offset, expectedOffset)
     const committed = [...expected.values()].flat(2).length
     assert.ok(committed > 0 && proxy.accepted > 5, `${committed} of ${sent} records committed over ${proxy.accepted} connections`)
