@@ -39,18 +39,25 @@ export function decodeSubscription(metadata: Buffer): Subscription {
   return { ...subscription, ownedPartitions: flat(subscription.ownedPartitions) }
 }
 
-export function encodeAssignment(partitions: Iterable<TopicPartition>): Buffer {
+/** What the leader gives to one member. */
+export interface Assignment {
+  readonly partitions: readonly TopicPartition[]
+  readonly userData: Buffer | null
+}
+
+export function encodeAssignment(partitions: Iterable<TopicPartition>, userData: Buffer | null): Buffer {
   // Version 0 holds all there is, and every client reads it.
   const writer = new ByteWriter()
   writer.int16(0)
-  consumerProtocolAssignment.codec(0).write(writer, { assignedPartitions: rows(partitions), userData: null })
+  consumerProtocolAssignment.codec(0).write(writer, { assignedPartitions: rows(partitions), userData })
   return writer.toBuffer()
 }
 
 /** Empty bytes are an empty assignment. @throws MalformedError for bytes that are no assignment. */
-export function decodeAssignment(assignment: Buffer): TopicPartition[] {
-  if (assignment.length === 0) return []
+export function decodeAssignment(assignment: Buffer): Assignment {
+  if (assignment.length === 0) return { partitions: [], userData: null }
   const reader = new ByteReader(assignment)
   const version = clamp(reader.int16(), consumerProtocolAssignment.versions)
-  return flat(consumerProtocolAssignment.codec(version).read(reader).assignedPartitions)
+  const { assignedPartitions, userData } = consumerProtocolAssignment.codec(version).read(reader)
+  return { partitions: flat(assignedPartitions), userData }
 }

@@ -63,7 +63,8 @@ export async function startProxied(
         keyDeserializer: string,
         valueDeserializer: string,
         autoOffsetReset: 'earliest',
-        heartbeatIntervalMs: 50,
+        // Under the consumer protocol the broker says it: see quickGroups.
+        ...(options.groupProtocol === 'consumer' ? {} : { heartbeatIntervalMs: 50 }),
         metadataMaxAgeMs: 1000,
         fetchMaxWaitMs: 20,
         ...options,
@@ -78,6 +79,14 @@ export async function startProxied(
     },
   }
 }
+
+/** Settings of a broker whose consumer groups (KIP-848) hear of a rebalance soon. */
+export const quickGroups = {
+  'group.consumer.min.heartbeat.interval.ms': '20',
+  'group.consumer.heartbeat.interval.ms': '50',
+  'group.consumer.min.session.timeout.ms': '500',
+  'group.consumer.assignment.interval.ms': '0',
+} as const
 
 /** Polls until `count` records have come. @returns Their values. */
 export async function readValues(consumer: Consumer<string, string>, count: number): Promise<(string | null)[]> {

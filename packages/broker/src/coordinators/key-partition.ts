@@ -1,4 +1,4 @@
-import { javaStringHash } from '@tidelog/coordinator'
+import { javaStringHash } from '@tidelog/core'
 
 /** The partition of __consumer_offsets that a group lives in, and of __transaction_state a transactional id; every broker of every make must agree on it. */
 export const keyPartition = (key: string, partitionCount: number): number => {

@@ -1,5 +1,6 @@
 import { existsSync } from 'node:fs'
 import { basename, isAbsolute } from 'node:path'
+import { javaHashOrder } from '@tidelog/core'
 import { prepareCodec } from '@tidelog/protocol'
 import { CommandFailure, defineCommand } from '../command.ts'
 import {
@@ -18,7 +19,6 @@ import {
   decodeTransactionRecord,
 } from '../dump/record-decoders.ts'
 import { SegmentFile } from '../dump/segment-file.ts'
-import { javaHashOrder } from '../java-hash-order.ts'
 import { flag, number, text } from '../option-table.ts'
 
 /** kafka-dump-log, without its decoders of tiered storage and of the user's own classes. */

@@ -1,8 +1,8 @@
 import type { LogDirDescription, ReplicaInLogDir } from '@tidelog/client'
+import { javaHashOrderOf, javaStringHash, javaTopicPartitionHash } from '@tidelog/core'
 import { connectionOptions, connectionProperties } from '../clients.ts'
 import { CommandFailure, defineCommand } from '../command.ts'
 import { javaClassName, javaMessage } from '../java-error.ts'
-import { hashCode, javaHashOrderOf } from '../java-hash-order.ts'
 import { flag, text } from '../option-table.ts'
 import { type Cell, outputFormat, outputOption, renderRows } from '../rows.ts'
 import { requireOption } from '../rules.ts'
@@ -82,12 +82,9 @@ const listed = (ids: readonly number[]): string => inOrder(ids).join(',')
 
 /** Java keeps them in a map that is made as large as their number. */
 const dirsInHashOrder = (dirs: readonly LogDirDescription[]): LogDirDescription[] =>
-  javaHashOrderOf(dirs, ({ path }) => hashCode(path), dirs.length)
+  javaHashOrderOf(dirs, ({ path }) => javaStringHash(path), dirs.length)
 
-/** TopicPartition's. */
-const hashOf = ({ topic, partition }: ReplicaInLogDir): number => (Math.imul(31, (31 + partition) | 0) + hashCode(topic)) | 0
-
-const inHashOrder = (replicas: readonly ReplicaInLogDir[]): ReplicaInLogDir[] => javaHashOrderOf(replicas, hashOf)
+const inHashOrder = (replicas: readonly ReplicaInLogDir[]): ReplicaInLogDir[] => javaHashOrderOf(replicas, javaTopicPartitionHash)
 
 /** Keys in the order in which Kafka's tool writes them. */
 function printable({ path, error, replicas }: LogDirDescription): object {

@@ -1,4 +1,4 @@
-import { javaHashOrder } from '../java-hash-order.ts'
+import { javaHashOrder } from '@tidelog/core'
 import type { Cell } from '../rows.ts'
 
 export interface TopicPartitionState {

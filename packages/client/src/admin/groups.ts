@@ -285,7 +285,7 @@ function classicDescriptionOf(group: DescribeGroupsResponse['groups'][number], c
 /** What another client wrote: bytes that are no assignment are shown as none. */
 function assignmentOf(bytes: Buffer): TopicPartition[] {
   try {
-    return decodeAssignment(bytes)
+    return [...decodeAssignment(bytes).partitions]
   } catch {
     return []
   }

@@ -42,6 +42,8 @@ export interface SendOptions {
   readonly timeoutMs?: number
   /** Newest version that this call can use. */
   readonly maxVersion?: number
+  /** Oldest version that says what this call needs. */
+  readonly minVersion?: number
 }
 
 /** After this part of a session one logs in again, give or take a little, so that it never ends amid requests. */
@@ -128,11 +130,12 @@ export class BrokerConnection {
   }
 
   /** @throws UnsupportedVersionError when there is no version that this client, this call and the broker all have. */
-  versionOf(api: Api, maxVersion = Number.MAX_SAFE_INTEGER): number {
+  versionOf(api: Api, maxVersion = Number.MAX_SAFE_INTEGER, minVersion = 0): number {
     const served = this.#served.get(api.key)
     const { host, port } = this.#connection
     if (served === undefined) throw new UnsupportedVersionError(`the broker at ${host}:${port} does not serve ${api.name}`)
-    const [oldest, newest] = api.announced ?? api.versions
+    const [oldestKnown, newest] = api.announced ?? api.versions
+    const oldest = Math.max(oldestKnown, minVersion)
     const version = Math.min(newest, served[1], maxVersion)
     if (version < oldest || version < served[0]) {
       throw new UnsupportedVersionError(
@@ -158,9 +161,9 @@ export class BrokerConnection {
   async send<A extends Api>(
     api: A,
     build: RequestInput<A> | ((version: number) => RequestInput<A>),
-    { timeoutMs, maxVersion }: SendOptions = {},
+    { timeoutMs, maxVersion, minVersion }: SendOptions = {},
   ): Promise<ResponseOf<A>> {
-    const version = this.versionOf(api, maxVersion)
+    const version = this.versionOf(api, maxVersion, minVersion)
     try {
       const request = typeof build === 'function' ? build(version) : build
       this.#renewSession()

@@ -23,7 +23,14 @@ export function onCoordinator<T>(
 
 type GroupOffsets = PartitionMap<OffsetAndMetadata>
 
+/** A member that asks for its own group: the coordinator of a group of the consumer protocol checks its epoch. KIP-848. */
+export interface AskingMember {
+  readonly memberId: string
+  readonly memberEpoch: number
+}
+
 const OLDEST_FETCH_OF_SEVERAL = 8
+const OLDEST_FETCH_BY_MEMBER = 9
 
 /**
  * Committed offsets of a group; partitions without one are left out.
@@ -35,8 +42,9 @@ export async function fetchGroupOffsets(
   groupId: string,
   partitions: readonly TopicPartition[] | null,
   requireStable: boolean,
+  member?: AskingMember,
 ): Promise<GroupOffsets> {
-  const { value, error } = (await fetchOffsetsOfGroups(connection, new Map([[groupId, partitions]]), requireStable)).get(groupId)!
+  const { value, error } = (await fetchOffsetsOfGroups(connection, new Map([[groupId, partitions]]), requireStable, member)).get(groupId)!
   if (error !== undefined) throw error
   return value
 }
@@ -46,17 +54,20 @@ export async function fetchOffsetsOfGroups(
   connection: BrokerConnection,
   groups: ReadonlyMap<string, readonly TopicPartition[] | null>,
   requireStable: boolean,
+  member?: AskingMember,
 ): Promise<Map<string, Outcome<GroupOffsets>>> {
+  const options = { maxVersion: NEWEST_VERSION_BY_NAME }
+  const version = connection.versionOf(OffsetFetch, NEWEST_VERSION_BY_NAME)
   const asked = [...groups].map(([groupId, partitions]) => ({
     groupId,
+    ...(version >= OLDEST_FETCH_BY_MEMBER ? member : {}),
     topics:
       partitions === null
         ? null
         : [...groupByTopic(partitions)].map(([name, entries]) => ({ name, partitionIndexes: entries.map(({ partition }) => partition) })),
   }))
-  const options = { maxVersion: NEWEST_VERSION_BY_NAME }
   const answers =
-    connection.versionOf(OffsetFetch, NEWEST_VERSION_BY_NAME) >= OLDEST_FETCH_OF_SEVERAL
+    version >= OLDEST_FETCH_OF_SEVERAL
       ? (await connection.send(OffsetFetch, { groupId: '', topics: null, groups: asked, requireStable }, options)).groups
       : await Promise.all(
           asked.map(async ({ groupId, topics }) => ({

@@ -51,9 +51,13 @@ export const consumerRows = {
     of: ['classic', 'consumer'],
     ignoreCase: true,
     importance: 'high',
-    doc: 'The group protocol.',
+    doc: 'classic: a member assigns. consumer: the coordinator does, without stopping the others (KIP-848).',
   }),
-  'group.remote.assignor': string({ default: null, importance: 'medium', unused: 'belongs to group.protocol=consumer', doc: 'Assignor.' }),
+  'group.remote.assignor': string({
+    default: null,
+    importance: 'medium',
+    doc: 'The assignor of the coordinator, uniform or range; its own choice when absent. With group.protocol=consumer only.',
+  }),
   'heartbeat.interval.ms': int({ default: 3000, unit: 'ms', importance: 'high', doc: 'Time between heartbeats to the coordinator.' }),
   'isolation.level': string({
     default: 'read_uncommitted',

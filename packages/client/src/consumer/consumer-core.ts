@@ -1,16 +1,7 @@
 import { libuvOffload, silentLogger, systemClock, systemRandom, type Timer } from '@tidelog/core'
 import { Cluster, messageOf } from '../cluster/cluster.ts'
 import type { ConsumerConfig } from '../config/consumer-config.ts'
-import {
-  BrokerError,
-  type ClientError,
-  ClosedError,
-  CommitFailedError,
-  hasCode,
-  IllegalStateError,
-  InvalidOptionError,
-  NoOffsetError,
-} from '../errors.ts'
+import { type ClientError, ClosedError, CommitFailedError, IllegalStateError, InvalidOptionError, NoOffsetError } from '../errors.ts'
 import { type OffsetAndMetadata, PartitionMap, type TopicPartition } from '../topic-partition.ts'
 import { ConsumerInterceptors, InterceptedTaker } from './consumer-interceptor.ts'
 import { ConsumerMetrics } from './consumer-metrics.ts'
@@ -18,7 +9,9 @@ import { type ConsumerOptions, type RebalanceListener, resolveConsumerOptions } 
 import { needsEagerDecoding } from './consumer-record.ts'
 import { Fetcher } from './fetcher.ts'
 import { GroupCoordinator } from './group-coordinator.ts'
-import { GroupMembership } from './group-membership.ts'
+import { ClassicMembership } from './membership/classic-membership.ts'
+import { ConsumerMembership } from './membership/consumer-membership.ts'
+import type { GroupMembershipOperation, Membership } from './membership/membership.ts'
 import { Notifier } from './notifier.ts'
 import { OffsetCommitter } from './offset-committer.ts'
 import { PartitionState } from './partition-state.ts'
@@ -26,9 +19,8 @@ import type { Position } from './position.ts'
 import { PositionResolver } from './position-resolver.ts'
 import { PositionValidator } from './position-validator.ts'
 import { RecordTaker } from './record-taker.ts'
+import { checkTopics, interestOf, type Subscription, topicsOf } from './subscription.ts'
 import { UserTurn } from './user-turn.ts'
-
-type Subscription = { readonly topics: readonly string[] } | { readonly pattern: RegExp }
 
 const NO_MEMBER = { generationId: -1, memberId: '', groupInstanceId: null } as const
 
@@ -60,7 +52,7 @@ export class ConsumerCore<K, V> {
   #order: readonly PartitionState<K, V>[] = []
   #subscription: Subscription | undefined
   #listener: RebalanceListener = {}
-  #membership: GroupMembership | undefined
+  #membership: Membership | undefined
   #errors: ClientError[] = []
   #commitTimer: Timer | undefined
   #isCommitting = false
@@ -113,7 +105,10 @@ export class ConsumerCore<K, V> {
     const { interceptors = [] } = options
     if (interceptors.length > 0) this.#interceptors = new ConsumerInterceptors(interceptors, logger)
     this.taker = this.#interceptors === undefined ? new RecordTaker(taking) : new InterceptedTaker(taking, this.#interceptors)
-    cluster.onMetadata(notify)
+    cluster.onMetadata(() => {
+      this.#membership?.onMetadata()
+      notify()
+    })
   }
 
   // --- subscription and assignment ---------------------------------------------------------------------------------------------------
@@ -122,7 +117,7 @@ export class ConsumerCore<K, V> {
     return this.#states
   }
 
-  get membership(): GroupMembership | undefined {
+  get membership(): Membership | undefined {
     return this.#membership
   }
 
@@ -131,48 +126,58 @@ export class ConsumerCore<K, V> {
     return this.#coordinator
   }
 
-  /** Topics subscribed to that are known to exist, or all of them where they are listed. */
+  /** Topics subscribed to by name, and those that a pattern matches: under a pattern of the coordinator's, as far as they are assigned. */
   subscribedTopics(): readonly string[] {
     const subscription = this.#subscription
-    if (subscription === undefined) return []
-    if ('topics' in subscription) return subscription.topics
-    const excludesInternal = this.config['exclude.internal.topics']
-    return [...this.cluster.metadata.topics.values()]
-      .filter(({ name, isInternal }) => subscription.pattern.test(name) && !(isInternal && excludesInternal))
-      .map(({ name }) => name)
+    if (subscription !== undefined && 'serverPattern' in subscription) return [...new Set(this.#order.map(({ topic }) => topic))]
+    return topicsOf(subscription, this.cluster.metadata, this.config['exclude.internal.topics'])
   }
 
   subscribe(what: Subscription, listener: RebalanceListener): void {
     if (this.#subscription === undefined && this.#states.size > 0)
       throw new IllegalStateError('assign() was called: unsubscribe() before subscribe()')
-    const coordinator = this.coordinator
-    const isFirst = this.#subscription === undefined
+    const { coordinator } = this
+    if ('serverPattern' in what && this.config['group.protocol'] === 'classic')
+      throw new InvalidOptionError("SubscriptionPattern needs groupProtocol: 'consumer'; a RegExp works with both protocols")
     this.#subscription = what
     this.#listener = listener
-    this.cluster.setInterest('topics' in what ? what.topics : null)
+    this.cluster.setInterest(interestOf(what))
+    for (const { topic } of this.#order) this.cluster.addInterest(topic)
     this.cluster.requestRefresh()
-    if (!isFirst) {
-      this.#membership?.rejoin('the subscription has changed')
-      return
-    }
+    if (this.#membership === undefined) this.#membership = this.#newMembership(coordinator)
+    else this.#membership.rejoin('the subscription has changed')
+    this.#armCommit()
+  }
+
+  #newMembership(coordinator: GroupCoordinator): Membership {
     const { cluster, config, metrics } = this
-    this.#membership = new GroupMembership({
+    const options = {
       cluster,
       config,
       coordinator,
       metrics,
-      assignors: this.#options.assignors,
-      topics: () => this.subscribedTopics(),
+      topics: () => topicsOf(this.#subscription, cluster.metadata, config['exclude.internal.topics']),
+      serverPattern: () =>
+        this.#subscription !== undefined && 'serverPattern' in this.#subscription ? this.#subscription.serverPattern : null,
       busySinceMs: () => this.oldestHandlerSinceMs?.() ?? this.turn.sinceMs(),
       notify: () => this.notifier.notify(),
       actions: {
         owned: () => [...this.#states.keys()],
-        revoke: (partitions) => this.#revoke(partitions),
-        lose: (partitions) => this.#lose(partitions),
-        assign: (partitions) => this.#assigned(partitions),
+        revoke: (partitions: readonly TopicPartition[]) => this.#revoke(partitions),
+        lose: (partitions: readonly TopicPartition[]) => this.#lose(partitions),
+        assign: (partitions: readonly TopicPartition[]) => this.#assigned(partitions),
       },
-    })
-    this.#armCommit()
+    }
+    if (config['group.protocol'] === 'consumer') return new ConsumerMembership(options)
+    return new ClassicMembership({ ...options, assignors: this.#options.assignors })
+  }
+
+  /** @throws IllegalStateError without subscription, and where the coordinator alone decides */
+  enforceRebalance(reason: string): void {
+    if (this.config['group.protocol'] === 'consumer')
+      throw new IllegalStateError("enforceRebalance() is of the classic protocol: under groupProtocol 'consumer' the coordinator decides")
+    if (this.#membership === undefined) throw new IllegalStateError('enforceRebalance() needs subscribe() first')
+    this.#membership.rejoin(reason)
   }
 
   /** Partitions of one's own choice, in place of those before. */
@@ -192,7 +197,7 @@ export class ConsumerCore<K, V> {
 
   /** Leaves the group, or drops the assignment. */
   async unsubscribe(): Promise<void> {
-    await this.leave('the consumer has unsubscribed', this.config['request.timeout.ms'])
+    await this.leave('the consumer has unsubscribed', this.config['request.timeout.ms'], 'default')
     this.#subscription = undefined
     this.#membership = undefined
     this.#setStates(new PartitionMap())
@@ -216,6 +221,7 @@ export class ConsumerCore<K, V> {
     for (const partition of partitions) states.set(partition, new PartitionState(partition))
     this.#setStates(states)
     for (const { topic } of partitions) this.cluster.addInterest(topic)
+    if (partitions.some(({ topic }) => this.cluster.metadata.topic(topic) === undefined)) this.cluster.requestRefresh()
     await this.#listener.onAssigned?.(partitions)
   }
 
@@ -271,24 +277,15 @@ export class ConsumerCore<K, V> {
     const error = this.#errors.shift()
     if (error !== undefined) throw error
     if (this.#membership !== undefined) {
-      if (this.cluster.metadata.version === 0 && 'pattern' in this.#subscription!) {
+      if (this.cluster.metadata.version === 0 && 'regExp' in this.#subscription!) {
         this.cluster.requestRefresh()
         return
       }
-      this.#checkTopicErrors()
+      checkTopics(this.subscribedTopics(), this.cluster.metadata)
       await this.#membership.advance()
     }
     this.#resolver.ensure()
     this.#fetcher.wake()
-  }
-
-  #checkTopicErrors(): void {
-    for (const topic of this.cluster.metadata.version > 0 ? this.subscribedTopics() : []) {
-      const code = this.cluster.metadata.errorOf(topic)
-      if (code === 0) continue
-      const error = new BrokerError(code, `topic ${topic}`)
-      if (hasCode(error, 'INVALID_TOPIC_EXCEPTION', 'TOPIC_AUTHORIZATION_FAILED')) throw error
-    }
   }
 
   /** After pause, resume, seek: something else can be fetched now. */
@@ -391,7 +388,7 @@ export class ConsumerCore<K, V> {
   }
 
   /** Gives up the assignment: commits what is due, tells the listener, leaves the group. Errors are logged; the time is bounded. */
-  async leave(reason: string, timeoutMs: number): Promise<void> {
+  async leave(reason: string, timeoutMs: number, operation: GroupMembershipOperation): Promise<void> {
     const deadline = this.cluster.deadline(timeoutMs)
     this.#commitTimer?.cancel()
     this.#commitTimer = undefined
@@ -404,13 +401,14 @@ export class ConsumerCore<K, V> {
     if (this.#membership === undefined) return
     if (owned.length > 0) {
       try {
-        await this.#listener.onRevoked?.(owned)
+        if (this.#isOutside) await (this.#listener.onLost ?? this.#listener.onRevoked)?.(owned)
+        else await this.#listener.onRevoked?.(owned)
       } catch (error) {
         this.cluster.logger.warn('a rebalance listener failed at the end', { reason: messageOf(error) })
       }
       this.#drop(owned)
     }
-    await this.#membership.leave(reason, deadline)
+    await this.#membership.leave(reason, deadline, operation)
   }
 
   /** Nothing more is fetched, and the brokers know it. */

@@ -62,9 +62,7 @@ export function resolveConsumerOptions<K, V>(options: ConsumerOptions<K, V>): Re
     valueDeserializer: undefined,
     partitionAssignmentStrategy: undefined,
   })
-  if (config['group.protocol'] === 'consumer') {
-    throw new InvalidOptionError("groupProtocol: 'consumer' (KIP-848) comes with a later version; 'classic' works with every broker")
-  }
+  checkProtocol(options, config['group.protocol'] === 'consumer')
   if (config['heartbeat.interval.ms'] >= config['session.timeout.ms']) {
     throw new InvalidOptionError('heartbeatIntervalMs must be lower than sessionTimeoutMs, by a factor of three or so')
   }
@@ -81,6 +79,19 @@ export function resolveConsumerOptions<K, V>(options: ConsumerOptions<K, V>): Re
     },
   }
 }
+
+/** As in Java's client, what belongs to one protocol is an error beside the other. */
+function checkProtocol(options: object, isConsumerProtocol: boolean): void {
+  const foreign = isConsumerProtocol ? classicOnly : consumerOnly
+  for (const name of foreign) {
+    if ((options as Readonly<Record<string, unknown>>)[name] === undefined) continue
+    throw new InvalidOptionError(`${name} has no meaning with groupProtocol: '${isConsumerProtocol ? 'consumer' : 'classic'}'`)
+  }
+}
+
+/** Under the consumer protocol brokers decide these, by configurations of the group. */
+const classicOnly = ['partitionAssignmentStrategy', 'heartbeatIntervalMs', 'sessionTimeoutMs'] as const
+const consumerOnly = ['groupRemoteAssignor'] as const
 
 function assignorOf(name: string): Assignor {
   const assignor = assignorsByName.get(name)

@@ -456,7 +456,11 @@ test('keys, tombstones and numbers keep their types', async (t) => {
 test('what cannot be is refused by name', async () => {
   const make = (options: object) => () => new Consumer({ bootstrapServers: 'localhost:1', ...options } as never)
   assert.throws(make({ groupid: 'g' }), /unknown option groupid/)
-  assert.throws(make({ groupProtocol: 'consumer' }), /KIP-848/)
+  assert.throws(
+    make({ groupProtocol: 'consumer', sessionTimeoutMs: 9000 }),
+    /sessionTimeoutMs has no meaning with groupProtocol: 'consumer'/,
+  )
+  assert.throws(make({ groupRemoteAssignor: 'range' }), /groupRemoteAssignor has no meaning with groupProtocol: 'classic'/)
   assert.throws(make({ partitionAssignmentStrategy: 'fair' }), /no assignor is called fair/)
   assert.throws(make({ autoOffsetReset: 'by_duration:1h' }), /autoOffsetReset/)
   assert.throws(make({ bootstrapServers: 'localhost' }), /'localhost' is not host:port/)

@@ -9,10 +9,12 @@ import type { ConsumedBatch } from './consumed-batch.ts'
 import { ConsumerCore } from './consumer-core.ts'
 import type { ConsumerOptions, RebalanceListener } from './consumer-options.ts'
 import { type ConsumerRecord, decodeAll } from './consumer-record.ts'
+import type { GroupMembershipOperation } from './membership/membership.ts'
 import { PartitionRunner, type RunOptions } from './partition-runner.ts'
 import { PolledRecords } from './polled-records.ts'
 import { BatchStream, RecordStream, type StreamOptions } from './record-streams.ts'
 import { Stretch } from './stretch.ts'
+import { type SubscriptionPattern, subscriptionOf } from './subscription.ts'
 
 export interface CallOptions extends WaitOptions {
   /** Limit of the call; `defaultApiTimeoutMs` when absent. */
@@ -26,10 +28,15 @@ export interface PollOptions extends WaitOptions {
   readonly maxRecords?: number
 }
 
+export interface CloseOptions {
+  readonly timeoutMs?: number
+  readonly groupMembershipOperation?: GroupMembershipOperation
+}
+
 /** Which member of which group a consumer is, for a transaction that commits its offsets. KIP-447. */
 export interface ConsumerGroupMetadata {
   readonly groupId: string
-  /** -1: no member so far. */
+  /** The member epoch under `groupProtocol: 'consumer'`; -1: no member so far. */
   readonly generationId: number
   readonly memberId: string
   readonly groupInstanceId: string | null
@@ -59,19 +66,22 @@ export class Consumer<K = Buffer, V = Buffer> {
   // --- what to read ------------------------------------------------------------------------------------------------------------------
 
   /**
-   * Joins the group with these topics, or all whose name a pattern matches, at the next read. A further call changes the subscription.
+   * Joins the group with these topics, or all whose name a pattern matches, at the next read. A RegExp is matched by this client, which looks for
+   * new topics every `metadataMaxAgeMs`; a SubscriptionPattern by the coordinator. A further call changes the subscription.
    * @throws InvalidOptionError without groupId, IllegalStateError after assign()
    */
-  subscribe(topics: readonly string[] | string | RegExp, listener: RebalanceListener = {}): void {
+  subscribe(topics: readonly string[] | string | RegExp | SubscriptionPattern, listener: RebalanceListener = {}): void {
     this.#checkOpen()
-    if (topics instanceof RegExp) {
-      // A global or sticky pattern would remember where it stopped.
-      this.#core.subscribe({ pattern: new RegExp(topics.source, topics.flags.replace(/[gy]/g, '')) }, listener)
-      return
-    }
-    const names = typeof topics === 'string' ? [topics] : [...new Set(topics)]
-    if (names.length === 0 || names.includes('')) throw new InvalidOptionError('subscribe() needs names of topics')
-    this.#core.subscribe({ topics: names }, listener)
+    this.#core.subscribe(subscriptionOf(topics), listener)
+  }
+
+  /**
+   * Has the group rebalance at the next read, for an assignor that goes by more than the subscriptions. Classic protocol only.
+   * @throws IllegalStateError
+   */
+  enforceRebalance(reason = 'the user asks for a rebalance'): void {
+    this.#checkOpen()
+    this.#core.enforceRebalance(reason)
   }
 
   /** Reads these partitions, in place of those before; needs no group. @throws IllegalStateError after subscribe() */
@@ -342,10 +352,11 @@ export class Consumer<K = Buffer, V = Buffer> {
 
   /**
    * Ends what reads, commits what is done, leaves the group and closes the connections, within `timeoutMs` (10 s) or little more. Idempotent:
-   * the second call gives the first one's promise.
+   * the second call gives the first one's promise. Whether it leaves the group, `groupMembershipOperation` says (KIP-1092); when absent, a
+   * static member (`groupInstanceId`) stays in it until its session times out, others leave.
    */
-  close({ timeoutMs = DEFAULT_CLOSE_TIMEOUT_MS }: { readonly timeoutMs?: number } = {}): Promise<void> {
-    this.#closing ??= this.#close(timeoutMs)
+  close({ timeoutMs = DEFAULT_CLOSE_TIMEOUT_MS, groupMembershipOperation = 'default' }: CloseOptions = {}): Promise<void> {
+    this.#closing ??= this.#close(timeoutMs, groupMembershipOperation)
     return this.#closing
   }
 
@@ -353,7 +364,7 @@ export class Consumer<K = Buffer, V = Buffer> {
     return this.close()
   }
 
-  async #close(timeoutMs: number): Promise<void> {
+  async #close(timeoutMs: number, operation: GroupMembershipOperation): Promise<void> {
     const core = this.#core
     const { clock } = core.cluster
     const deadline = new Deadline(clock, timeoutMs)
@@ -362,7 +373,7 @@ export class Consumer<K = Buffer, V = Buffer> {
     await before(this.#readerEnded, clock, deadline, 'close').catch(() => {})
     // The last poll's records are done, as far as can be told; a loop has said for itself what is done.
     if (this.#lastPolled) core.consumeAll()
-    const left = Promise.all([core.leave('the consumer is closing', deadline.remainingMs), core.stopFetching()])
+    const left = Promise.all([core.leave('the consumer is closing', deadline.remainingMs, operation), core.stopFetching()])
     await before(left, clock, deadline, 'close').catch(() => {})
     core.close()
   }

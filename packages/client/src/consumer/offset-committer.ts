@@ -8,7 +8,7 @@ import type { GroupCoordinator } from './group-coordinator.ts'
 
 /** As whom offsets are committed. */
 export interface CommitIdentity {
-  /** -1 for a consumer that is no member, with assigned partitions of its own choice. */
+  /** Of a classic group; the member epoch in a group of the consumer protocol. -1 for a consumer that is no member, with assigned partitions of its own choice. */
   readonly generationId: number
   readonly memberId: string
   readonly groupInstanceId: string | null
@@ -23,6 +23,8 @@ export interface OffsetCommitterOptions {
   readonly onMembershipLost: (error: ClientError, generationId: number) => boolean
 }
 
+/** Asked for a member that has another epoch, or is none, by now: to be asked as what it is now. */
+const asAnother = ['STALE_MEMBER_EPOCH', 'UNKNOWN_MEMBER_ID'] as const
 const notAMember = ['UNKNOWN_MEMBER_ID', 'ILLEGAL_GENERATION', 'FENCED_INSTANCE_ID'] as const
 
 /** Stores a group's offsets and reads them. Commits take effect in the order of the calls, also when one has to be repeated. */
@@ -46,16 +48,27 @@ export class OffsetCommitter {
 
   /** Committed offsets; partitions without one are left out. */
   fetch(partitions: readonly TopicPartition[], requireStable: boolean, options: RetryOptions): Promise<PartitionMap<OffsetAndMetadata>> {
-    const { coordinator } = this.#options
-    return coordinator.retry(options, (connection) => fetchGroupOffsets(connection, coordinator.groupId, partitions, requireStable))
+    const { coordinator, identity } = this.#options
+    const retryIf = (error: unknown) => isRetriable(error) || hasCode(error, ...asAnother)
+    return coordinator.retry({ ...options, retryIf }, (connection) => {
+      const { memberId, generationId } = identity()
+      const member = generationId < 0 ? undefined : { memberId, memberEpoch: generationId }
+      return fetchGroupOffsets(connection, coordinator.groupId, partitions, requireStable, member)
+    })
   }
 
   async #commit(offsets: readonly (TopicPartition & OffsetAndMetadata)[], options: RetryOptions): Promise<void> {
     const { coordinator, metrics, identity, onMembershipLost } = this.#options
     let sentAs = identity()
+    const wasMember = sentAs.generationId >= 0
+    // A topic that is gone does not come back; an epoch that has gone on is followed, as Java has it.
+    const retryIf = (error: unknown) =>
+      (isRetriable(error) && !hasCode(error, 'UNKNOWN_TOPIC_OR_PARTITION')) || hasCode(error, 'STALE_MEMBER_EPOCH')
     try {
-      await coordinator.retry({ ...options, retryIf: (error) => isRetriable(error) }, async (connection) => {
+      await coordinator.retry({ ...options, retryIf }, async (connection) => {
         sentAs = identity()
+        // From outside of the group an empty one would take it.
+        if (wasMember && sentAs.generationId < 0) throw new CommitFailedError(goneOn(coordinator.groupId))
         const response = await connection.send(OffsetCommit, this.#requestOf(offsets, sentAs), { maxVersion: NEWEST_VERSION_BY_NAME })
         for (const { name, partitions } of response.topics) {
           for (const { partitionIndex, errorCode } of partitions) {
@@ -67,8 +80,7 @@ export class OffsetCommitter {
       metrics.commits++
     } catch (error) {
       if (hasCode(error, ...notAMember) && onMembershipLost(error, sentAs.generationId)) {
-        const gone = `group ${coordinator.groupId} has gone on without this consumer, which took longer than maxPollIntervalMs or was cut off`
-        throw new CommitFailedError(`${gone}: its offsets were not committed, and other members read the records again`, error)
+        throw new CommitFailedError(goneOn(coordinator.groupId), error)
       }
       if (hasCode(error, ...notAMember, 'REBALANCE_IN_PROGRESS')) {
         throw new CommitFailedError(`group ${coordinator.groupId} is rebalancing: commit again after the next poll`, error)
@@ -96,5 +108,8 @@ export class OffsetCommitter {
     })
   }
 }
+
+const goneOn = (groupId: string): string =>
+  `group ${groupId} has gone on without this consumer, which took longer than maxPollIntervalMs or was cut off: its offsets were not committed, and other members read the records again`
 
 const OLDEST_STATIC = 7

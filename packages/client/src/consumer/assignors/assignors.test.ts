@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { seededRandom } from '@tidelog/core'
-import type { TopicPartition } from '../../topic-partition.ts'
+import { PartitionMap, type TopicPartition } from '../../topic-partition.ts'
 import type { GroupMember, ImmediateAssignor } from './assignor.ts'
 import { rangeAssignor } from './range-assignor.ts'
 import { roundRobinAssignor } from './round-robin-assignor.ts'
@@ -13,7 +13,9 @@ const member = (memberId: string, topics: readonly string[], owned: readonly Top
   topics,
   ownedPartitions: owned,
   generationId,
-  userData: null,
+  // As the sticky assignor has it: it says there what it had.
+  userData: stickyAssignor.subscriptionUserData!(owned, generationId),
+  rackId: null,
 })
 const counts = (entries: Record<string, number>) => new Map(Object.entries(entries))
 const text = (assignment: ReadonlyMap<string, readonly TopicPartition[]>) =>
@@ -58,7 +60,7 @@ test('sticky user data carries what a member owned, and rubbish in it counts as 
   const userData = stickyAssignor.subscriptionUserData!(owned, 7)
   const joined = [{ ...member('a', ['t', 'ü']) }, { ...member('b', ['t', 'ü']), userData }]
   const assignment = stickyAssignor.assign(joined, counts({ t: 2, ü: 2 }))
-  assert.deepEqual(text(assignment).b, 't1 ü0')
+  assert.deepEqual(text(assignment).b!.split(' ').sort(), ['t1', 'ü0'])
   const rubbish = [{ ...member('a', ['t']), userData: Buffer.from([127, 255, 255, 255, 0]) }]
   assert.deepEqual(text(stickyAssignor.assign(rubbish, counts({ t: 2 }))), { a: 't0 t1' })
 })
@@ -69,6 +71,33 @@ test('cooperative-sticky leaves a partition that moves unassigned for one round'
   assert.deepEqual(text(first), { a: 't0 t1', b: '' })
   const second = cooperativeStickyAssignor.assign([member('a', ['t'], first.get('a'), 2), member('b', ['t'])], counts({ t: 4 }))
   assert.deepEqual(text(second), { a: 't0 t1', b: 't2 t3' })
+})
+
+/** Partition i of each topic has its replicas in these racks. */
+const racked = (partitionCounts: ReadonlyMap<string, number>, racks: readonly (readonly string[])[]) =>
+  new PartitionMap<ReadonlySet<string>>(
+    [...partitionCounts].flatMap(([topic, count]) =>
+      Array.from({ length: count }, (_, partition) => [{ topic, partition }, new Set(racks[partition])] as const),
+    ),
+  )
+
+test('members with a rack get the partitions that have a replica there, as far as balance allows (KIP-881)', () => {
+  const inRack = (memberId: string, rackId: string): GroupMember => ({ ...member(memberId, ['t']), rackId })
+  const members = [inRack('a', 'r2'), inRack('b', 'r1')]
+  const partitionCounts = counts({ t: 4 })
+  const racks = racked(partitionCounts, [['r1'], ['r1'], ['r1'], ['r2']])
+  assert.deepEqual(text(rangeAssignor.assign(members, partitionCounts, racks)), { a: 't2 t3', b: 't0 t1' })
+  assert.deepEqual(text(stickyAssignor.assign(members, partitionCounts, racks)), { a: 't3 t2', b: 't0 t1' })
+  // All replicas everywhere: racks make no difference.
+  const everywhere = racked(partitionCounts, Array(4).fill(['r1', 'r2']))
+  assert.deepEqual(text(rangeAssignor.assign(members, partitionCounts, everywhere)), { a: 't0 t1', b: 't2 t3' })
+})
+
+test('range keeps topics of one partition count together, near to the member in all of them', () => {
+  const members: GroupMember[] = ['a', 'b'].map((memberId, index) => ({ ...member(memberId, ['s', 't']), rackId: `r${index}` }))
+  const partitionCounts = counts({ s: 2, t: 2 })
+  const racks = racked(partitionCounts, [['r1'], ['r0']])
+  assert.deepEqual(text(rangeAssignor.assign(members, partitionCounts, racks)), { a: 's1 t1', b: 's0 t0' })
 })
 
 test('every assignor gives each partition to at most one subscriber, none is left out, and sticky ones are balanced', () => {
@@ -99,7 +128,7 @@ test('every assignor gives each partition to at most one subscriber, none is lef
         )
         const loads = [...assignment.values()].map((partitions) => partitions.length)
         if (assignor === stickyAssignor && uniform) assert.ok(Math.max(...loads) - Math.min(...loads) <= 1)
-        members = members.map((m) => ({ ...m, ownedPartitions: assignment.get(m.memberId)!, generationId: generation }))
+        members = members.map((m) => member(m.memberId, m.topics, assignment.get(m.memberId)!, generation))
         if (random.int(2) === 0 && members.length > 1) members = members.slice(1)
       }
     }

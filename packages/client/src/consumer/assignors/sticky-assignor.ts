@@ -1,130 +1,35 @@
 import { ByteReader, ByteWriter } from '@tidelog/core'
-import { groupByTopic, type TopicPartition } from '../../topic-partition.ts'
-import { compareMembers, emptyAssignment, type GroupMember, type ImmediateAssignor, subscribersByTopic } from './assignor.ts'
+import { groupByTopic, PartitionMap, type TopicPartition } from '../../topic-partition.ts'
+import type { GroupMember, ImmediateAssignor } from './assignor.ts'
+import { assignEvenly } from './sticky-even.ts'
+import { type OwnedBefore, StickyInput } from './sticky-input.ts'
+import { assignUnevenly } from './sticky-uneven.ts'
 
-/** A partition while it is being assigned: who may have it, who had it, who has it now. */
-interface Slot {
-  readonly topic: string
-  readonly partition: number
-  readonly subscribers: readonly GroupMember[]
-  owner: GroupMember | undefined
-}
+const NO_GENERATION = -1
 
 /**
- * Balanced first, then as few moves as possible: members keep what they own up to their share, what is left goes to those with least,
- * and then partitions move only from a member to one that has at least two fewer. KIP-54.
+ * Balanced first, then as few moves as possible (KIP-54, KIP-341), then near replicas (KIP-881). Members with the same topics are the easy
+ * case. Equal to Java's sticky assignors, which have two algorithms for the two cases too.
  */
 function assignSticky(
   members: readonly GroupMember[],
   partitionCounts: ReadonlyMap<string, number>,
-  ownedBy: (member: GroupMember) => { readonly partitions: readonly TopicPartition[]; readonly generationId: number },
-): Map<string, TopicPartition[]> {
-  const byTopic = subscribersByTopic(members, partitionCounts)
-  const slots = new Map<string, Slot[]>()
-  for (const [topic, subscribers] of byTopic) {
-    slots.set(
-      topic,
-      Array.from({ length: partitionCounts.get(topic)! }, (_, partition) => ({ topic, partition, subscribers, owner: undefined })),
-    )
-  }
-  const held = new Map<GroupMember, Slot[]>([...members].sort(compareMembers).map((member) => [member, []]))
-  restoreOwners(slots, held, ownedBy)
-
-  const everyone = [...held.keys()]
-  const all = [...slots.values()].flat()
-  const sameTopics = [...byTopic.values()].every((subscribers) => subscribers.length === 0 || subscribers.length === everyone.length)
-  if (sameTopics) trimToQuota(held, all.filter(({ subscribers }) => subscribers.length > 0).length)
-  // Partitions with few possible owners first: the others can make up for them.
-  const unowned = all.filter(({ owner, subscribers }) => owner === undefined && subscribers.length > 0)
-  unowned.sort((a, b) => a.subscribers.length - b.subscribers.length)
-  for (const slot of unowned) give(held, slot, leastLoaded(held, slot.subscribers))
-  balance(held)
-
-  const assignment = emptyAssignment(members)
-  for (const slot of all)
-    if (slot.owner !== undefined) assignment.get(slot.owner.memberId)!.push({ topic: slot.topic, partition: slot.partition })
-  return assignment
-}
-
-/** Of two members that claim a partition the one of the later generation keeps it; of one generation, neither can be trusted. */
-function restoreOwners(
-  slots: ReadonlyMap<string, readonly Slot[]>,
-  held: ReadonlyMap<GroupMember, Slot[]>,
-  ownedBy: (member: GroupMember) => { readonly partitions: readonly TopicPartition[]; readonly generationId: number },
-): void {
-  const claims = new Map<Slot, { member: GroupMember | undefined; generationId: number }>()
-  for (const member of held.keys()) {
-    const { partitions, generationId } = ownedBy(member)
-    for (const { topic, partition } of partitions) {
-      const slot = slots.get(topic)?.[partition]
-      if (slot === undefined || !slot.subscribers.includes(member)) continue
-      const claim = claims.get(slot)
-      if (claim === undefined || claim.generationId < generationId) claims.set(slot, { member, generationId })
-      else if (claim.generationId === generationId && claim.member !== member) claim.member = undefined
-    }
-  }
-  for (const [slot, { member }] of claims) {
-    if (member === undefined) continue
-    slot.owner = member
-    held.get(member)!.push(slot)
-  }
-}
-
-/** With equal subscriptions the shares are known: everyone has ⌊n/m⌋ or ⌈n/m⌉, and only as many as the remainder have the latter. */
-function trimToQuota(held: ReadonlyMap<GroupMember, Slot[]>, partitionCount: number): void {
-  const share = Math.floor(partitionCount / held.size)
-  let withOneMore = partitionCount % held.size
-  for (const owned of held.values()) {
-    owned.sort((a, b) => (a.topic < b.topic ? -1 : a.topic > b.topic ? 1 : a.partition - b.partition))
-    let keep = share
-    if (owned.length > share && withOneMore > 0) {
-      keep++
-      withOneMore--
-    }
-    for (const slot of owned.splice(keep)) slot.owner = undefined
-  }
-}
-
-function leastLoaded(held: ReadonlyMap<GroupMember, readonly Slot[]>, candidates: readonly GroupMember[]): GroupMember {
-  let least = candidates[0]!
-  for (const candidate of candidates) if (held.get(candidate)!.length < held.get(least)!.length) least = candidate
-  return least
-}
-
-function give(held: ReadonlyMap<GroupMember, Slot[]>, slot: Slot, to: GroupMember): void {
-  if (slot.owner !== undefined) {
-    const before = held.get(slot.owner)!
-    before.splice(before.indexOf(slot), 1)
-  }
-  slot.owner = to
-  held.get(to)!.push(slot)
-}
-
-/** Each move lowers the sum of squared loads, so this ends. */
-function balance(held: ReadonlyMap<GroupMember, Slot[]>): void {
-  for (let moved = true; moved; ) {
-    moved = false
-    const byLoad = [...held].sort(([, a], [, b]) => b.length - a.length)
-    for (const [, owned] of byLoad) {
-      for (const slot of [...owned]) {
-        const least = leastLoaded(held, slot.subscribers)
-        if (held.get(least)!.length + 1 >= owned.length) continue
-        give(held, slot, least)
-        moved = true
-      }
-    }
-  }
+  replicaRacks: PartitionMap<ReadonlySet<string>>,
+  ownedBefore: (member: GroupMember) => OwnedBefore,
+): { assignment: Map<string, TopicPartition[]>; moved: PartitionMap<true> | undefined } {
+  const input = new StickyInput(members, partitionCounts, replicaRacks, ownedBefore)
+  if (!input.haveSameTopics()) return { assignment: assignUnevenly(input), moved: undefined }
+  return assignEvenly(input)
 }
 
 /** Sticky with eager rebalancing. What members had travels in their user data, in the layout of Java's StickyAssignor. */
 export const stickyAssignor: ImmediateAssignor = {
   name: 'sticky',
   supportedProtocols: ['eager'],
-  assign: (members, partitionCounts) =>
-    assignSticky(members, partitionCounts, ({ userData, ownedPartitions, generationId }) =>
-      userData === null ? { partitions: ownedPartitions, generationId } : readStickyUserData(userData),
-    ),
+  assign: (members, partitionCounts, replicaRacks = new PartitionMap()) =>
+    assignSticky(members, partitionCounts, replicaRacks, ({ userData }) => readStickyUserData(userData)).assignment,
   subscriptionUserData(owned, generationId) {
+    if (generationId < 0 && owned.length === 0) return null
     const writer = new ByteWriter()
     const byTopic = groupByTopic(owned)
     writer.int32(byTopic.size)
@@ -139,8 +44,9 @@ export const stickyAssignor: ImmediateAssignor = {
   },
 }
 
-/** Another member's bytes: whatever does not decode counts as owning nothing. */
-function readStickyUserData(userData: Buffer): { partitions: readonly TopicPartition[]; generationId: number } {
+/** Another member's bytes, of version 0 without a generation: whatever does not decode counts as owning nothing. */
+function readStickyUserData(userData: Buffer | null): OwnedBefore {
+  if (userData === null || userData.length === 0) return { partitions: [], generationId: undefined }
   try {
     const reader = new ByteReader(userData)
     const partitions: TopicPartition[] = []
@@ -148,9 +54,9 @@ function readStickyUserData(userData: Buffer): { partitions: readonly TopicParti
       const topic = reader.string(reader.int16())
       for (let count = reader.int32(); count > 0; count--) partitions.push({ topic, partition: reader.int32() })
     }
-    return { partitions, generationId: reader.remaining >= 4 ? reader.int32() : -1 }
+    return { partitions, generationId: reader.remaining >= 4 ? reader.int32() : undefined }
   } catch {
-    return { partitions: [], generationId: -1 }
+    return { partitions: [], generationId: NO_GENERATION }
   }
 }
 
@@ -161,23 +67,18 @@ function readStickyUserData(userData: Buffer): { partitions: readonly TopicParti
 export const cooperativeStickyAssignor: ImmediateAssignor = {
   name: 'cooperative-sticky',
   supportedProtocols: ['cooperative', 'eager'],
-  assign(members, partitionCounts) {
-    const generationOf = ({ generationId, userData }: GroupMember): number =>
-      generationId >= 0 || userData === null || userData.length < 4 ? generationId : userData.readInt32BE(0)
-    const assignment = assignSticky(members, partitionCounts, (member) => ({
+  assign(members, partitionCounts, replicaRacks = new PartitionMap()) {
+    const { assignment, moved } = assignSticky(members, partitionCounts, replicaRacks, (member) => ({
       partitions: member.ownedPartitions,
       generationId: generationOf(member),
     }))
-    const ownerOf = new Map<string, string>()
-    for (const { memberId, ownedPartitions } of members) {
-      for (const { topic, partition } of ownedPartitions) ownerOf.set(`${topic}/${partition}`, memberId)
-    }
+    const onTheWay = moved ?? givenAndTaken(members, assignment)
     for (const [memberId, partitions] of assignment) {
-      const now = partitions.filter(({ topic, partition }) => {
-        const owner = ownerOf.get(`${topic}/${partition}`)
-        return owner === undefined || owner === memberId
-      })
-      assignment.set(memberId, now)
+      const owned = new PartitionMap(members.find((member) => member.memberId === memberId)!.ownedPartitions.map((one) => [one, true]))
+      assignment.set(
+        memberId,
+        partitions.filter((partition) => !onTheWay.has(partition) || (moved === undefined && owned.has(partition))),
+      )
     }
     return assignment
   },
@@ -186,4 +87,24 @@ export const cooperativeStickyAssignor: ImmediateAssignor = {
     userData.writeInt32BE(generationId)
     return userData
   },
+}
+
+/** Members of before Kafka 3.2 say their generation in the user data. */
+function generationOf({ generationId, userData }: GroupMember): number | undefined {
+  if (generationId >= 0) return generationId
+  if (userData === null) return undefined
+  return userData.length < 4 ? NO_GENERATION : userData.readInt32BE(0)
+}
+
+/** Partitions that one member gets and another one, as it said, has to give up for it. */
+function givenAndTaken(members: readonly GroupMember[], assignment: ReadonlyMap<string, readonly TopicPartition[]>): PartitionMap<true> {
+  const taken = new PartitionMap<true>()
+  const given = new PartitionMap<true>()
+  for (const { memberId, ownedPartitions } of members) {
+    const before = new PartitionMap<true>(ownedPartitions.map((partition) => [partition, true]))
+    const after = new PartitionMap<true>((assignment.get(memberId) ?? []).map((partition) => [partition, true]))
+    for (const partition of before.keys()) if (!after.has(partition)) taken.set(partition, true)
+    for (const partition of after.keys()) if (!before.has(partition)) given.set(partition, true)
+  }
+  return new PartitionMap<true>([...given.keys()].filter((partition) => taken.has(partition)).map((partition) => [partition, true]))
 }

@@ -1,3 +1,4 @@
+import { javaStringHash } from '@tidelog/core'
 import { newDeadline } from '../../steps/deadline-heap.ts'
 import type { GroupDeadline, GroupStepBuilder } from '../group-step.ts'
 import type { Change, Undo } from './change.ts'
@@ -12,7 +13,7 @@ import {
   regexOf,
 } from './consumer-member.ts'
 import type { ConsumerRecord, MemberMetadata, ResolvedRegex, TargetEpoch } from './consumer-record.ts'
-import { inBuckets, javaStringHash, mapCopyCapacity, timelineOrder } from './java-order.ts'
+import { inBuckets, mapCopyCapacity, timelineOrder } from './java-order.ts'
 
 /** Names as clients see them in ListGroups and ConsumerGroupDescribe. */
 export type ConsumerGroupState = 'Empty' | 'Assigning' | 'Reconciling' | 'Stable'

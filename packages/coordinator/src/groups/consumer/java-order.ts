@@ -1,14 +1,9 @@
+import { javaStringHash } from '@tidelog/core'
+
 /**
  * The order in which Java's HashMap and HashSet hand out their keys. Kafka's assignors walk through such sets, so who gets which partition
  * depends on it: in this order, the same members get the same partitions from both.
  */
-
-/** Java's String.hashCode: over UTF-16 units, in 32 bits. */
-export function javaStringHash(text: string): number {
-  let hash = 0
-  for (let i = 0; i < text.length; i++) hash = (Math.imul(hash, 31) + text.charCodeAt(i)) | 0
-  return hash
-}
 
 /** Kafka's Uuid.hashCode: its four 32-bit words, xored. */
 export function javaUuidHash(uuid: string): number {

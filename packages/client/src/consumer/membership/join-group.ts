@@ -1,11 +1,12 @@
 import { CONSUMER_PROTOCOL_TYPE, JoinGroup, type JoinGroupResponse, SyncGroup } from '@tidelog/protocol'
-import type { Cluster } from '../cluster/cluster.ts'
-import type { ConsumerConfig } from '../config/consumer-config.ts'
-import { BrokerError, ClientError, checkErrorCode, hasCode } from '../errors.ts'
-import { decodeAssignment, decodeSubscription, encodeAssignment, encodeSubscription } from '../group-metadata.ts'
-import type { TopicPartition } from '../topic-partition.ts'
-import type { Assignor, GroupMember } from './assignors/assignor.ts'
-import type { GroupCoordinator } from './group-coordinator.ts'
+import type { Cluster } from '../../cluster/cluster.ts'
+import type { ConsumerConfig } from '../../config/consumer-config.ts'
+import { BrokerError, ClientError, checkErrorCode, hasCode } from '../../errors.ts'
+import { type Assignment, decodeAssignment, decodeSubscription, encodeAssignment, encodeSubscription } from '../../group-metadata.ts'
+import { PartitionMap, type TopicPartition } from '../../topic-partition.ts'
+import type { Assignor, GroupMember } from '../assignors/assignor.ts'
+import type { GroupCoordinator } from '../group-coordinator.ts'
+import { MISSING_TOPIC, racksOf, topicShape } from './topic-shape.ts'
 
 /** Behind `max.poll.interval.ms`, in which members have to come: the coordinator needs a moment to answer. */
 const JOIN_MARGIN_MS = 5000
@@ -34,8 +35,11 @@ export interface Joined {
   readonly memberId: string
   readonly generationId: number
   readonly assignment: readonly TopicPartition[]
-  /** As the leader sees them: with other partition counts it would assign anew. undefined for the others. */
-  readonly partitionCounts: ReadonlyMap<string, number> | undefined
+  /** The assignor's own bytes beside it. */
+  readonly userData: Buffer | null
+  readonly assignor: Assignor
+  /** The topics as the leader sees them (topicShape): were they others, it would assign anew. undefined for the others. */
+  readonly shapes: ReadonlyMap<string, string> | undefined
 }
 
 /**
@@ -52,13 +56,17 @@ export async function joinGroup(context: JoinContext, joining: Joining, onMember
       `the group works with the assignor ${joined.protocolName}, which this consumer lacks`,
     )
   }
-  const isLeader = joined.leader === joined.memberId
-  const partitionCounts = isLeader ? await partitionCountsOf(context.cluster, joined) : undefined
-  const assignments =
-    partitionCounts === undefined || joined.skipAssignment ? [] : await assign(assignor, membersOf(joined), partitionCounts)
-  const assignment = await sync(context, joined, assignments)
-  return { memberId: joined.memberId, generationId: joined.generationId, assignment, partitionCounts }
+  const members = joined.leader === joined.memberId ? membersOf(joined) : []
+  const topics = members.length > 0 ? await layoutOf(context.cluster, members) : undefined
+  // As they are when they are assigned: what changes meanwhile is a change.
+  const shapes = topics && new Map([...topics.names].map((topic) => [topic, shapeAt(context, topic)]))
+  const assignments = topics === undefined || joined.skipAssignment ? [] : await assign(assignor, members, topics)
+  const { partitions, userData } = await sync(context, joined, assignments)
+  return { memberId: joined.memberId, generationId: joined.generationId, assignment: partitions, userData, assignor, shapes }
 }
+
+const shapeAt = ({ cluster, config }: JoinContext, topic: string): string =>
+  topicShape(cluster.metadata, topic, config['client.rack']) ?? MISSING_TOPIC
 
 async function join(
   { config, coordinator, assignors }: JoinContext,
@@ -113,34 +121,47 @@ function membersOf({ members }: JoinGroupResponse): GroupMember[] {
   })
 }
 
-/** Of all topics that any member subscribes to, 0 for one that does not exist; the leader needs them all, whatever it subscribes to itself. */
-async function partitionCountsOf(cluster: Cluster, joined: JoinGroupResponse): Promise<Map<string, number>> {
-  const topics = new Set(membersOf(joined).flatMap((member) => member.topics))
+/** Every topic that any member subscribes to, and how those that exist are laid out. */
+interface Layout {
+  readonly names: ReadonlySet<string>
+  readonly partitionCounts: ReadonlyMap<string, number>
+  readonly replicaRacks: PartitionMap<ReadonlySet<string>>
+}
+
+/** The leader needs all of them, whatever it subscribes to itself. */
+async function layoutOf(cluster: Cluster, members: readonly GroupMember[]): Promise<Layout> {
+  const names = new Set(members.flatMap((member) => member.topics))
   let isAnyNew = false
-  for (const topic of topics) {
+  for (const topic of names) {
     if (cluster.metadata.topic(topic) !== undefined) continue
     cluster.addInterest(topic)
     isAnyNew = true
   }
   if (isAnyNew) await cluster.refresh()
-  const counts = new Map<string, number>()
-  for (const topic of topics) {
-    counts.set(topic, cluster.metadata.topic(topic)?.partitions.length ?? 0)
+  const partitionCounts = new Map<string, number>()
+  const replicaRacks = new PartitionMap<ReadonlySet<string>>()
+  for (const topic of names) {
+    const partitions = cluster.metadata.topic(topic)?.partitions ?? []
+    if (partitions.length > 0) partitionCounts.set(topic, partitions.length)
+    for (const info of partitions) replicaRacks.set(info, racksOf(cluster.metadata, info))
   }
-  return counts
+  return { names, partitionCounts, replicaRacks }
 }
 
-async function assign(assignor: Assignor, members: readonly GroupMember[], partitionCounts: ReadonlyMap<string, number>) {
-  const existing = new Map([...partitionCounts].filter(([, count]) => count > 0))
-  const assignment = await assignor.assign(members, existing)
-  return members.map(({ memberId }) => ({ memberId, assignment: encodeAssignment(assignment.get(memberId) ?? []) }))
+async function assign(assignor: Assignor, members: readonly GroupMember[], { partitionCounts, replicaRacks }: Layout) {
+  const assigned = await assignor.assign(members, partitionCounts, replicaRacks)
+  return members.map(({ memberId }) => {
+    const given = assigned.get(memberId) ?? []
+    const { partitions, userData = null } = 'partitions' in given ? given : { partitions: given }
+    return { memberId, assignment: encodeAssignment(partitions, userData) }
+  })
 }
 
 async function sync(
   { config, coordinator }: JoinContext,
   { generationId, memberId, protocolName }: JoinGroupResponse,
   assignments: readonly { readonly memberId: string; readonly assignment: Buffer }[],
-): Promise<TopicPartition[]> {
+): Promise<Assignment> {
   const { groupId } = coordinator
   const timeoutMs = Math.max(config['request.timeout.ms'], config['max.poll.interval.ms'] + JOIN_MARGIN_MS)
   const request = {

@@ -1,41 +1,16 @@
 import type { Timer } from '@tidelog/core'
 import { Heartbeat, LeaveGroup } from '@tidelog/protocol'
-import type { Cluster } from '../cluster/cluster.ts'
-import type { Deadline } from '../cluster/wait.ts'
-import type { ConsumerConfig } from '../config/consumer-config.ts'
-import { BrokerError, ClientError, checkErrorCode, hasCode, isRetriable } from '../errors.ts'
-import { PartitionMap, type TopicPartition } from '../topic-partition.ts'
-import type { Assignor } from './assignors/assignor.ts'
-import { consumerChannels } from './consumer-channels.ts'
-import type { ConsumerMetrics } from './consumer-metrics.ts'
-import type { GroupCoordinator } from './group-coordinator.ts'
+import type { Deadline } from '../../cluster/wait.ts'
+import { BrokerError, ClientError, checkErrorCode, hasCode, isRetriable } from '../../errors.ts'
+import { PartitionMap, type TopicPartition } from '../../topic-partition.ts'
+import type { Assignor } from '../assignors/assignor.ts'
+import type { CommitIdentity } from '../offset-committer.ts'
 import { type Joined, joinGroup } from './join-group.ts'
-import type { CommitIdentity } from './offset-committer.ts'
+import { FirstFailure, type GroupMembershipOperation, type Membership, type MembershipOptions, publishRebalance } from './membership.ts'
+import { topicShape } from './topic-shape.ts'
 
-/** What the consumer does when its share of the group's partitions changes; each is awaited. */
-export interface AssignmentActions {
-  /** What is assigned now. */
-  owned(): TopicPartition[]
-  /** Gives partitions up while they are still this member's: handlers stop, offsets are committed, the listener hears of it. */
-  revoke(partitions: readonly TopicPartition[]): Promise<void>
-  /** Partitions are somebody else's already. */
-  lose(partitions: readonly TopicPartition[]): Promise<void>
-  assign(partitions: readonly TopicPartition[]): Promise<void>
-}
-
-export interface GroupMembershipOptions {
-  readonly cluster: Cluster
-  readonly config: ConsumerConfig
-  readonly coordinator: GroupCoordinator
+export interface ClassicMembershipOptions extends MembershipOptions {
   readonly assignors: readonly Assignor[]
-  readonly metrics: ConsumerMetrics
-  readonly actions: AssignmentActions
-  /** Topics subscribed to, as far as they are known to exist. */
-  readonly topics: () => readonly string[]
-  /** Monotonic time since which the user's code has had the word; undefined while the consumer has it. */
-  readonly busySinceMs: () => number | undefined
-  /** advance() has something to do, or something has failed. */
-  readonly notify: () => void
 }
 
 const NO_GENERATION = -1
@@ -46,12 +21,11 @@ const memberLost = ['UNKNOWN_MEMBER_ID', 'ILLEGAL_GENERATION'] as const
 const joinAgain = [...memberLost, 'REBALANCE_IN_PROGRESS', 'MEMBER_ID_REQUIRED'] as const
 
 /**
- * Membership in a classic group. Rebalances move on in `advance`, which the consumer calls when it is asked for records, so that listeners
- * never run beside the user's own code; waiting for other members goes on in the background. Heartbeats go by their own timer throughout.
- * KIP-62, KIP-345, KIP-394, KIP-429.
+ * Membership in a classic group, where the members assign: one of them, the leader, divides the partitions among all. Waiting for other members
+ * goes on in the background. KIP-62, KIP-345, KIP-394, KIP-429.
  */
-export class GroupMembership {
-  readonly #options: GroupMembershipOptions
+export class ClassicMembership implements Membership {
+  readonly #options: ClassicMembershipOptions
   readonly #isCooperative: boolean
   #memberId = ''
   #generationId = NO_GENERATION
@@ -59,7 +33,8 @@ export class GroupMembership {
   /** Topics that the present assignment was asked for with. */
   #joinedTopics: readonly string[] = []
   #lastAssigned: readonly TopicPartition[] = []
-  #partitionCounts: ReadonlyMap<string, number> | undefined
+  /** The topics as this member saw them when it assigned, being the leader. */
+  #assignedShapes: ReadonlyMap<string, string> | undefined
   #mustJoin: string | undefined = 'joining'
   #isLost = false
   #joining: Promise<void> | undefined
@@ -70,17 +45,13 @@ export class GroupMembership {
   #lastHeartbeatMs = 0
   #isHeartbeating = false
   #isLeft = false
+  #isAdvancing = false
 
-  constructor(options: GroupMembershipOptions) {
+  constructor(options: ClassicMembershipOptions) {
     this.#options = options
     this.#isCooperative = options.assignors.every(({ supportedProtocols }) => supportedProtocols.includes('cooperative'))
-    options.cluster.onMetadata(() => this.#checkTopics())
   }
 
-  /**
-   * For a transaction that commits the offsets of records that the user works on. When the membership has been lost beside that work, the one
-   * that was lost: the coordinator refuses it, where no identity at all would be taken for a consumer outside of the group. KIP-447.
-   */
   get transactionIdentity(): CommitIdentity {
     return this.#generationId === NO_GENERATION ? this.#assignedIdentity : this.identity
   }
@@ -93,34 +64,37 @@ export class GroupMembership {
     }
   }
 
-  get memberId(): string {
-    return this.#memberId
-  }
-
-  /** advance() would do something now: call the listener, or join. */
   get needsAttention(): boolean {
     if (this.#fatal !== undefined || this.#joined !== undefined || this.#isLost) return true
     return this.#mustJoin !== undefined && this.#joining === undefined
   }
 
-  /** The subscription has changed. */
   rejoin(reason: string): void {
     this.#mustJoin ??= reason
     this.#options.notify()
   }
 
-  /** Brings the rebalance a step further. @throws the error that ended the membership, what a listener throws */
   async advance(): Promise<void> {
     if (this.#fatal !== undefined) throw this.#fatal
-    if (this.#isLost) await this.#loseAll()
-    if (this.#joined !== undefined) await this.#finish(this.#joined)
-    if (this.#mustJoin !== undefined && this.#joining === undefined && this.#joined === undefined) await this.#start(this.#mustJoin)
+    // A listener that reads, or asks for a position, is inside of one already.
+    if (this.#isAdvancing || this.#isLeft) return
+    this.#isAdvancing = true
+    try {
+      if (this.#isLost) await this.#loseAll()
+      if (this.#joined !== undefined) await this.#finish(this.#joined)
+      if (this.#mustJoin !== undefined && this.#joining === undefined && this.#joined === undefined) await this.#start(this.#mustJoin)
+    } finally {
+      this.#isAdvancing = false
+    }
+  }
+
+  onMetadata(): void {
+    this.#checkTopics()
   }
 
   /**
-   * The coordinator said that it does not know us, or not the generation that we spoke for. While a join is under way the group may be a
-   * generation further, with the answer that says so still travelling on its own connection; if we are out, that answer says it.
-   * @returns Whether the membership is gone.
+   * While a join is under way the group may be a generation further, with the answer that says so still travelling on its own connection; if
+   * we are out, that answer says it.
    */
   lost(error: ClientError, generationId: number): boolean {
     if (error.code === 'FENCED_INSTANCE_ID') this.#fail(error)
@@ -129,25 +103,27 @@ export class GroupMembership {
     return true
   }
 
-  /** Stops heartbeats and says goodbye, unless the member is static and means to come back. */
-  async leave(reason: string, deadline: Deadline): Promise<void> {
+  async leave(reason: string, deadline: Deadline, operation: GroupMembershipOperation): Promise<void> {
     if (this.#isLeft) return
     this.#isLeft = true
     this.#heartbeatTimer?.cancel()
-    const { config } = this.#options
-    if (this.#memberId === '' || config['group.instance.id'] !== null) return
+    const isStatic = this.#options.config['group.instance.id'] !== null
+    // A static member means to come back, unless it says otherwise.
+    const stays = operation === 'remain-in-group' || (operation === 'default' && isStatic)
+    if (this.#memberId === '' || stays) return
     await this.#sendLeave(reason, deadline).catch((error) => {
       this.#options.cluster.logger.debug('could not leave the group', { reason: error instanceof Error ? error.message : String(error) })
     })
   }
 
   async #sendLeave(reason: string, deadline: Deadline): Promise<void> {
-    const { coordinator, cluster } = this.#options
+    const { coordinator, cluster, config } = this.#options
     if (coordinator.nodeId === undefined) return
     const memberId = this.#memberId
+    const groupInstanceId = config['group.instance.id']
     await cluster.retry({ deadline, what: 'leaving the group', maxRetries: 0 }, () =>
       coordinator.request((connection) =>
-        connection.send(LeaveGroup, { groupId: coordinator.groupId, memberId, members: [{ memberId, reason }] }),
+        connection.send(LeaveGroup, { groupId: coordinator.groupId, memberId, members: [{ memberId, groupInstanceId, reason }] }),
       ),
     )
   }
@@ -187,7 +163,7 @@ export class GroupMembership {
           this.#memberId = joined.memberId
           this.#generationId = joined.generationId
           this.#joinedTopics = topics
-          this.#partitionCounts = joined.partitionCounts
+          this.#assignedShapes = joined.shapes
           this.#failures = 0
           this.#joined = joined
           this.#startHeartbeats()
@@ -221,27 +197,32 @@ export class GroupMembership {
   }
 
   async #finish(joined: Joined): Promise<void> {
-    const { actions, coordinator, metrics } = this.#options
+    const { actions, coordinator, metrics, topics } = this.#options
     this.#joined = undefined
     this.#assignedIdentity = this.identity
-    this.#lastAssigned = joined.assignment
+    // The subscription may have changed while the others were waited for; that is joined with again in a moment.
+    const subscribed = new Set(topics())
+    const assignment = joined.assignment.filter(({ topic }) => subscribed.has(topic))
+    this.#lastAssigned = assignment
+    joined.assignor.onAssignment?.(joined.assignment, joined.userData, joined.generationId)
     const before = new PartitionMap(actions.owned().map((partition) => [partition, true]))
-    const after = new PartitionMap(joined.assignment.map((partition) => [partition, true]))
+    const after = new PartitionMap(assignment.map((partition) => [partition, true]))
     const revoked = [...before.keys()].filter((partition) => !after.has(partition))
     const added = [...after.keys()].filter((partition) => !before.has(partition))
+    const failure = new FirstFailure()
     if (revoked.length > 0) {
-      await actions.revoke(revoked)
+      await failure.of(() => actions.revoke(revoked))
       // Who gets them is decided in the next round, now that nobody has them.
       this.#mustJoin ??= 'gave up partitions that are to move'
     }
-    await actions.assign(added)
-    metrics.rebalances++
-    if (consumerChannels.rebalance.hasSubscribers) {
-      const { groupId } = coordinator
-      const { memberId, generationId } = joined
-      consumerChannels.rebalance.publish({ groupId, generationId, memberId, assigned: added, revoked, lost: [] })
+    // What the listener did may have taken so long that the group has gone on.
+    if (!this.#isLost) {
+      await failure.of(() => actions.assign(added))
+      metrics.rebalances++
+      publishRebalance(coordinator.groupId, joined, { assigned: added, revoked })
     }
     this.#checkTopics()
+    failure.throwIfAny()
   }
 
   async #loseAll(): Promise<void> {
@@ -249,33 +230,27 @@ export class GroupMembership {
     const { actions, coordinator } = this.#options
     const lost = actions.owned()
     this.#lastAssigned = []
-    if (lost.length > 0) await actions.lose(lost)
-    if (consumerChannels.rebalance.hasSubscribers) {
-      const generationId = this.#generationId
-      consumerChannels.rebalance.publish({
-        groupId: coordinator.groupId,
-        generationId,
-        memberId: this.#memberId,
-        assigned: [],
-        revoked: [],
-        lost,
-      })
+    if (lost.length === 0) return
+    try {
+      await actions.lose(lost)
+    } finally {
+      publishRebalance(coordinator.groupId, { generationId: this.#generationId, memberId: this.#memberId }, { lost })
     }
   }
 
-  /** Has the group rebalance when the subscription's topics are others than it was joined with, or the leader's have grown. */
+  /** Has the group rebalance when the subscription's topics are others than it was joined with, or those that the leader assigned have changed. */
   #checkTopics(): void {
-    const { topics, cluster } = this.#options
+    const { topics, cluster, config } = this.#options
     if (this.#generationId === NO_GENERATION || this.#mustJoin !== undefined || this.#isLeft) return
     const now = [...topics()].sort()
     if (now.length !== this.#joinedTopics.length || now.some((topic, index) => topic !== this.#joinedTopics[index])) {
       this.rejoin('the topics subscribed to have changed')
       return
     }
-    for (const [topic, count] of this.#partitionCounts ?? []) {
-      const partitions = cluster.metadata.topic(topic)?.partitions.length
-      if (partitions !== undefined && partitions !== count) {
-        this.rejoin(`topic ${topic} has ${partitions} partitions now`)
+    for (const [topic, shape] of this.#assignedShapes ?? []) {
+      const now = topicShape(cluster.metadata, topic, config['client.rack'])
+      if (now !== undefined && now !== shape) {
+        this.rejoin(`topic ${topic} is not as it was when its partitions were assigned`)
         return
       }
     }

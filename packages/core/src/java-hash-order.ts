@@ -1,10 +1,11 @@
 /**
  * The order in which java.util.HashMap iterates over string keys. Kafka's tools print some sets straight out of such a map
- * (a topic's configs in `kafka-topics --describe`), so this is the order in which scripts have always seen them.
+ * (a topic's configs in `kafka-topics --describe`), so this is the order in which scripts have always seen them; its assignors walk
+ * through others, so who gets the odd partition depends on it.
  * @param capacity What the map was created with; 16 when Java was not told.
  */
 export function javaHashOrder(keys: readonly string[], capacity = 16): string[] {
-  return javaHashOrderOf(keys, hashCode, capacity)
+  return javaHashOrderOf(keys, javaStringHash, capacity)
 }
 
 /** The same for keys of any class, by its hashCode. */
@@ -24,8 +25,12 @@ export function javaHashOrderOf<K>(keys: readonly K[], hashOf: (key: K) => numbe
 }
 
 /** java.lang.String's: over UTF-16 units, modulo 2^32. */
-export function hashCode(text: string): number {
+export function javaStringHash(text: string): number {
   let hash = 0
   for (let i = 0; i < text.length; i++) hash = (Math.imul(hash, 31) + text.charCodeAt(i)) | 0
   return hash
 }
+
+/** org.apache.kafka.common.TopicPartition's. */
+export const javaTopicPartitionHash = ({ topic, partition }: { readonly topic: string; readonly partition: number }): number =>
+  (Math.imul(31, (31 + partition) | 0) + javaStringHash(topic)) | 0
