@@ -54,6 +54,28 @@ test('a fetch from the middle of a batch hands out what is asked for, under ever
   }
 })
 
+test('records stay what they are while further batches are decompressed', async () => {
+  await prepareCodec('zstd')
+  for (const codec of ['none', 'gzip', 'snappy', 'lz4', 'zstd'] satisfies CodecName[]) {
+    const values = Array.from({ length: 6 }, (_, index) => `${index}`.repeat(2000))
+    const bytes = Buffer.concat(values.map((value, index) => batch(index, [value], { codec })))
+    const state = new PartitionState({ topic: 't', partition: 0 })
+    state.seek({ offset: 0, leaderEpoch: -1 })
+    const chunk = new FetchedChunk(state, bytes, { deserializers, checkCrcs: true, abortedTransactions: null, offload })
+    const taken: ConsumerRecord[] = []
+    for (;;) {
+      chunk.take(100, taken)
+      if (chunk.preparing === undefined) break
+      await chunk.preparing
+    }
+    assert.deepEqual(
+      taken.map(({ value }) => value!.toString()),
+      values,
+      codec,
+    )
+  }
+})
+
 test('the position goes past what compaction has removed, and past control batches, which nobody gets', async () => {
   const bytes = Buffer.concat([batch(0, ['a'], { lastOffset: 6 }), marker(7, 'commit', 1)])
   assert.deepEqual(await contentOf(bytes), { values: ['0a'], position: 8 })

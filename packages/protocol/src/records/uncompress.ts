@@ -1,12 +1,22 @@
 import type { Offload } from '@tidelog/core'
-import { type CodecName, codecById, decompress, decompressSync, isCodecReady, OutputLimitError } from '../compression/index.ts'
+import {
+  type CodecName,
+  codecById,
+  decompress,
+  decompressInPassing,
+  decompressSync,
+  isCodecReady,
+  OutputLimitError,
+} from '../compression/index.ts'
 
 export interface OutputLimit {
   /** Compressed records must not hold more than this; what does is an INVALID_RECORD. */
   readonly maxOutputBytes: number
 }
 
-/** Smaller inputs are decompressed on the event loop, as long as their output stays small too. */
+/** Up to here the decoders of LZ4 and snappy take less than a millisecond, and a copy of their output costs less than the way to another thread. */
+const MAX_PASSING_INPUT_BYTES = 256 * 1024
+/** Smaller inputs of other codecs are decompressed on the event loop, as long as their output stays small too. */
 const MAX_SYNC_INPUT_BYTES = 16 * 1024
 const MAX_SYNC_OUTPUT_BYTES = 512 * 1024
 
@@ -23,6 +33,10 @@ export function uncompress(
   const codec = codecById(codecId)
   if (codec === 'none') return payload
   const options = { maxOutputBytes, magic }
+  if (magic === 2 && payload.length <= MAX_PASSING_INPUT_BYTES) {
+    const passing = decompressInPassing(codec, payload, options)
+    if (passing !== undefined) return Buffer.from(passing)
+  }
   if (payload.length <= MAX_SYNC_INPUT_BYTES && isCodecReady(codec)) {
     const output = trySmallOutput(codec, payload, options)
     if (output !== undefined) return output
