@@ -20,7 +20,7 @@ import {
   TlsError,
 } from '@tidelog/client'
 import { freePort, type Identity, TestAuthority } from '@tidelog/testkit'
-import { type BrokerProcess, type KafkaExtras, root, run, startBrokerProcess } from './harness.ts'
+import { type BrokerProcess, debianCommand, type KafkaExtras, root, run, startBrokerProcess, succeed } from './harness.ts'
 
 const password = 'open,sesame="x" ='
 /** SASLprep would make other bytes of it; Kafka's tools do not. */
@@ -273,6 +273,19 @@ test('the client logs in at Apache Kafka, over TLS and without, and says what is
       await untrusted({ bootstrapServers: at('MTLS'), tls: { ...tls, maxVersion } }, /certificate|alert/)
       await untrusted({ bootstrapServers: at('MTLS'), tls: { ...tls, maxVersion, ...foreignAuthority.issue() } }, /certificate|alert/)
     }
+  })
+
+  await t.test('mTLS works with a PKCS12 key store, and one of Java is an error that says what to do', async () => {
+    const [pem, p12, jks] = ['client.pem', 'client.p12', 'client.jks'].map((name) => join(dir, name)) as [string, string, string]
+    writeFileSync(pem, client.key + client.cert)
+    const openssl = await debianCommand('openssl')
+    await succeed(openssl, ['pkcs12', '-export', '-in', pem, '-out', p12, '-passout', 'pass:store-secret'])
+    const options = { bootstrapServers: at('MTLS'), tls, sslKeystoreLocation: p12 }
+    assert.ok(await clusterIdOf({ ...options, sslKeystorePassword: 'store-secret' }))
+    assert.throws(() => new Admin({ ...options, sslKeystorePassword: 'wrong' }), /sslKeystorePassword does not open the file/)
+    const generate = ['-genkeypair', '-alias', 'a', '-keyalg', 'EC', '-dname', 'CN=a', '-storetype', 'JKS', '-keystore', jks]
+    await succeed('keytool', [...generate, '-storepass', 'store-secret', '-keypass', 'store-secret'])
+    assert.throws(() => new Admin({ ...options, sslKeystoreLocation: jks, sslKeystorePassword: 'store-secret' }), /JKS.*keytool/)
   })
 
   await t.test('C1: TLS to a plain port and the reverse end in time with an error that says what may be wrong', async () => {

@@ -117,6 +117,7 @@ async function toHost(attempt: Attempt, readsDirectly: boolean, what = `${attemp
 
 async function addressesOf({ host, signal, resolver = systemResolver }: Attempt, what: string): Promise<readonly string[]> {
   if (isIP(host) !== 0) return [host]
+  if (host === '') throw new ConnectionError('unresolved', `there is no name before the port of ${what}`)
   try {
     return await orAborted(resolver.addressesOf(host), signal)
   } catch (error) {

@@ -60,6 +60,9 @@ const coordinatorTypeCodes = { group: 0, 'transactional id': 1 } as const
 export type CoordinatorType = keyof typeof coordinatorTypeCodes
 const OLDEST_FIND_OF_SEVERAL = 4
 
+/** A host that is off does not refuse a connection; another broker may answer long before its time is over. */
+const PATIENCE_MS = 1000
+
 /** Errors of a topic that asking again does not mend. */
 const finalTopicErrors: ReadonlySet<string> = new Set(['INVALID_TOPIC_EXCEPTION', 'TOPIC_AUTHORIZATION_FAILED'])
 
@@ -196,16 +199,44 @@ export class Cluster {
     if (open[0] !== undefined) return open[0]
     const mayBootstrap = known.length === 0 || this.config['metadata.recovery.strategy'] === 'rebootstrap'
     const bootstrap = mayBootstrap ? await until(this.#bootstrapAddresses(), options?.signal, this.closing) : []
-    const failures: unknown[] = []
-    for (const address of [...this.#soonest(known), ...this.#soonest(bootstrap)]) {
-      try {
-        return await this.#pool.to(address, 'general', options)
-      } catch (error) {
-        if (this.closed || options?.signal?.aborted) throw error
-        failures.push(error)
+    return this.#firstOf([...this.#soonest(known), ...this.#soonest(bootstrap)], options)
+  }
+
+  /** The first that connects, in this order; one that neither connects nor fails for a while does not keep the next one waiting. */
+  #firstOf(addresses: readonly BrokerAddress[], options?: WaitOptions): Promise<BrokerConnection> {
+    return new Promise((resolve, reject) => {
+      const failures: unknown[] = []
+      let tried = 0
+      let patience: Timer | undefined
+      const end = () => {
+        patience?.cancel()
+        tried = addresses.length
       }
-    }
-    throw this.#noConnection(failures)
+      const tryNext = () => {
+        patience?.cancel()
+        const address = addresses[tried]
+        if (address === undefined) return
+        tried++
+        patience = this.clock.setTimer(PATIENCE_MS, tryNext)
+        this.#pool.to(address, 'general', options).then(
+          (connection) => {
+            end()
+            resolve(connection)
+          },
+          (error) => {
+            failures.push(error)
+            if (this.closed || options?.signal?.aborted) {
+              end()
+              reject(error)
+            } else if (failures.length === addresses.length) {
+              end()
+              reject(this.#noConnection(failures))
+            } else tryNext()
+          },
+        )
+      }
+      tryNext()
+    })
   }
 
   /** One error for all the brokers that were tried: a refusal says more than that another one is down. */

@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict'
+import { createConnection } from 'node:net'
 import { type TestContext, test } from 'node:test'
 import { silentLogger, systemClock, systemRandom } from '@tidelog/core'
 import type { Resolver } from '@tidelog/net'
 import { ApiVersions, Metadata } from '@tidelog/protocol'
-import { freePort, type ScriptedBroker, startScriptedBroker } from '@tidelog/testkit'
+import { freePort, type ScriptedBroker, startScriptedBroker, until } from '@tidelog/testkit'
 import { type AdminConfigOptions, adminConfig } from '../config/admin-config.ts'
 import { BrokerError, TimeoutError, UnresolvedHostError } from '../errors.ts'
 import type { ConnectionOptions } from '../security/security.ts'
@@ -71,6 +72,26 @@ test('C6: one bootstrap server that lives is enough, whatever is wrong with the 
   })
   await cluster.refresh()
   assert.equal(cluster.metadata.clusterId, 'scripted')
+})
+
+test('C6: a bootstrap server that neither takes nor refuses a connection does not keep the others waiting', async (t) => {
+  const { port } = await ordinary(t)
+  const never = new Promise<never>(() => {})
+  const socketFactory = ({ host }: { host: string }) => (host === 'off.example' ? never : createConnection({ host, port }))
+  for (let round = 0; round < 3; round++) {
+    const cluster = clusterOf(t, { bootstrapServers: `off.example:${port},localhost:${port}` }, { connection: { socketFactory } })
+    await cluster.retry({ deadline: cluster.deadline(5000), what: 'metadata' }, () => cluster.refresh())
+  }
+})
+
+test('a connection that nobody uses for connections.max.idle.ms is closed, and made again when it is needed', async (t) => {
+  const broker = await ordinary(t)
+  const cluster = clusterOf(t, { bootstrapServers: broker.bootstrapServers, connectionsMaxIdleMs: 40 })
+  await cluster.refresh()
+  assert.equal(cluster.connectionMetrics.connectionCount, 1)
+  await until(() => cluster.connectionMetrics.connectionCount === 0)
+  await cluster.refresh()
+  assert.equal(broker.connections(), 2)
 })
 
 test('C6: all addresses of a name are tried', async (t) => {

@@ -86,7 +86,7 @@ export const commonRows = {
   'enable.metrics.push': boolean({
     default: true,
     importance: 'low',
-    unused: 'brokers take no telemetry yet',
+    unused: 'metrics() tells whoever asks; nothing is pushed (KIP-714)',
     doc: 'Push metrics to the broker.',
   }),
   'interceptor.classes': list({

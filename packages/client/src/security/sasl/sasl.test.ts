@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { createHash, createHmac, pbkdf2Sync, randomBytes } from 'node:crypto'
 import { type TestContext, test } from 'node:test'
-import { ApiVersions, Metadata, SaslAuthenticate, SaslHandshake } from '@tidelog/protocol'
+import { ApiVersions, InitProducerId, Metadata, SaslAuthenticate, SaslHandshake } from '@tidelog/protocol'
 import { type ScriptedAnswer, type ScriptedBroker, type ScriptedCall, startScriptedBroker } from '@tidelog/testkit'
 import { Admin } from '../../admin/admin.ts'
 import { Consumer } from '../../consumer/consumer.ts'
@@ -232,3 +232,43 @@ for (const [when, isCut] of Object.entries(stages)) {
     assert.equal(broker.connections(), 3)
   })
 }
+
+test('C3: a leader that does not let the client in fails its records and its reads at once, though other brokers do', async (t) => {
+  const leader = await saslBroker(t, ['PLAIN'], () => () => denied)
+  const others = await startScriptedBroker(t, {
+    answer: ({ api }) => {
+      if (api.key === SaslHandshake.key) return { errorCode: 0, mechanisms: ['PLAIN'] }
+      if (api.key === SaslAuthenticate.key) return granted()
+      if (api.key === InitProducerId.key)
+        return { errorCode: 0, producerId: 1, producerEpoch: 0, ongoingTxnProducerId: -1, ongoingTxnProducerEpoch: -1 }
+      if (api.key !== Metadata.key) return 'ordinary'
+      const partition = {
+        errorCode: 0,
+        partitionIndex: 0,
+        leaderId: 2,
+        leaderEpoch: 0,
+        replicaNodes: [2],
+        isrNodes: [2],
+        offlineReplicas: [],
+      }
+      const topics = [{ errorCode: 0, name: 'a', topicId: 'AAAAAAAAAAAAAAAAAAAAAg', isInternal: false, partitions: [partition] }]
+      return {
+        errorCode: 0,
+        brokers: [{ nodeId: 2, host: 'localhost', port: leader.port, rack: null }],
+        clusterId: 'c',
+        controllerId: 2,
+        topics,
+      }
+    },
+  })
+  const { bootstrapServers } = others
+  const sasl = { mechanism: 'PLAIN', username: 'u', password: 'p' } as const
+  const producer = new Producer({ bootstrapServers, sasl })
+  const consumer = new Consumer({ bootstrapServers, sasl })
+  t.after(() => Promise.all([producer.close({ timeoutMs: 100 }), consumer.close({ timeoutMs: 100 })]))
+  const sends = [1, 2].map(() => producer.send({ topic: 'a', value: 'v' }))
+  for (const send of sends) await assert.rejects(send, AuthenticationError)
+  consumer.assign([{ topic: 'a', partition: 0 }])
+  consumer.seek({ topic: 'a', partition: 0 }, 0)
+  await assert.rejects(consumer.poll({ timeoutMs: 10_000 }), AuthenticationError)
+})
