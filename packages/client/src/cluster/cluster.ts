@@ -1,4 +1,3 @@
-import { isIP } from 'node:net'
 import type { Clock, Logger, Random, Timer } from '@tidelog/core'
 import { type ExchangeObserver, type Resolver, systemResolver } from '@tidelog/net'
 import {
@@ -12,21 +11,12 @@ import {
   type ResponseOf,
 } from '@tidelog/protocol'
 import type { CommonConfig } from '../config/client-config.ts'
-import {
-  BrokerError,
-  ClosedError,
-  checkErrorCode,
-  DisconnectedError,
-  hasCode,
-  InvalidOptionError,
-  isFatal,
-  isRetriable,
-  TimeoutError,
-  UnresolvedHostError,
-} from '../errors.ts'
+import { BrokerError, ClosedError, checkErrorCode, DisconnectedError, isFatal, isRetriable, TimeoutError } from '../errors.ts'
 import { type ConnectionOptions, resolveSecurity } from '../security/security.ts'
-import type { BrokerAddress, BrokerConnection, SendOptions } from './broker-connection.ts'
+import type { BrokerConnection, SendOptions } from './broker-connection.ts'
+import { BrokerSearch } from './broker-search.ts'
 import { ConnectionPool, type Purpose } from './connection-pool.ts'
+import { messageOf } from './message-of.ts'
 import { type BrokerNode, MetadataCache, type TopicInfo } from './metadata-cache.ts'
 import type { Outcome } from './outcome.ts'
 import { backoffMs, before, Deadline, sleep, until, type WaitOptions } from './wait.ts'
@@ -60,9 +50,6 @@ const coordinatorTypeCodes = { group: 0, 'transactional id': 1 } as const
 export type CoordinatorType = keyof typeof coordinatorTypeCodes
 const OLDEST_FIND_OF_SEVERAL = 4
 
-/** A host that is off does not refuse a connection; another broker may answer long before its time is over. */
-const PATIENCE_MS = 1000
-
 /** Errors of a topic that asking again does not mend. */
 const finalTopicErrors: ReadonlySet<string> = new Set(['INVALID_TOPIC_EXCEPTION', 'TOPIC_AUTHORIZATION_FAILED'])
 
@@ -77,8 +64,7 @@ export class Cluster {
   readonly logger: Logger
   readonly #options: ClusterOptions
   readonly #pool: ConnectionPool
-  readonly #bootstrap: readonly BrokerAddress[]
-  readonly #resolver: Resolver
+  readonly #search: BrokerSearch
   /** Topics to ask for; null: all of them. */
   #interest: Set<string> | null = new Set()
   #refreshing: Promise<void> | undefined
@@ -96,10 +82,9 @@ export class Cluster {
     this.clock = options.clock
     this.random = options.random
     this.logger = options.logger
-    this.#resolver = options.resolver ?? systemResolver
-    this.#pool = new ConnectionPool({ ...options, resolver: this.#resolver, security: resolveSecurity(options.connection, options) })
-    this.#bootstrap = options.config['bootstrap.servers'].map(parseAddress)
-    if (this.#bootstrap.length === 0) throw new InvalidOptionError('bootstrapServers is missing: give host:port of at least one broker')
+    const resolver = options.resolver ?? systemResolver
+    this.#pool = new ConnectionPool({ ...options, resolver, security: resolveSecurity(options.connection, options) })
+    this.#search = new BrokerSearch({ ...options, resolver, pool: this.#pool, metadata: this.metadata })
   }
 
   get config(): CommonConfig {
@@ -190,89 +175,8 @@ export class Cluster {
   }
 
   /** Some broker: one that is connected, else the first that can be reached, the bootstrap servers last. */
-  async anyConnection(options?: WaitOptions): Promise<BrokerConnection> {
-    const known = [...this.metadata.brokers.values()]
-    const open = known
-      .map((node) => this.#pool.openTo(node, 'general'))
-      .filter((connection) => connection !== undefined)
-      .sort((a, b) => a.pending - b.pending)
-    if (open[0] !== undefined) return open[0]
-    const mayBootstrap = known.length === 0 || this.config['metadata.recovery.strategy'] === 'rebootstrap'
-    const bootstrap = mayBootstrap ? await until(this.#bootstrapAddresses(), options?.signal, this.closing) : []
-    return this.#firstOf([...this.#soonest(known), ...this.#soonest(bootstrap)], options)
-  }
-
-  /** The first that connects, in this order; one that neither connects nor fails for a while does not keep the next one waiting. */
-  #firstOf(addresses: readonly BrokerAddress[], options?: WaitOptions): Promise<BrokerConnection> {
-    return new Promise((resolve, reject) => {
-      const failures: unknown[] = []
-      let tried = 0
-      let patience: Timer | undefined
-      const end = () => {
-        patience?.cancel()
-        tried = addresses.length
-      }
-      const tryNext = () => {
-        patience?.cancel()
-        const address = addresses[tried]
-        if (address === undefined) return
-        tried++
-        patience = this.clock.setTimer(PATIENCE_MS, tryNext)
-        this.#pool.to(address, 'general', options).then(
-          (connection) => {
-            end()
-            resolve(connection)
-          },
-          (error) => {
-            failures.push(error)
-            if (this.closed || options?.signal?.aborted) {
-              end()
-              reject(error)
-            } else if (failures.length === addresses.length) {
-              end()
-              reject(this.#noConnection(failures))
-            } else tryNext()
-          },
-        )
-      }
-      tryNext()
-    })
-  }
-
-  /** One error for all the brokers that were tried: a refusal says more than that another one is down. */
-  #noConnection(failures: readonly unknown[]): unknown {
-    const refusal = failures.find(isFatal)
-    if (refusal !== undefined) return refusal
-    const all = failures.map(messageOf).join('; ')
-    const cause = failures.length === 1 ? failures[0] : new AggregateError(failures)
-    if (this.metadata.version === 0 && failures.every((failure) => hasCode(failure, 'UNRESOLVED_HOST')))
-      return new UnresolvedHostError(`no bootstrap server can be resolved: ${all}`, { cause })
-    return failures.length === 1 ? failures[0] : new DisconnectedError(`no broker can be reached: ${all}`, cause)
-  }
-
-  /** `bootstrap.servers`, or what the addresses of their names are called. Looked up each time: a name may move. */
-  async #bootstrapAddresses(): Promise<readonly BrokerAddress[]> {
-    if (this.config['client.dns.lookup'] !== 'resolve_canonical_bootstrap_servers_only') return this.#bootstrap
-    const named = await Promise.all(this.#bootstrap.map((address) => this.#canonical(address)))
-    return [...new Map(named.flat().map((address) => [`${address.host}:${address.port}`, address])).values()]
-  }
-
-  async #canonical({ host, port }: BrokerAddress): Promise<BrokerAddress[]> {
-    try {
-      const addresses = isIP(host) === 0 ? await this.#resolver.addressesOf(host) : [host]
-      const names = addresses.map((address) => this.#resolver.canonicalNameOf(address, port).catch(() => address))
-      return (await Promise.all(names)).map((name) => ({ host: name, port }))
-    } catch {
-      // Connecting says what is wrong with the name.
-      return [{ host, port }]
-    }
-  }
-
-  /** In random order, but those last that have failed just now. */
-  #soonest<A extends BrokerAddress>(addresses: readonly A[]): A[] {
-    const nowMs = this.clock.monotonic()
-    const waitMs = (address: A) => Math.max(0, this.#pool.notBeforeMs(address, 'general') - nowMs)
-    return this.#shuffled(addresses).sort((a, b) => waitMs(a) - waitMs(b))
+  anyConnection(options?: WaitOptions): Promise<BrokerConnection> {
+    return this.#search.any(options)
   }
 
   /** The broker that the metadata names as controller; some broker when it names none. */
@@ -280,15 +184,6 @@ export class Cluster {
     if (this.metadata.controllerId < 0) await this.refresh(options)
     const { controllerId, brokers } = this.metadata
     return brokers.has(controllerId) ? this.connectionTo(controllerId, 'general', options) : this.anyConnection(options)
-  }
-
-  #shuffled<T>(items: readonly T[]): T[] {
-    const shuffled = [...items]
-    for (let i = shuffled.length - 1; i > 0; i--) {
-      const j = this.random.int(i + 1)
-      ;[shuffled[i], shuffled[j]] = [shuffled[j]!, shuffled[i]!]
-    }
-    return shuffled
   }
 
   /** One request to some broker, retried until the deadline. */
@@ -489,15 +384,6 @@ export class Cluster {
   }
 }
 
+export { messageOf } from './message-of.ts'
+
 const nothing = (): void => {}
-
-export const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))
-
-/** `host:port`, `[v6]:port`; a protocol prefix (`PLAINTEXT://`) is taken and dropped, as in Kafka. */
-function parseAddress(text: string): BrokerAddress {
-  const match = /^(?:[a-zA-Z_][\w-]*:\/\/)?(?:\[([0-9a-fA-F:.%\w]+)\]|([^:[\]\s/]+)):(\d{1,5})$/.exec(text.trim())
-  const port = Number(match?.[3])
-  const host = match?.[1] ?? match?.[2]
-  if (host === undefined || !(port >= 1 && port <= 65_535)) throw new InvalidOptionError(`bootstrapServers: '${text}' is not host:port`)
-  return { host, port }
-}
