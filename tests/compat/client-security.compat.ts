@@ -220,6 +220,11 @@ test('the client logs in at Apache Kafka, over TLS and without, and says what is
     const created = await run(process.execPath, [join(root, 'bin', 'tidelog'), ...args, '--create', '--topic', 'by-command'])
     assert.equal(created.code, 0, created.stderr)
     assert.match((await run(process.execPath, [join(root, 'bin', 'tidelog'), ...args, '--list'])).stdout, /by-command/)
+    writeFileSync(join(dir, 'client.properties'), text.join('').replace('sesame', 'wrong-word'))
+    const refused = await run(process.execPath, [join(root, 'bin', 'tidelog'), ...args, '--list'])
+    assert.equal(refused.code, 1)
+    assert.match(refused.stdout + refused.stderr, /refuses the SCRAM-SHA-512 login/)
+    assert.doesNotMatch(refused.stdout + refused.stderr, /wrong-word/)
   })
 
   await t.test('by OAUTHBEARER: a token, a function, extensions, the unsecured login', async () => {

@@ -1,5 +1,7 @@
+import type { Clock } from '@tidelog/core'
 import type { FramedConnection } from '@tidelog/net'
 import { errorName, errorTable, SaslAuthenticate, SaslHandshake } from '@tidelog/protocol'
+import { before, Deadline, until } from '../../cluster/wait.ts'
 import { AuthenticationError, BrokerError } from '../../errors.ts'
 import type { SaslMechanism } from './sasl-mechanism.ts'
 
@@ -9,6 +11,9 @@ export interface SaslPeer {
   readonly send: FramedConnection['send']
   /** Newest version that both sides have. @throws UnsupportedVersionError */
   readonly versionOf: (api: typeof SaslHandshake | typeof SaslAuthenticate) => number
+  readonly clock: Clock
+  /** Bound of what the mechanism does by itself, such as asking the user's function for a token. */
+  readonly timeoutMs: number
   /** Aborts when the client closes. */
   readonly signal: AbortSignal
 }
@@ -19,20 +24,23 @@ const MAX_ROUNDS = 8
 /**
  * Logs in on a connection, for the first time or again (KIP-368). Source: KIP-43, KIP-152.
  * @returns How long the login holds, in ms; 0: as long as the connection.
- * @throws AuthenticationError when the broker refuses, or does not prove itself; ConnectionError; UnsupportedVersionError
+ * @throws AuthenticationError when the broker refuses, or does not prove itself; ConnectionError; TimeoutError; UnsupportedVersionError
  */
-export async function authenticate({ name, send, versionOf, signal }: SaslPeer, mechanism: SaslMechanism): Promise<number> {
+export async function authenticate(peer: SaslPeer, mechanism: SaslMechanism): Promise<number> {
+  const { name, send, versionOf, clock, timeoutMs, signal } = peer
+  const bounded = <T>(promise: Promise<T>) =>
+    before(until(promise, signal), clock, new Deadline(clock, timeoutMs), `what ${mechanism.name} needs for the login at ${name}`)
   const handshakeVersion = versionOf(SaslHandshake)
   const version = versionOf(SaslAuthenticate)
   // Version 0 would be followed by bare bytes, without the frames of SaslAuthenticate.
   if (handshakeVersion < 1) throw new AuthenticationError('UNSUPPORTED_VERSION', `${name} serves SASL only as Kafka before 1.0 did`)
-  const exchange = await mechanism.start(signal)
+  const exchange = await bounded(mechanism.start(signal))
   const { errorCode, mechanisms } = await send(SaslHandshake, handshakeVersion, { mechanism: mechanism.name })
   checkHandshake(name, mechanism.name, errorCode, mechanisms)
   let challenge: Buffer | undefined
   let lifetimeMs = 0
   for (let round = 0; ; round++) {
-    const message = await exchange.next(challenge)
+    const message = await bounded(Promise.resolve(exchange.next(challenge)))
     if (message === undefined) break
     if (round >= MAX_ROUNDS)
       throw new AuthenticationError('ILLEGAL_SASL_STATE', `${name} does not come to an end of the ${mechanism.name} login`)

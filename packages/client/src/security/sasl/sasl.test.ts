@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { createHash, createHmac, pbkdf2Sync, randomBytes } from 'node:crypto'
 import { type TestContext, test } from 'node:test'
+import { inspect } from 'node:util'
 import { ApiVersions, InitProducerId, Metadata, SaslAuthenticate, SaslHandshake } from '@tidelog/protocol'
 import { type ScriptedAnswer, type ScriptedBroker, type ScriptedCall, startScriptedBroker } from '@tidelog/testkit'
 import { Admin } from '../../admin/admin.ts'
@@ -199,6 +200,33 @@ test('a function that cannot give the login yet is asked again until the call ha
   const admin = new Admin({ bootstrapServers: broker.bootstrapServers, sasl: { mechanism: 'PLAIN', username: 'u', password: sealed } })
   t.after(() => admin.close())
   await assert.rejects(admin.listTopics({ timeoutMs: 200 }), { code: 'TIMEOUT', message: /the vault is sealed/ })
+})
+
+test('a function that never gives the login holds up neither calls nor close()', async (t) => {
+  const broker = await saslBroker(t, ['PLAIN'], () => () => granted())
+  const password = () => new Promise<string>(() => {})
+  const sasl = { mechanism: 'PLAIN', username: 'u', password } as const
+  const quick = { requestTimeoutMs: 20, retryBackoffMs: 5, reconnectBackoffMs: 5, reconnectBackoffMaxMs: 5 }
+  const admin = new Admin({ bootstrapServers: broker.bootstrapServers, sasl, ...quick })
+  await assert.rejects(admin.listTopics({ timeoutMs: 200 }), { code: 'TIMEOUT', message: /what PLAIN needs/ })
+  assert.ok(broker.connections() > 1)
+  const waiting = assert.rejects(admin.listTopics(), { code: 'CLOSED' })
+  await admin.close()
+  await waiting
+})
+
+test('no client shows its secrets when it is printed', async (t) => {
+  const secrets = { password: 'secret-1', key: 'secret-2', truststore: 'secret-3', proxy: 'secret-4' }
+  const options = {
+    bootstrapServers: 'localhost:1',
+    sasl: { mechanism: 'PLAIN', username: 'u', password: secrets.password },
+    proxy: `http://user:${secrets.proxy}@localhost:1`,
+    saslOauthbearerClientCredentialsClientSecret: secrets.key,
+    sslTruststorePassword: secrets.truststore,
+  } as const
+  const clients = [new Admin(options), new Producer(options), new Consumer(options)]
+  t.after(() => Promise.all(clients.map((client) => client.close())))
+  for (const client of clients) assert.doesNotMatch(inspect(client, { depth: 20, showHidden: true }), /secret/)
 })
 
 const stages: Readonly<Record<string, (call: ScriptedCall) => boolean>> = {
