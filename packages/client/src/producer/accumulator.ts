@@ -18,6 +18,8 @@ export class PartitionQueue {
   producer: ProducerIdAndEpoch | undefined
   nextSequence = 0
   lastAckedSequence = -1
+  /** Whose batches the leader has in its log; -1: nobody's. */
+  ackedProducerId = -1
   /**
    * Batches that carry numbers must get new ones as soon as nothing is in flight: `continue` after one that was refused for good,
    * `restart` from 0 under a newer epoch when nobody knows what the broker has.

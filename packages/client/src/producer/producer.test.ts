@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
 import { seededRandom } from '@tidelog/core'
+import type { Exchange } from '@tidelog/net'
 import { freePort, startTestBroker, TcpProxy, until } from '@tidelog/testkit'
 import { Admin } from '../admin/admin.ts'
 import { Consumer } from '../consumer/consumer.ts'
@@ -321,6 +322,23 @@ test('a batch that is refused for good leaves no gap in the sequence for those b
     (await contentOf(cluster, 'a'))[0]!.map(({ value }) => value),
     expected,
   )
+})
+
+test('nothing is sent behind the first batch of a partition until a leader has it, since one that knows nothing of the producer takes any sequence', async (t) => {
+  const cluster = await clusterOf(t)
+  await cluster.admin.createTopics([{ topic: 'a', numPartitions: 1 }])
+  let underWay = 0
+  const atOnce: number[] = []
+  const counting = (by: number) => (exchange: Exchange) => {
+    if (exchange.api.name !== 'Produce') return
+    underWay += by
+    if (by > 0) atOnce.push(underWay)
+  }
+  const observer = { sent: counting(1), answered: counting(-1) }
+  const producer = producerOf(t, { bootstrapServers: cluster.bootstrapServers, batchSize: 100, observer })
+  await producer.sendMany(Array.from({ length: 30 }, () => ({ topic: 'a', value: 'x'.repeat(90) })))
+  assert.deepEqual(atOnce.slice(0, 2), [1, 1])
+  assert.equal(Math.max(...atOnce), 5)
 })
 
 test('after a batch whose fate nobody knows, sequences start again under a new epoch', async (t) => {

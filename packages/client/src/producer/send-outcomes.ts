@@ -126,6 +126,7 @@ export class SendOutcomes {
     if (batch.baseSequence >= 0 && batch.producer === queue.producer) {
       const last = batch.baseSequence + batch.recordsCount - 1
       queue.lastAckedSequence = last > 0x7fffffff ? last - 0x80000000 : last
+      queue.ackedProducerId = batch.producer!.producerId
     }
     this.#options.metrics.delivered(batch.recordsCount)
     this.#options.accumulator.complete(batch, baseOffset, logAppendTimeMs)

@@ -135,6 +135,8 @@ export class Sender {
     if (head.isRetry) return (identity !== undefined || this.#oneAtATime) && !isAlone ? NEVER : head.notBeforeMs
     if (isAlone) return nowMs
     if (this.#oneAtATime) return NEVER
+    // A leader that has nothing of this producer takes any sequence number: were the first batch refused, those behind it would overtake it.
+    if (identity !== undefined && queue.ackedProducerId !== identity.current?.producerId) return NEVER
     if (head.isSealed || accumulator.isFlushing || accumulator.memory.waiting > 0) return nowMs
     return head.createdMs + config['linger.ms']
   }
