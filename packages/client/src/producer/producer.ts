@@ -102,7 +102,7 @@ export class Producer<K = unknown, V = unknown> {
       config,
       accumulator: this.#accumulator,
       clock: this.#clock,
-      wake: () => this.#sender.wake(),
+      wake: () => this.#sender.wakeForRecord(),
       isAvailable: (leaderId) => this.#sender.isAvailable(leaderId),
       ...(partitioner === undefined ? {} : { partitioner: partitioner as Partitioner<K, V> }),
     })

@@ -48,6 +48,7 @@ export class Sender {
   readonly #maxInFlight: number
   /** One batch of a partition at a time, where nothing else keeps the order when one is sent again. */
   readonly #oneAtATime: boolean
+  #requestsInFlight = 0
   #isScheduled = false
   #isStopped = false
   #timer: Timer | undefined
@@ -65,10 +66,20 @@ export class Sender {
   wake(): void {
     if (this.#isScheduled || this.#isStopped) return
     this.#isScheduled = true
-    setImmediate(() => {
-      this.#isScheduled = false
-      if (!this.#isStopped) this.#pass(false)
-    })
+    setImmediate(this.#scheduledPass)
+  }
+
+  /** A record has come. While nothing is under way it need not wait for the turn to end, only for what is due before: whoever awaits each send feels it. */
+  wakeForRecord(): void {
+    if (this.#isScheduled || this.#isStopped) return
+    this.#isScheduled = true
+    if (this.#requestsInFlight === 0) queueMicrotask(this.#scheduledPass)
+    else setImmediate(this.#scheduledPass)
+  }
+
+  readonly #scheduledPass = (): void => {
+    this.#isScheduled = false
+    if (!this.#isStopped) this.#pass(false)
   }
 
   /** False: for longer than partitioner.availability.timeout.ms the broker has taken nothing of what waits for it. KIP-794. */
@@ -288,6 +299,7 @@ export class Sender {
     const acks = requiredAcks(config.acks)
     const sentMs = cluster.clock.monotonic()
     node.inFlight++
+    this.#requestsInFlight++
     metrics.sent(batches, sentMs)
     for (const batch of batches) batch.attempts++
     const build = (version: number) =>
@@ -299,15 +311,17 @@ export class Sender {
     answer.then(
       (response) => {
         node.inFlight--
+        this.#requestsInFlight--
         const nowMs = cluster.clock.monotonic()
         metrics.answered(nowMs - sentMs, response?.throttleTimeMs ?? 0, nowMs)
         this.#outcomes.answered(batches, response ?? undefined)
         // What is full goes before the user's code has its turn, so that the broker has something to do meanwhile.
         if (!this.#isStopped) this.#pass(true)
-        this.wake()
+        if (this.#options.accumulator.active.size > 0) this.wake()
       },
       (error: ClientError) => {
         node.inFlight--
+        this.#requestsInFlight--
         this.#outcomes.unanswered(batches, error)
         this.wake()
       },
