@@ -4,6 +4,7 @@ import type { AnyConfigTable, ConfigRow } from '@tidelog/core'
 import { apiNames, apis, errorTable } from '@tidelog/protocol'
 import { logConfig } from '@tidelog/storage'
 import { adminOperations, ourAdminOperations } from './admin-operations.ts'
+import { apiPages } from './api-reference.ts'
 import { faultsPage } from './fault-rows.ts'
 import { guidePages } from './guides.ts'
 
@@ -18,6 +19,7 @@ export async function referencePages(): Promise<ReadonlyMap<string, string>> {
     ['docs/reference/commands.md', await commandsPage()],
     ['docs/reference/admin.md', adminPage()],
     ['docs/faults.md', faultsPage()],
+    ...(await apiPages()),
     ...guidePages(),
   ])
 }

@@ -41,12 +41,31 @@ export { type Partitioner, roundRobinPartitioner } from './producer/partitioner.
 export { Producer } from './producer/producer.ts'
 export type { ProducerInterceptor } from './producer/producer-interceptor.ts'
 export type { ProducerOptions } from './producer/producer-options.ts'
-export type { WritableOptions } from './producer/producer-streams.ts'
 export type { HeaderInput, HeadersInput, OnDelivery, ProducerRecord, RecordMetadata } from './producer/producer-record.ts'
+export type { WritableOptions } from './producer/producer-streams.ts'
 export type { RecordSender, Transaction } from './producer/transactions/transaction.ts'
 export type { TransactionGroup } from './producer/transactions/transaction-requests.ts'
 export type { OAuthBearerToken } from './security/sasl/oauth-bearer.ts'
 export type { ConnectionOptions, PasswordLogin, SaslOptions, TokenLogin } from './security/security.ts'
 export type { TlsOptions } from './security/tls-settings.ts'
-export * from './serde/serde.ts'
+export {
+  bigint64,
+  boolean,
+  bytes,
+  type Deserializer,
+  type DeserializerOption,
+  float32,
+  float64,
+  int16,
+  int32,
+  int64,
+  json,
+  type Serde,
+  type SerdeContext,
+  type Serializer,
+  type SerializerOption,
+  string,
+  synchronous,
+  uuid,
+} from './serde/serde.ts'
 export { type OffsetAndMetadata, PartitionMap, type TopicPartition } from './topic-partition.ts'
