@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { Consumer, json, Producer, type TopicPartition } from 'tidelog'
+import { Consumer, json, Producer, SubscriptionPattern, type TopicPartition } from 'tidelog'
 
 export async function followRebalances(bootstrapServers: string): Promise<void> {
   await using producer = new Producer({ bootstrapServers, valueSerializer: json<number>() })
@@ -54,5 +54,23 @@ export async function keepPartitionsOverARestart(bootstrapServers: string): Prom
   consumer.subscribe(['static'])
   await consumer.poll()
   assert.equal(consumer.groupMetadata().groupInstanceId, 'pod-1')
+  await consumer.close()
+}
+
+export async function joinByTheNewProtocol(bootstrapServers: string): Promise<void> {
+  await using producer = new Producer({ bootstrapServers, valueSerializer: json<number>() })
+  await producer.send({ topic: 'metrics-cpu', value: 1 })
+  // #region consumer-protocol
+  const consumer = new Consumer({
+    bootstrapServers,
+    groupId: 'dashboards',
+    groupProtocol: 'consumer',
+    autoOffsetReset: 'earliest',
+    valueDeserializer: json<number>(),
+  })
+  consumer.subscribe(new SubscriptionPattern('metrics-.*'))
+  const polled = await consumer.poll()
+  // #endregion
+  assert.equal(polled.count, 1)
   await consumer.close()
 }

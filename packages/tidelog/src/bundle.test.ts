@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
+import { readFileSync } from 'node:fs'
 import { test } from 'node:test'
 import { promisify } from 'node:util'
 
@@ -34,4 +35,21 @@ console.log('compacted')
 test('the published files hold what runs in threads: a broker from them compacts a log of several segments, and its process ends', async () => {
   const { stdout } = await promisify(execFile)(process.execPath, ['--input-type=module', '-e', program], { timeout: 60_000 })
   assert.equal(stdout, 'compacted\n')
+})
+
+test("what importing 'tidelog' loads has none of the packages that only some serdes need", () => {
+  const peers = Object.keys(JSON.parse(readFileSync(new URL('../../../package.json', import.meta.url), 'utf8')).peerDependencies)
+  assert.ok(peers.length > 0)
+  const pending = [bundle]
+  const seen = new Set(pending)
+  for (let url = pending.pop(); url !== undefined; url = pending.pop()) {
+    for (const [, id = ''] of readFileSync(new URL(url), 'utf8').matchAll(/^(?:import|export)\b[^"]*?"([^"]+)";$/gm)) {
+      assert.ok(!peers.some((peer) => id === peer || id.startsWith(`${peer}/`)), `${url} imports ${id}`)
+      if (!id.startsWith('.')) continue
+      const next = new URL(id, url).href
+      if (!seen.has(next)) pending.push(next)
+      seen.add(next)
+    }
+  }
+  assert.ok(seen.size > 3)
 })
