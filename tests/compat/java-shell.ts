@@ -12,6 +12,7 @@ const MAIN_CLASSES = {
   features: 'org.apache.kafka.tools.FeatureCommand',
   produce: 'Tools$Produce',
   leaveOpen: 'Tools$LeaveOpen',
+  sendKeys: 'Tools$SendKeys',
   consoleConsumer: 'org.apache.kafka.tools.consumer.ConsoleConsumer',
 } as const
 

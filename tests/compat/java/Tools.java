@@ -4,6 +4,7 @@ import java.util.*;
 import org.apache.kafka.clients.consumer.*;
 import org.apache.kafka.clients.producer.*;
 import org.apache.kafka.common.TopicPartition;
+import org.apache.kafka.common.serialization.ByteArraySerializer;
 import org.apache.kafka.common.serialization.StringSerializer;
 import org.apache.kafka.common.utils.Exit;
 
@@ -64,6 +65,17 @@ public class Tools {
             producer.send(new ProducerRecord<>(arguments[2], 0, null, "open")).get();
             producer.sendOffsetsToTransaction(Map.of(new TopicPartition(arguments[2], 0), new OffsetAndMetadata(1)), new ConsumerGroupMetadata(arguments[4]));
             producer.close(java.time.Duration.ZERO);
+        }
+    }
+
+    /** --bootstrap-server SERVERS TOPIC KEY…: sends a record for each further argument, a key in Base64, and prints the partitions in that order. */
+    public static class SendKeys {
+        public static void main(String[] arguments) throws Exception {
+            try (KafkaProducer<byte[], byte[]> producer = new KafkaProducer<>(Map.of("bootstrap.servers", arguments[1]), new ByteArraySerializer(), new ByteArraySerializer())) {
+                List<java.util.concurrent.Future<RecordMetadata>> sent = new ArrayList<>();
+                for (int i = 3; i < arguments.length; i++) sent.add(producer.send(new ProducerRecord<>(arguments[2], Base64.getDecoder().decode(arguments[i]), new byte[0])));
+                for (java.util.concurrent.Future<RecordMetadata> one : sent) System.out.println(one.get().partition());
+            }
         }
     }
 
