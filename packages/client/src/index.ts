@@ -68,4 +68,8 @@ export {
   synchronous,
   uuid,
 } from './serde/serde.ts'
+export type { AcknowledgementOutcome, AcknowledgeType } from './share/acknowledgements.ts'
+export { ShareConsumer, type SharePollOptions, type ShareRunOptions } from './share/share-consumer.ts'
+export type { ShareConsumerOptions } from './share/share-consumer-options.ts'
+export { ShareRecord } from './share/share-record.ts'
 export { type OffsetAndMetadata, PartitionMap, type TopicPartition } from './topic-partition.ts'

@@ -3,7 +3,6 @@ import { resetDurationMs } from './auto-offset-reset.ts'
 import { ClientConfig, commonRows, type OptionsOf } from './client-config.ts'
 
 const BY_OPTION = 'given as a function in the options, or through fromProperties()'
-const SHARE = 'share groups come with a later version'
 
 const resetPolicies = ['latest', 'earliest', 'none']
 
@@ -97,11 +96,18 @@ export const consumerRows = {
   }),
   'share.acknowledgement.mode': string({
     default: 'implicit',
+    of: ['implicit', 'explicit'],
+    ignoreCase: true,
     importance: 'medium',
-    unused: SHARE,
-    doc: 'How a share consumer acknowledges.',
+    doc: 'Of ShareConsumer. implicit: asking for more accepts what was handed out before; explicit: every record is acknowledged by the application.',
   }),
-  'share.acquire.mode': string({ default: 'batch_optimized', importance: 'medium', unused: SHARE, doc: 'How a share consumer acquires.' }),
+  'share.acquire.mode': string({
+    default: 'batch_optimized',
+    of: ['batch_optimized', 'record_limit'],
+    ignoreCase: true,
+    importance: 'medium',
+    doc: 'Of ShareConsumer. batch_optimized: brokers hand out whole batches, which may exceed max.poll.records; record_limit: never more than that at a time (KIP-1206).',
+  }),
 } as const
 
 export const consumerConfig = new ClientConfig(consumerRows)

@@ -1,15 +1,16 @@
 import type { ConfigRow } from '@tidelog/core'
 import { InvalidOptionError } from '../errors.ts'
+import { type Partitioner, roundRobinPartitioner } from '../producer/partitioner.ts'
 import { type Serde, serdesByClassName } from '../serde/serde.ts'
 import { type AdminConfigOptions, adminConfig } from './admin-config.ts'
 import type { ClientConfig } from './client-config.ts'
 import { type ConsumerConfigOptions, consumerConfig } from './consumer-config.ts'
-import { type Partitioner, roundRobinPartitioner } from '../producer/partitioner.ts'
 import { fromPropertiesMark } from './option-names.ts'
 import { type ProducerConfigOptions, producerConfig } from './producer-config.ts'
 
 /** Options for any of the clients; each takes what concerns it. */
-export type PropertiesOptions = Omit<ProducerConfigOptions, SerdeName> & Omit<ConsumerConfigOptions, SerdeName> &
+export type PropertiesOptions = Omit<ProducerConfigOptions, SerdeName> &
+  Omit<ConsumerConfigOptions, SerdeName> &
   AdminConfigOptions & { readonly partitioner?: Partitioner }
 type SerdeName = 'keySerializer' | 'valueSerializer' | 'partitionerClass' | 'keyDeserializer' | 'valueDeserializer'
 
