@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import test, { type TestContext } from 'node:test'
-import { type AclBinding, Admin, Consumer, Producer, UnsupportedVersionError } from '@tidelog/client'
+import { type AclBinding, Admin, Consumer, Producer, ShareConsumer, UnsupportedVersionError } from '@tidelog/client'
 import { FindCoordinator, StreamsGroupHeartbeat } from '@tidelog/protocol'
 import { connectTo, until } from '@tidelog/testkit'
 import { type BrokerKind, type BrokerProcess, kafkaJars, root, startBrokerProcess, succeed } from './harness.ts'
@@ -345,6 +345,14 @@ const steps: Readonly<Record<string, (stage: Stage, t: TestContext) => Promise<v
       assert.equal(error.code, 'GROUP_ID_NOT_FOUND')
     })
     await admin.deleteShareGroups(['s']).catch((error) => assert.equal(error.code, 'GROUP_ID_NOT_FOUND'))
+  },
+
+  async 'a share consumer, whom only newer brokers take in'({ broker, isNew }, t) {
+    if (isNew) return
+    const share = new ShareConsumer({ bootstrapServers: broker.bootstrap, groupId: 's' })
+    t.after(() => share.close())
+    share.subscribe('a')
+    await assert.rejects(share.poll({ timeoutMs: 30_000 }), UnsupportedVersionError)
   },
 
   async 'streams groups'({ admin, broker, isNew, newer }, t) {

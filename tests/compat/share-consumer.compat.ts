@@ -10,7 +10,6 @@ import {
   type ShareConsumerOptions,
   type ShareRecord,
   string,
-  UnsupportedVersionError,
 } from '@tidelog/client'
 import { until } from '@tidelog/testkit'
 import { BackgroundProcess } from './background.ts'
@@ -351,12 +350,4 @@ const steps: Readonly<Record<string, (stage: Stage, t: TestContext) => Promise<v
 test('ShareConsumer against kafka-4.3', async (t) => {
   const stage = await stageOf(t)
   for (const [name, step] of Object.entries(steps)) await t.test(name, { timeout: STEP_TIMEOUT_MS }, (inner) => step(stage, inner))
-})
-
-test('a broker without share groups is told by an UnsupportedVersionError', async (t) => {
-  const { bootstrap } = await startBrokerProcess(t, {}, 'kafka-3.9')
-  const share = new ShareConsumer({ bootstrapServers: bootstrap, groupId: 'g' })
-  share.subscribe('a')
-  await assert.rejects(share.poll({ timeoutMs: 30_000 }), UnsupportedVersionError)
-  await share.close()
 })

@@ -5,11 +5,15 @@ import { checkOptionNames } from '../config/option-names.ts'
 import { type ShareConsumerConfig, type ShareConsumerConfigOptions, shareConsumerConfig } from '../config/share-consumer-config.ts'
 import type { RecordDeserializers } from '../consumer/consumer-record.ts'
 import { InvalidOptionError } from '../errors.ts'
+import type { ConnectionOptions } from '../security/security.ts'
 import { type DeserializerOption, deserializerOf } from '../serde/serde.ts'
 import type { AcknowledgementOutcome } from './acknowledgements.ts'
 
 /** Kafka's configurations in camelCase, times in ms, sizes in bytes. `bootstrapServers` and `groupId` are required. */
-export interface ShareConsumerOptions<K, V> extends Omit<ShareConsumerConfigOptions, 'keyDeserializer' | 'valueDeserializer'>, Environment {
+export interface ShareConsumerOptions<K, V>
+  extends Omit<ShareConsumerConfigOptions, 'keyDeserializer' | 'valueDeserializer'>,
+    ConnectionOptions,
+    Environment {
   /** Without one a key is a Buffer. */
   readonly keyDeserializer?: DeserializerOption<K> | undefined
   /** Without one a value is a Buffer. */

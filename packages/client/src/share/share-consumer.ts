@@ -74,7 +74,8 @@ export class ShareConsumer<K = Buffer, V = Buffer> {
   constructor(options: ShareConsumerOptions<K, V>) {
     const { config, groupId, deserializers } = resolveShareConsumerOptions(options)
     const { clock = systemClock, random = systemRandom, logger = silentLogger, observer } = options
-    const cluster = new Cluster({ client: 'share consumer', config, clock, random, logger, observer, allowAutoTopicCreation: false })
+    const base = { client: 'share consumer', config, clock, random, logger, observer, connection: options }
+    const cluster = new Cluster({ ...base, allowAutoTopicCreation: false })
     this.#cluster = cluster
     this.#config = config
     this.#isExplicit = config['share.acknowledgement.mode'] === 'explicit'
