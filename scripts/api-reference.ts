@@ -73,14 +73,13 @@ interface OptionTables {
 /** The clients' own tables: of no use to importers, so no index exports them. */
 async function optionTables(): Promise<OptionTables> {
   const load = (file: string) => import(new URL(`../../packages/client/dist/config/${file}.js`, import.meta.url).href)
-  const [{ camelOf }, { producerConfig }, { consumerConfig }, { adminConfig }] = await Promise.all(
-    ['client-config', 'producer-config', 'consumer-config', 'admin-config'].map(load),
+  const [{ camelOf }, { producerConfig }, { consumerConfig }, { shareConsumerConfig }, { adminConfig }] = await Promise.all(
+    ['client-config', 'producer-config', 'consumer-config', 'share-consumer-config', 'admin-config'].map(load),
   )
   return Object.fromEntries(
-    Object.entries({ Producer: producerConfig, Consumer: consumerConfig, Admin: adminConfig }).map(([name, { table }]) => [
-      name,
-      { table, nameOf: camelOf },
-    ]),
+    Object.entries({ Producer: producerConfig, Consumer: consumerConfig, ShareConsumer: shareConsumerConfig, Admin: adminConfig }).map(
+      ([name, { table }]) => [name, { table, nameOf: camelOf }],
+    ),
   )
 }
 
@@ -91,7 +90,7 @@ async function optionsPage(): Promise<string> {
   const groups = new Map<string, string[]>()
   for (const name of names) {
     const clients = clientsOf(name)
-    const title = clients.length === tables.length ? 'All clients' : clients.join(' and ')
+    const title = clients.length === tables.length ? 'All clients' : clients.join(', ').replace(/, (\w+)$/, ' and $1')
     groups.set(title, [...(groups.get(title) ?? []), name])
   }
   const sections = [...groups].map(([title, members]) => {
@@ -124,7 +123,8 @@ async function optionsPage(): Promise<string> {
 ${GENERATED}
 
 \`fromProperties()\` takes Kafka's names. Italics say why a configuration has no effect, or where else it is given: serializers, partitioners and assignors are functions
-and objects among the options ([ProducerOptions](api-producer.md#produceroptions), [ConsumerOptions](api-consumer.md#consumeroptions)); TLS, SASL and proxies may be given in Node's words
+and objects among the options ([ProducerOptions](api-producer.md#produceroptions), [ConsumerOptions](api-consumer.md#consumeroptions),
+[ShareConsumerOptions](api-consumer.md#shareconsumeroptions)); TLS, SASL and proxies may be given in Node's words
 ([ConnectionOptions](api-common.md#connectionoptions)).
 
 ${sections.join('\n\n')}
