@@ -51,7 +51,7 @@ export async function consumeTransformProduce(bootstrapServers: string): Promise
     // Results and offsets count together, or not at all.
     await producer.transaction(async (transaction) => {
       for (const { value } of batch) {
-        if (value !== null) transaction.enqueue({ topic: 'taxed-prices', value: { ...value, total: value.total * 1.2 } })
+        if (value !== null) transaction.send({ topic: 'taxed-prices', value: { ...value, total: value.total * 1.2 } })
       }
       await transaction.sendOffsets(batch.offsets(), consumer.groupMetadata())
     })
