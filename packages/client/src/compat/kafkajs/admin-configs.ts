@@ -77,6 +77,7 @@ export class AdminConfigs {
       resource: resourceOf(resource),
       configs: new Map(resource.configEntries.map(({ name, value }) => [name, value])),
     }))
+    await this.#link.open()
     try {
       await this.#link.admin.alterConfigs(changes, { validateOnly })
     } catch (error) {

@@ -33,6 +33,7 @@ export class AdminReassignments {
     const changes = topics.flatMap(({ topic, partitionAssignment }) =>
       partitionAssignment.map(({ partition, replicas }) => ({ topic, partition, replicas })),
     )
+    await this.#link.open()
     try {
       await this.#link.admin.alterPartitionReassignments(changes, { timeoutMs: timeout })
     } catch (error) {

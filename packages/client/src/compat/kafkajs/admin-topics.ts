@@ -76,6 +76,7 @@ export class AdminTopics {
         : { assignments: [...replicaAssignment].sort((a, b) => a.partition - b.partition).map(({ replicas }) => replicas) }),
       configs: new Map(configEntries.map(({ name, value }) => [name, value])),
     }))
+    await this.#link.open()
     try {
       await this.#link.admin.createTopics(wanted, { validateOnly, timeoutMs: timeout })
     } catch (error) {

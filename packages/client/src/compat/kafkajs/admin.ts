@@ -65,6 +65,7 @@ export function createAdmin(context: KafkaContext, { retry }: AdminConfig): Admi
     async deleteGroups(groupIds) {
       if (!Array.isArray(groupIds) || groupIds.some((groupId) => typeof groupId !== 'string'))
         throw new KafkaJSNonRetriableError(`groupIds must be an array of texts, and not ${groupIds}`)
+      await link.open()
       try {
         await link.admin.deleteConsumerGroups(groupIds)
       } catch (error) {

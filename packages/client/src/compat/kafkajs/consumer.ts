@@ -1,4 +1,6 @@
 import { Consumer as OurConsumer } from '../../consumer/consumer.ts'
+import { hasCode } from '../../errors.ts'
+import { groupByTopic } from '../../topic-partition.ts'
 import { AssignerCluster } from './assigner-cluster.ts'
 import { assignorOf, PartitionAssigners } from './assigners.ts'
 import { callTimeoutMs, type KafkaContext } from './client-options.ts'
@@ -9,7 +11,7 @@ import { describeGroups } from './groups.ts'
 import { Instrumentation, networkEvents } from './instrumentation.ts'
 import { Link } from './link.ts'
 import { checkedTopics, offsetOf, partitionOf, SPECIAL_OFFSETS } from './offset-arguments.ts'
-import { type ResolvedRetry, resolveRetry } from './retry.ts'
+import { type ResolvedRetry, resolveRetry, retryDefaults } from './retry.ts'
 import type { Logger, TopicPartitionOffset, TopicPartitionOffsetAndMetadata } from './types-client.ts'
 import type {
   Consumer,
@@ -81,7 +83,8 @@ class KafkaJSConsumer {
     this.#context = context
     this.#config = config
     this.#logger = context.logger.namespace('Consumer')
-    this.#retry = resolveRetry(retry, context.config.retry)
+    // As in kafkajs, where retries of the Kafka object do not count for handlers.
+    this.#retry = resolveRetry(retry ?? { retries: retryDefaults.retries }, context.config.retry)
     this.#instrumentation = new Instrumentation(consumerEvents, this.#logger, context.clock)
     this.#groupEvents = this.#makeGroupEvents()
     const { observer } = this.#groupEvents
@@ -158,22 +161,26 @@ class KafkaJSConsumer {
     if (!topic && !topics) throw new KafkaJSNonRetriableError('topics is missing')
     if (topics != null && !Array.isArray(topics)) throw new KafkaJSNonRetriableError('topics must be an array')
     const wanted: readonly (string | RegExp)[] = topics ?? [topic!]
-    const invalid = wanted.find((one) => typeof one !== 'string' && !(one instanceof RegExp))
-    if (invalid !== undefined)
-      throw new KafkaJSNonRetriableError(`${invalid} (${typeof invalid}) is no topic: it must be a text or a RegExp`)
+    for (const one of wanted) {
+      if (typeof one === 'string' || (one as unknown) instanceof RegExp) continue
+      throw new KafkaJSNonRetriableError(`${one} (${typeof one}) is no topic: it must be a text or a RegExp`)
+    }
     const existing = wanted.some((one) => one instanceof RegExp) ? [...(await this.#link.try(() => this.#readerOf().topics())).keys()] : []
     const names = wanted.flatMap((one) => (one instanceof RegExp ? existing.filter((name) => matches(one, name)) : [one]))
-    await this.#link.try(() => this.#ensureTopics(names))
+    await this.#link.once(() => this.#ensureTopics(names))
     for (const name of names) this.#subscriptions.set(name, fromBeginning)
   }
 
   /** @throws BrokerError UNKNOWN_TOPIC_OR_PARTITION for a topic that does not exist and is not created either */
   async #ensureTopics(names: readonly string[]): Promise<void> {
     if (names.length === 0) return
-    const existing = new Set((await this.#link.admin.listTopics({ includeInternal: true })).map(({ name }) => name))
-    const missing = names.filter((name) => !existing.has(name))
-    if (this.#config.allowAutoTopicCreation === false && missing.length > 0) await this.#link.admin.describeTopics(missing)
-    for (const name of missing) await this.#readerOf().partitionsFor(name, { timeoutMs: CREATION_TIMEOUT_MS })
+    try {
+      await this.#link.admin.describeTopics(names)
+    } catch (error) {
+      if (this.#config.allowAutoTopicCreation === false || !hasCode(error, 'UNKNOWN_TOPIC_OR_PARTITION')) throw error
+      // To ask a consumer's way for what is missing has it created, where the broker does so.
+      for (const name of names) await this.#readerOf().partitionsFor(name, { timeoutMs: CREATION_TIMEOUT_MS })
+    }
   }
 
   // --- running -------------------------------------------------------------------------------------------------------------------------
@@ -207,7 +214,11 @@ class KafkaJSConsumer {
       events: consumerEvents,
       instrumentation: this.#instrumentation,
       groupEvents: this.#groupEvents,
-      onCrash: (error) => void this.#crashed(error, runConfig),
+      onCrash: (error) => {
+        this.#crashed(error, runConfig).catch((failure) =>
+          this.#logger.error(`a crash could not be dealt with: ${failure.message}`, { groupId }),
+        )
+      },
     })
     this.#session = session
     this.#instrumentation.emit(consumerEvents.CONNECT, null)
@@ -303,12 +314,16 @@ class KafkaJSConsumer {
   }
 
   async #commitOffsets(offsets: readonly TopicPartitionOffsetAndMetadata[] = []): Promise<void> {
-    const topics = offsets.map(({ topic, partition, offset, metadata = null }) => {
+    const checked = offsets.map(({ topic, partition, offset, metadata = null }) => {
       if (metadata !== null && typeof metadata !== 'string') {
         throw new KafkaJSNonRetriableError(`metadata of an offset must be a text or null, and not ${metadata}`)
       }
-      return { topic, partitions: [{ partition: partitionOf(topic, partition), offset: String(offsetOf(offset)), metadata }] }
+      return { topic, partition: partitionOf(topic, partition), offset: String(offsetOf(offset)), metadata }
     })
+    const topics = [...groupByTopic(checked)].map(([topic, entries]) => ({
+      topic,
+      partitions: entries.map(({ partition, offset, metadata }) => ({ partition, offset, metadata })),
+    }))
     const session = this.#running()
     if (session.isRunning) await session.commit({ topics })
   }

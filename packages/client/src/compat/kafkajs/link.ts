@@ -22,6 +22,7 @@ export class Link<ByName extends object> {
   readonly #metadataMaxAge: number | undefined
   #options: ClientOptions | undefined
   #admin: Admin | undefined
+  #opening: Promise<void> | undefined
 
   constructor(
     context: KafkaContext,
@@ -41,13 +42,13 @@ export class Link<ByName extends object> {
     return this.#admin !== undefined
   }
 
-  /** @throws KafkaJSError before connect() */
+  /** @throws KafkaJSError before open() */
   get options(): ClientOptions {
     if (this.#options === undefined) throw new KafkaJSError('the client is not connected')
     return this.#options
   }
 
-  /** @throws KafkaJSError before connect() */
+  /** @throws KafkaJSError before open() */
   get admin(): Admin {
     if (this.#admin === undefined) throw new KafkaJSError('the client is not connected')
     return this.#admin
@@ -55,13 +56,23 @@ export class Link<ByName extends object> {
 
   /** Reaches a broker. @throws KafkaJSNumberOfRetriesExceeded around the last failure to; the failure itself when it is not worth a retry */
   async connect(): Promise<void> {
-    if (this.#options === undefined) {
-      const options = await clientOptions(this.#context, this.#retry, this.#observer, this.#metadataMaxAge)
-      this.#options = options
-      const limits = { retries: retriesOf(this.#retry), defaultApiTimeoutMs: callTimeoutMs(this.#retry, options.requestTimeoutMs) }
-      this.#admin = new Admin({ ...options, ...limits })
-    }
     await this.try(() => this.admin.describeCluster())
+  }
+
+  /** What every call begins with: connect() may never have been called, as in kafkajs. */
+  open(): Promise<void> {
+    if (this.isOpen) return Promise.resolve()
+    this.#opening ??= this.#open().finally(() => {
+      this.#opening = undefined
+    })
+    return this.#opening
+  }
+
+  async #open(): Promise<void> {
+    const options = await clientOptions(this.#context, this.#retry, this.#observer, this.#metadataMaxAge)
+    const limits = { retries: retriesOf(this.#retry), defaultApiTimeoutMs: callTimeoutMs(this.#retry, options.requestTimeoutMs) }
+    this.#options = options
+    this.#admin = new Admin({ ...options, ...limits })
   }
 
   /** What a KafkaJSNumberOfRetriesExceeded says. */
@@ -71,6 +82,7 @@ export class Link<ByName extends object> {
 
   /** A call to one of our clients, which has tried again what could be. @throws kafkajs's error for what it throws */
   async try<T>(call: () => Promise<T>): Promise<T> {
+    await this.open()
     try {
       return await call()
     } catch (error) {
@@ -80,6 +92,7 @@ export class Link<ByName extends object> {
 
   /** As try(), where kafkajs does not try again what a broker has refused. */
   async once<T>(call: () => Promise<T>): Promise<T> {
+    await this.open()
     try {
       return await call()
     } catch (error) {

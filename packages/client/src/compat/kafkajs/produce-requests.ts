@@ -1,4 +1,5 @@
 import type { HeaderInput, RecordMetadata as OurMetadata, ProducerRecord as OurRecord } from '../../producer/producer-record.ts'
+import type { TopicPartition } from '../../topic-partition.ts'
 import { codecNameOf } from './compression.ts'
 import { KafkaJSNonRetriableError } from './errors.ts'
 import type { IHeaders } from './types-client.ts'
@@ -47,7 +48,11 @@ function headersOf(headers: IHeaders): HeaderInput[] {
 }
 
 /** One result a partition, with the first offset there, in the order of topics and partitions. */
-export function resultsOf(records: readonly PlacedRecord[], metadata: readonly OurMetadata[]): RecordMetadata[] {
+export function resultsOf(
+  records: readonly PlacedRecord[],
+  metadata: readonly OurMetadata[],
+  logStartOffsetOf: (partition: TopicPartition) => number,
+): RecordMetadata[] {
   const byTopic = new Map<string, Map<number, { baseOffset: number; logAppendTime: number }>>()
   for (const [index, { offset, timestamp }] of metadata.entries()) {
     const record = records[index]!
@@ -70,6 +75,7 @@ export function resultsOf(records: readonly PlacedRecord[], metadata: readonly O
         errorCode: 0,
         baseOffset: String(baseOffset),
         logAppendTime: String(logAppendTime),
+        logStartOffset: String(logStartOffsetOf({ topic: topicName, partition })),
       })),
   )
 }

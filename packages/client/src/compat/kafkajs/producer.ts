@@ -4,6 +4,7 @@ import { codecNameOf } from './compression.ts'
 import { KafkaJSError, KafkaJSNonRetriableError } from './errors.ts'
 import { Instrumentation, networkEvents } from './instrumentation.ts'
 import { Link } from './link.ts'
+import { LogStartOffsets } from './log-start-offsets.ts'
 import { Partitioners, partitionMetadataOf } from './partitioners.ts'
 import { checkBatch, type PlacedRecord, recordOf, resultsOf } from './produce-requests.ts'
 import { type ResolvedRetry, resolveRetry } from './retry.ts'
@@ -56,6 +57,7 @@ class KafkaJSProducer {
   readonly #link: Link<ProducerEventsByName>
   #status: Connection = 'disconnected'
   readonly #producers = new Map<string, OurProducer>()
+  readonly #logStartOffsets = new LogStartOffsets()
   readonly #transactions: Transactions
 
   constructor(context: KafkaContext, config: ProducerConfig) {
@@ -69,7 +71,10 @@ class KafkaJSProducer {
     }
     const logger = context.logger.namespace('Producer')
     this.#instrumentation = new Instrumentation(this.#events, logger, context.clock)
-    this.#link = new Link(context, this.#retry, this.#events, this.#instrumentation, { metadataMaxAge: config.metadataMaxAge })
+    this.#link = new Link(context, this.#retry, this.#events, this.#instrumentation, {
+      metadataMaxAge: config.metadataMaxAge,
+      observer: this.#logStartOffsets.observer,
+    })
     this.#partition = createPartitioner()
     this.#transactions = new Transactions({
       create: (compression) => new OurProducer({ ...this.#optionsFor({ ...DEFAULT_MANNER, compression }), ...this.#transactionOptions() }),
@@ -129,7 +134,7 @@ class KafkaJSProducer {
     return this.#link.try(async () => {
       const records = await this.#place(sender, topicMessages)
       const metadata = await sender.sendMany(records)
-      return manner.acks === 0 ? [] : resultsOf(records, metadata)
+      return manner.acks === 0 ? [] : resultsOf(records, metadata, (partition) => this.#logStartOffsets.of(partition))
     })
   }
 
