@@ -202,6 +202,7 @@ class Relay {
   readonly #options: RelayOptions
   readonly #pending: Exchange[] = []
   #isMute = false
+  #trickling: Promise<void> | undefined
 
   constructor(options: RelayOptions) {
     this.#options = options
@@ -267,19 +268,31 @@ class Relay {
     }
   }
 
+  /** Answers keep their order, also behind one that trickles. */
   #send(bytes: Buffer, fate?: Fate): void {
-    const { client } = this.#options
-    if (fate === undefined) client.write(bytes)
-    else if (fate === 'cut') client.resetAndDestroy()
-    else if (fate === 'cut-midway') client.write(bytes.subarray(0, bytes.length >> 1), () => client.resetAndDestroy())
-    else if (fate === 'trickle') this.#trickle(bytes)
-    else this.#isMute = true
+    if (this.#trickling !== undefined) this.#trickling = this.#trickling.then(() => this.#sendNow(bytes, fate))
+    else if (fate === 'trickle') this.#trickling = this.#trickle(bytes)
+    else this.#sendNow(bytes, fate)
   }
 
-  #trickle(bytes: Buffer): void {
+  #sendNow(bytes: Buffer, fate: Fate | undefined): void | Promise<void> {
     const { client } = this.#options
-    if (bytes.length === 0 || client.destroyed) return
-    client.write(bytes.subarray(0, TRICKLE_BYTES), () => setImmediate(() => this.#trickle(bytes.subarray(TRICKLE_BYTES))))
+    if (this.#isMute) return
+    if (fate === undefined) client.write(bytes)
+    else if (fate === 'trickle') return this.#trickle(bytes)
+    else {
+      this.#isMute = true
+      if (fate === 'cut') client.resetAndDestroy()
+      else if (fate === 'cut-midway') client.write(bytes.subarray(0, bytes.length >> 1), () => client.resetAndDestroy())
+    }
+  }
+
+  async #trickle(bytes: Buffer): Promise<void> {
+    const { client } = this.#options
+    for (let at = 0; at < bytes.length && !client.destroyed; at += TRICKLE_BYTES) {
+      client.write(bytes.subarray(at, at + TRICKLE_BYTES))
+      await new Promise((resolve) => setImmediate(resolve))
+    }
   }
 }
 
