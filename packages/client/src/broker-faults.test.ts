@@ -70,7 +70,7 @@ async function groundOf(t: TestContext): Promise<Ground> {
   }
 }
 
-const quick = { retryBackoffMs: 2, reconnectBackoffMs: 2, reconnectBackoffMaxMs: 20, requestTimeoutMs: 80 }
+const quick = { retryBackoffMs: 2, reconnectBackoffMs: 2, reconnectBackoffMaxMs: 20, requestTimeoutMs: 200 }
 
 /** Joins, reads ten records, commits and leaves. @returns what it saw */
 async function consume({ proxy }: Ground, topic: string, isFaultOver: () => boolean): Promise<(string | null)[]> {
@@ -89,14 +89,14 @@ async function consume({ proxy }: Ground, topic: string, isFaultOver: () => bool
     consumer.subscribe([topic])
     while (seen.length < RECORDS) for (const { value } of await consumer.poll()) seen.push(value)
     await consumer.commit()
-    // What comes in the background, heartbeats and further fetches, or not before the end.
-    for (let polls = 0; polls < 10 && !isFaultOver(); polls++)
-      for (const { value } of await consumer.poll({ timeoutMs: 10 })) seen.push(value)
+    // Heartbeats come in the background; and nothing must come twice meanwhile.
+    do for (const { value } of await consumer.poll({ timeoutMs: 10 })) seen.push(value)
+    while (!isFaultOver())
     await consumer.commit()
   } finally {
     const startedMs = performance.now()
     await consumer.close({ timeoutMs: 500 })
-    assert.ok(performance.now() - startedMs < 2500, 'close() is bounded')
+    assert.ok(performance.now() - startedMs < 5000, 'close() is bounded')
   }
   return seen
 }
@@ -122,13 +122,18 @@ const fates: readonly (readonly ['request' | 'answer', Fate])[] = [
   ['request', 'drop'],
 ]
 
-/** Has the next two requests of an API go wrong. @returns how many are left */
+/** Has the next two requests of an API go wrong, or one, where that takes a timeout. @returns how many have */
 function spoil(proxy: ApiProxy, api: Api, [side, fate]: (typeof fates)[number]): () => number {
-  let left = 2
-  const next = () => (left-- > 0 ? fate : undefined)
+  const wanted = fate === 'drop' ? 1 : 2
+  let faults = 0
+  const next = () => {
+    if (faults === wanted) return undefined
+    faults++
+    return fate
+  }
   proxy.onRequest(api, side === 'request' ? (next as () => 'cut' | undefined) : undefined)
   proxy.onAnswer(api, side === 'answer' ? next : undefined)
-  return () => left
+  return () => faults
 }
 
 for (const [phase, api] of consumerPhases) {
@@ -139,10 +144,10 @@ for (const [phase, api] of consumerPhases) {
       // A join may take as long as maxPollIntervalMs and more: that nobody answers is not known sooner.
       if (fate[1] === 'drop' && (api.key === JoinGroup.key || api.key === SyncGroup.key)) continue
       const topic = await ground.topic({ isFilled: true })
-      const left = spoil(proxy, api, fate)
-      const seen = await consume(ground, topic, () => left() <= 0)
+      const faults = spoil(proxy, api, fate)
+      const seen = await consume(ground, topic, () => faults() > 0 || api.key !== Heartbeat.key)
       assert.deepEqual(seen, values, fate.join(' '))
-      assert.ok(left() < 2, `${fate.join(' ')} has happened`)
+      assert.ok(faults() > 0, `${fate.join(' ')} has happened`)
       assert.equal((await admin.listConsumerGroupOffsets(topic)).get({ topic, partition: 0 })?.offset, RECORDS, fate.join(' '))
       proxy.onRequest(api, undefined)
       proxy.onAnswer(api, undefined)
@@ -161,7 +166,7 @@ test('a broker that goes away and comes back in any phase of a consumer: nothing
       restarting = restart()
       return 'cut'
     })
-    const seen = await consume(ground, topic, () => restarting !== undefined)
+    const seen = await consume(ground, topic, () => restarting !== undefined || api.key !== Heartbeat.key)
     assert.deepEqual(seen, values, phase)
     assert.ok(restarting !== undefined, phase)
     await restarting
@@ -244,11 +249,11 @@ for (const { phase, api, deliver, isTransactional = false } of producerPhases) {
     const { proxy } = ground
     for (const fate of fates) {
       const topic = await ground.topic({ isFilled: false })
-      const left = spoil(proxy, api, fate)
+      const faults = spoil(proxy, api, fate)
       const producer = producerOf(ground, topic, isTransactional)
       await deliver(producer, topic)
       await producer.close({ timeoutMs: 500 })
-      assert.ok(left() < 2, `${fate.join(' ')} has happened`)
+      assert.ok(faults() > 0, `${fate.join(' ')} has happened`)
       proxy.onRequest(api, undefined)
       proxy.onAnswer(api, undefined)
       assert.deepEqual(await contentOf(ground, topic), values, fate.join(' '))

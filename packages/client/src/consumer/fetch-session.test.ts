@@ -177,7 +177,7 @@ test('close() ends the session at the broker', async (t) => {
   await pollUntil(consumer, () => fetches(proxy).length >= 2)
   const startedMs = performance.now()
   await consumer.close()
-  assert.ok(performance.now() - startedMs < 2000, 'it does not wait for the fetch under way')
+  assert.ok(performance.now() - startedMs < 4000, 'it does not wait for the fetch under way')
   const last = fetches(proxy).at(-1)!
   assert.deepEqual([last.sessionEpoch, named(last)], [-1, []])
   assert.ok(last.sessionId !== 0)
