@@ -151,8 +151,21 @@ function unsecuredToken(subject: string, lifetimeS: number): string {
   return `${encoded({ alg: 'none' })}.${encoded({ sub: subject, iat: nowS, exp: nowS + lifetimeS })}.`
 }
 
-/** Sends and reads for a while, and finds every record there once. */
-async function loadFor(t: TestContext, options: ConnectionOptions & { readonly bootstrapServers: string }, ms: number): Promise<void> {
+interface Loaded {
+  readonly sent: number
+  readonly seen: readonly string[]
+  /** Records that the partitions hold. */
+  readonly stored: number
+  /** What the clients had to warn of. */
+  readonly warnings: readonly string[]
+}
+
+/** Sends and reads; once that goes well, `until` is called, and when it resolves it is enough. */
+async function loadUntil(
+  t: TestContext,
+  options: ConnectionOptions & { readonly bootstrapServers: string },
+  until: () => Promise<unknown>,
+): Promise<Loaded> {
   const topic = `load-${Math.random().toString(36).slice(2)}`
   const admin = new Admin(options)
   await admin.createTopics([{ topic, numPartitions: 3 }])
@@ -173,20 +186,34 @@ async function loadFor(t: TestContext, options: ConnectionOptions & { readonly b
   t.after(() => Promise.all([producer.close({ timeoutMs: 1000 }), consumer.close({ timeoutMs: 1000 })]))
   consumer.subscribe(topic)
   const seen: string[] = []
-  let count = 0
+  const different = new Set<string>()
+  let sent = 0
   let isDone = false
   const reading = (async () => {
-    for await (const { value } of consumer.records()) if (seen.push(value!) >= count && isDone) break
+    for await (const { value } of consumer.records()) {
+      seen.push(value!)
+      if (different.add(value!).size >= sent && isDone) break
+    }
   })()
-  const endMs = performance.now() + ms
-  while (performance.now() < endMs) {
-    await Promise.all(Array.from({ length: 50 }, () => producer.send({ topic, value: `${count++}` })))
-  }
+  const sendSome = () => Promise.all(Array.from({ length: 50 }, () => producer.send({ topic, value: `${sent++}` })))
+  while (seen.length < 1000) await sendSome()
+  let isEnough = false
+  const enough = until().finally(() => {
+    isEnough = true
+  })
+  while (!isEnough) await sendSome()
+  await enough
   isDone = true
-  await producer.send({ topic, value: `${count++}` })
+  await producer.send({ topic, value: `${sent++}` })
   await reading
-  assert.equal(seen.length, count)
-  assert.equal(new Set(seen).size, count)
+  const ends = await consumer.endOffsets([0, 1, 2].map((partition) => ({ topic, partition })))
+  return { sent, seen, stored: [...ends.values()].reduce((sum, end) => sum + end, 0), warnings }
+}
+
+/** Every record is there once, is read once, and no connection has been lost. */
+async function loadFor(t: TestContext, options: ConnectionOptions & { readonly bootstrapServers: string }, ms: number): Promise<void> {
+  const { sent, seen, stored, warnings } = await loadUntil(t, options, () => new Promise((resolve) => setTimeout(resolve, ms)))
+  assert.deepEqual([seen.length, new Set(seen).size, stored], [sent, sent, sent])
   assert.deepEqual(warnings, [])
 }
 
@@ -303,6 +330,12 @@ test('the client logs in at Apache Kafka, over TLS and without, and says what is
     await loadFor(t, { bootstrapServers: at('RENEWED'), sasl: scramLogin }, 5000)
     const token = () => unsecuredToken('alice', 2)
     await loadFor(t, { bootstrapServers: at('SASL'), sasl: { mechanism: 'OAUTHBEARER', token } }, 4000)
+  })
+
+  await t.test('C2: Kafka is killed and started again under load, over TLS and SASL: nothing lost, nothing stored twice', async (t) => {
+    const load = loadUntil(t, { bootstrapServers: at('BOTH'), tls, sasl: scramLogin }, () => kafka.broker.crash())
+    const { sent, seen, stored } = await load
+    assert.deepEqual([new Set(seen).size, stored], [sent, sent])
   })
 
   await t.test('C5: a password that is changed meanwhile ends the client at the next session, and the new one goes on', async () => {

@@ -143,7 +143,7 @@ export class Cluster {
       const waitMs = this.retryBackoffMs(failures)
       if (waitMs >= deadline.remainingMs) {
         // That the time is over says less than what went wrong in it.
-        const cause = failure instanceof TimeoutError ? (failure.cause ?? earlier ?? failure) : failure
+        const cause = failure instanceof TimeoutError ? (failure.cause ?? earlier ?? this.#pool.lastFailure ?? failure) : failure
         throw new TimeoutError(`${what} did not succeed within ${deadline.timeoutMs} ms: ${messageOf(cause)}`, cause)
       }
       earlier = failure

@@ -194,6 +194,13 @@ test('connecting has socket.connection.setup.timeout.ms, and more with each fail
   }
 })
 
+test('a call that has only waited for its turn to connect says why connecting failed before', async (t) => {
+  const cluster = clusterOf(t, { bootstrapServers: `localhost:${await freePort()}`, reconnectBackoffMs: 5000, reconnectBackoffMaxMs: 5000 })
+  await assert.rejects(cluster.refresh(), { code: 'DISCONNECTED' })
+  const waiting = cluster.retry({ deadline: cluster.deadline(50), what: 'metadata' }, () => cluster.refresh())
+  await assert.rejects(waiting, { code: 'TIMEOUT', message: /ECONNREFUSED/ })
+})
+
 test('a broker that speaks only older versions of ApiVersions is understood (KIP-511)', async (t) => {
   const broker = await startScriptedBroker(t, {
     answer: ({ api, version }) => {

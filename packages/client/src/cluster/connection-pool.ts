@@ -47,6 +47,8 @@ export class ConnectionPool {
   readonly #options: PoolOptions
   readonly #slots = new Map<string, Slot>()
   readonly #closing = new AbortController()
+  /** Why the last attempt to connect failed; undefined when it did not. */
+  lastFailure: unknown
   #idleTimer: Timer | undefined
   #connectionsMade = 0
   #requestsOfClosed = 0
@@ -159,6 +161,7 @@ export class ConnectionPool {
         throw this.closing.reason
       }
       slot.failures = 0
+      this.lastFailure = undefined
       slot.refusal = undefined
       slot.connection = connection
       slot.lastUsedMs = clock.monotonic()
@@ -181,6 +184,7 @@ export class ConnectionPool {
       const reason = error instanceof Error ? error.message : String(error)
       if (slot.failures === 0) logger.warn('cannot connect', { host, port, reason })
       slot.failures++
+      this.lastFailure = error
       slot.refusal = isRefused ? error : undefined
       slot.notBeforeMs = clock.monotonic() + backoff
       throw error
