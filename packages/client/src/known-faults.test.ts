@@ -184,8 +184,8 @@ test('heartbeats do not wait for handlers: however long one takes, membership an
 })
 
 test('one heartbeat that fails is not the last one', async (t) => {
-  const { proxy, consumer: make } = await startProxied(t, { config: { 'group.min.session.timeout.ms': '100' } })
-  const consumer = make({ groupId: 'g', sessionTimeoutMs: 1000, heartbeatIntervalMs: 20 })
+  const { proxy, consumer: make } = await startProxied(t)
+  const consumer = make({ groupId: 'g', heartbeatIntervalMs: 20 })
   consumer.subscribe(['a'])
   await pollUntil(consumer, () => consumer.assignment().length === 1)
   const { generationId } = consumer.groupMetadata()
@@ -214,7 +214,7 @@ for (const fault of ['nobody listens', 'every connection is cut', 'nobody answer
     await new Promise((resolve) => setTimeout(resolve, 30))
     const startedMs = performance.now()
     await Promise.all([consumer.close({ timeoutMs: 100 }), producer.close({ timeoutMs: 100 }), admin.close()])
-    assert.ok(performance.now() - startedMs < 1500)
+    assert.ok(performance.now() - startedMs < 5000)
     assert.deepEqual([await polling, await asking], ['CLOSED', 'CLOSED'])
     assert.ok(['CLOSED', 'TIMEOUT'].includes(String(await sending)))
   })
@@ -304,7 +304,7 @@ test('many sends at the same time, idempotent, are as many records with offsets 
 
 test('an answer that is lost makes no second record', async (t) => {
   const { proxy, consumer: make, producer: makeProducer } = await startProxied(t)
-  const producer = makeProducer({ requestTimeoutMs: 60 })
+  const producer = makeProducer({ requestTimeoutMs: 150 })
   await producer.send({ ...a, value: '0' })
   const fates = ['drop', 'cut', 'cut-midway'] as const
   let faults = 0
