@@ -1,8 +1,12 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { seededRandom } from '@tidelog/core'
+import { Metadata } from '@tidelog/protocol'
+import { ApiProxy, startTestBroker, until } from '@tidelog/testkit'
+import { Admin } from '../admin/admin.ts'
 import { fromProperties } from '../config/from-properties.ts'
 import { roundRobinPartitioner, StickyPartitions } from './partitioner.ts'
+import { Producer } from './producer.ts'
 
 const partitionsLedBy = (...leaders: readonly number[]) =>
   leaders.map((leaderId, partition) => ({
@@ -52,6 +56,43 @@ test('when no broker takes anything all partitions are as good, and so they are 
       counts.join(),
     )
   }
+})
+
+test('with partitionerAvailabilityTimeoutMs records without key avoid a broker that has taken nothing for so long, and those before them wait for it', async (t) => {
+  const broker = await startTestBroker()
+  t.after(() => broker.close())
+  const admin = new Admin({ bootstrapServers: broker.bootstrapServers })
+  await admin.createTopics([{ topic: 'a', numPartitions: 4 }])
+  await admin.close()
+  const other = broker.nodeId + 1
+  const proxy = await ApiProxy.start(t, broker, { nodes: [broker.nodeId, other] })
+  proxy.onAnswer(Metadata, (answer) => ({
+    ...answer,
+    topics: answer.topics.map((topic) => ({
+      ...topic,
+      partitions: topic.partitions.map((one) => ({ ...one, leaderId: one.partitionIndex % 2 === 0 ? broker.nodeId : other })),
+    })),
+  }))
+  proxy.down.add(other)
+  const { bootstrapServers } = proxy
+  const producer = new Producer({ bootstrapServers, batchSize: 1, partitionerAvailabilityTimeoutMs: 20, reconnectBackoffMs: 5 })
+  t.after(() => producer.close())
+  await producer.partitionsFor('a')
+  const early = Array.from({ length: 40 }, () => producer.send({ topic: 'a', value: 'early' }))
+  let delivered = 0
+  for (const one of early) one.then(() => delivered++)
+  // The broker that is there has taken all that is for it, and the other one has had its time to.
+  const waiting = () => producer.metrics().find(({ name }) => name === 'incomplete-batches')!.value
+  await until(
+    () =>
+      delivered > 0 &&
+      delivered + waiting() === early.length &&
+      producer.metrics().find(({ name }) => name === 'requests-in-flight')!.value === 0,
+  )
+  await new Promise((resolve) => setTimeout(resolve, 40))
+  for (let i = 0; i < 20; i++) assert.equal((await producer.send({ topic: 'a', value: 'late' })).partition % 2, 0)
+  proxy.down.delete(other)
+  assert.equal(new Set((await Promise.all(early)).map(({ partition }) => partition)).size, 4)
 })
 
 test('round-robin goes by topic, with or without a key, and by its name in properties', () => {
