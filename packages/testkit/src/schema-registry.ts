@@ -1,6 +1,8 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import { createServer as createSecureServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
 import type { TestContext } from 'node:test'
+import type { TlsOptions } from 'node:tls'
 
 interface Stored {
   readonly schema: string
@@ -19,7 +21,8 @@ export interface TestRegistry {
   readonly schemas: Stored[]
 }
 
-export async function startTestRegistry(t: Pick<TestContext, 'after'>): Promise<TestRegistry> {
+/** @param tls Makes it speak https. */
+export async function startTestRegistry(t: Pick<TestContext, 'after'>, tls?: TlsOptions): Promise<TestRegistry> {
   const schemas: Stored[] = []
   const subjects = new Map<string, number[]>()
   const requests: string[] = []
@@ -83,7 +86,7 @@ export async function startTestRegistry(t: Pick<TestContext, 'after'>): Promise<
     ],
   ]
 
-  const server = createServer((request, response) => {
+  const respond = (request: IncomingMessage, response: ServerResponse) => {
     requests.push(`${request.method} ${request.url}`)
     headers.push(request.headers)
     const fault = faults.shift()
@@ -111,13 +114,20 @@ export async function startTestRegistry(t: Pick<TestContext, 'after'>): Promise<
         answerWith(response, 404, { error_code: code, message })
       }
     })
-  })
+  }
+  const server = tls === undefined ? createServer(respond) : createSecureServer(tls, respond)
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   t.after(() => {
     server.closeAllConnections()
     server.close()
   })
-  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, requests, headers, faults, schemas }
+  return {
+    url: `${tls === undefined ? 'http' : 'https'}://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    requests,
+    headers,
+    faults,
+    schemas,
+  }
 }
 
 class NotFound extends Error {

@@ -1,9 +1,9 @@
 import { Agent as HttpAgent, type IncomingMessage, request as requestHttp } from 'node:http'
 import { Agent as HttpsAgent, request as requestHttps } from 'node:https'
-import type { SecureContextOptions } from 'node:tls'
 import type { Clock, Random } from '@tidelog/core'
 import { backoffMs, before, Deadline, sleep, until } from '../cluster/wait.ts'
 import { ClosedError, InvalidOptionError, SchemaRegistryError } from '../errors.ts'
+import type { TlsOptions } from '../security/tls-settings.ts'
 
 export interface BasicAuth {
   readonly username: string
@@ -19,8 +19,8 @@ export interface RegistryHttpOptions {
   /** One URL, or several of one registry: the next is tried when one cannot be reached or fails. User and password in a URL are basic authentication. */
   readonly url: string | readonly string[]
   readonly auth?: BasicAuth | BearerAuth | undefined
-  /** CA, certificate and key for https. */
-  readonly tls?: SecureContextOptions | undefined
+  /** For https, in the words of node:tls: `{ ca, cert, key }`. */
+  readonly tls?: TlsOptions | undefined
   /** Sent with every request. */
   readonly headers?: Readonly<Record<string, string>> | undefined
   /** Limit of one call with all its attempts; 30,000 when absent. */
@@ -143,7 +143,7 @@ export class RegistryHttp {
       const timer = this.#clock.setTimer(requestTimeoutMs, () => outgoing.destroy(new Error(`no answer within ${requestTimeoutMs} ms`)))
       const fail = (error: Error) => {
         timer.cancel()
-        reject(new SchemaRegistryError(`${what}: ${error.message}`, { retriable: true, cause: error }))
+        reject(new SchemaRegistryError(`${what}: ${error.message}`, { retriable: !isAboutTrust(error), cause: error }))
       }
       outgoing.on('error', fail)
       outgoing.on('response', (incoming) => {
@@ -158,6 +158,10 @@ export class RegistryHttp {
     return answerOf(what, response)
   }
 }
+
+/** The registry is not who it should be, or does not know this client: a second look changes nothing. */
+const isAboutTrust = (error: NodeJS.ErrnoException): boolean =>
+  /^(?:CERT_|DEPTH_ZERO_|SELF_SIGNED_|UNABLE_TO_|HOSTNAME_|ERR_TLS_|ERR_SSL_)/.test(error.code ?? '')
 
 function readText(incoming: IncomingMessage, done: (error: Error | undefined, text: string) => void): void {
   const chunks: Buffer[] = []

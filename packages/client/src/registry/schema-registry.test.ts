@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { answerWith, startTestRegistry } from '@tidelog/testkit'
+import { answerWith, startTestRegistry, TestAuthority } from '@tidelog/testkit'
 import { ClosedError, InvalidOptionError, TimeoutError } from '../errors.ts'
 import { BoundedCache, BoundedMap } from './bounded-map.ts'
 import { type RegistrySchema, SchemaRegistry, SchemaRegistryError } from './schema-registry.ts'
@@ -122,6 +122,19 @@ test('basic and bearer authentication', async (t) => {
     [basic, basic, 'Bearer token 1', 'Bearer token 2'],
   )
   assert.equal(headers[3]?.['x-tenant'], 'one')
+})
+
+test('https with an authority and a certificate of its own; a certificate that is not trusted, or misses, is refused at once', async (t) => {
+  const authority = new TestAuthority()
+  const { cert: ca } = authority
+  const { url, requests } = await startTestRegistry(t, { ...authority.issue(), ca, requestCert: true, rejectUnauthorized: true })
+  using trusting = new SchemaRegistry({ url, tls: { ca, ...authority.issue({ commonName: 'client' }) } })
+  assert.deepEqual(await trusting.subjects(), [])
+  using stranger = new SchemaRegistry({ url, tls: { ca: new TestAuthority('another').cert } })
+  await assert.rejects(stranger.subjects(), { code: 'SCHEMA_REGISTRY', retriable: false })
+  using unknown = new SchemaRegistry({ url, retries: 0, tls: { ca } })
+  await assert.rejects(unknown.subjects(), { code: 'SCHEMA_REGISTRY' })
+  assert.equal(requests.length, 1)
 })
 
 test('an option that does not exist or has a bad value is named', () => {
