@@ -72,9 +72,10 @@ test('retries end, and a refusal is not tried again', async (t) => {
 
 test('a registry that does not answer, answers nonsense or without end is a typed error within its time', async (t) => {
   const { url, faults } = await startTestRegistry(t)
-  using registry = new SchemaRegistry({ url, retries: 0, requestTimeoutMs: 50 })
+  using hasty = new SchemaRegistry({ url, retries: 0, requestTimeoutMs: 50 })
   faults.push(() => {})
-  await assert.rejects(registry.subjects(), { code: 'SCHEMA_REGISTRY', retriable: true, message: /no answer within 50 ms/ })
+  await assert.rejects(hasty.subjects(), { code: 'SCHEMA_REGISTRY', retriable: true, message: /no answer within 50 ms/ })
+  using registry = new SchemaRegistry({ url, retries: 0 })
   faults.push((_, response) => response.end('<html>'))
   await assert.rejects(registry.subjects(), { code: 'SCHEMA_REGISTRY', message: /not JSON/ })
   for (const nonsense of [[1], {}, null]) {
@@ -85,7 +86,6 @@ test('a registry that does not answer, answers nonsense or without end is a type
     faults.push((_, response) => answerWith(response, 200, nonsense))
     await assert.rejects(registry.register('a', text), { code: 'SCHEMA_REGISTRY' })
   }
-  using endless = new SchemaRegistry({ url, retries: 0 })
   faults.push((_, response) => {
     const more = () => {
       while (response.writable && response.write(Buffer.alloc(1 << 20, 0x20)));
@@ -93,7 +93,7 @@ test('a registry that does not answer, answers nonsense or without end is a type
     response.on('drain', more).on('error', () => {})
     more()
   })
-  await assert.rejects(endless.subjects(), /longer than/)
+  await assert.rejects(registry.subjects(), /longer than/)
 })
 
 test('one call has a limit of time, and close() ends it', async (t) => {
