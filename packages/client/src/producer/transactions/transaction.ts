@@ -20,11 +20,12 @@ export interface RecordSender<K, V> {
 export class Transaction<K, V> implements RecordSender<K, V> {
   readonly #sender: RecordSender<K, V>
   readonly #manager: TransactionManager
-  #hasEnded = false
+  readonly #hasEnded: () => boolean
 
-  constructor(sender: RecordSender<K, V>, manager: TransactionManager) {
+  constructor(sender: RecordSender<K, V>, manager: TransactionManager, hasEnded: () => boolean) {
     this.#sender = sender
     this.#manager = manager
+    this.#hasEnded = hasEnded
   }
 
   /** As producer.send(). */
@@ -63,12 +64,8 @@ export class Transaction<K, V> implements RecordSender<K, V> {
     return sent
   }
 
-  end(): void {
-    this.#hasEnded = true
-  }
-
   #checkOpen(): void {
-    if (this.#hasEnded) throw new IllegalStateError('this transaction has ended')
+    if (this.#hasEnded()) throw new IllegalStateError('this transaction has ended')
   }
 }
 
@@ -85,14 +82,15 @@ export async function runTransaction<K, V, R>(
   if (manager.unfinishedEnd === 'commit') await manager.commit(options)
   if (manager.unfinishedEnd === 'abort') await manager.abort(options)
   manager.begin()
-  const transaction = new Transaction(sender, manager)
+  let hasEnded = false
+  const transaction = new Transaction(sender, manager, () => hasEnded)
   try {
     const result = await work(transaction)
-    transaction.end()
+    hasEnded = true
     await manager.commit(options)
     return result
   } catch (error) {
-    transaction.end()
+    hasEnded = true
     // Not where a commit may have come about, nor where nothing can be done any more; what an abort cannot do now, the next call goes on with.
     if (manager.canAbort) await manager.abort().catch(() => {})
     throw error
