@@ -46,6 +46,7 @@ export type { WritableOptions } from './producer/producer-streams.ts'
 export type { RecordSender, Transaction } from './producer/transactions/transaction.ts'
 export type { TransactionGroup } from './producer/transactions/transaction-requests.ts'
 export type { OAuthBearerToken } from './security/sasl/oauth-bearer.ts'
+export type { SaslContext, SaslExchange, SaslMechanism } from './security/sasl/sasl-mechanism.ts'
 export type { ConnectionOptions, PasswordLogin, SaslOptions, TokenLogin } from './security/security.ts'
 export type { TlsOptions } from './security/tls-settings.ts'
 export {

@@ -99,11 +99,10 @@ export class BrokerConnection {
   async #logIn(mechanism: SaslMechanism): Promise<void> {
     const { clock, random, signal, requestTimeoutMs: timeoutMs } = this.#options
     const { host, port } = this.#connection
-    const name = `the broker at ${host}:${port}`
     this.#isLoggingIn = true
     try {
       const lifetimeMs = await this.#connection.exclusively((send) =>
-        authenticate({ name, send, versionOf: (api) => this.versionOf(api), clock, timeoutMs, signal }, mechanism),
+        authenticate({ host, port, send, versionOf: (api) => this.versionOf(api), clock, timeoutMs, signal }, mechanism),
       )
       const percent = SESSION_PART_PERCENT + random.int(SESSION_JITTER_PERCENT + 1)
       this.#loginAgainAtMs = lifetimeMs === 0 ? Number.POSITIVE_INFINITY : clock.monotonic() + (lifetimeMs * percent) / 100

@@ -36,7 +36,8 @@ export type SaslOptions = PasswordLogin | TokenLogin
 export interface ConnectionOptions {
   /** TLS in the words of node:tls, such as `{ ca, cert, key }`; true: TLS that trusts what Node trusts. */
   readonly tls?: TlsOptions | boolean | undefined
-  readonly sasl?: SaslOptions | undefined
+  /** A mechanism of one's own is an object with `name` and `start`. */
+  readonly sasl?: SaslOptions | SaslMechanism | undefined
   /** `socks5://user:password@host:1080` or `http://…`, `https://…` for CONNECT; it resolves the brokers' names. */
   readonly proxy?: string | undefined
   /** Makes TCP connections in place of node:net. */
@@ -85,9 +86,24 @@ function proxyOf(text: string): ProxyServer {
   }
 }
 
-function mechanismOf(sasl: SaslOptions | undefined, context: SecurityContext): SaslMechanism {
+function mechanismOf(sasl: SaslOptions | SaslMechanism | undefined, context: SecurityContext): SaslMechanism {
+  if (sasl !== undefined && 'start' in sasl) return owned(sasl)
   return sasl === undefined ? mechanismOfProperties(context) : mechanismOfOptions(sasl, context)
 }
+
+/** The user's own: what it cannot do now it may do later, unless it says otherwise. */
+const owned = (mechanism: SaslMechanism): SaslMechanism => ({
+  name: mechanism.name,
+  start: async (context) => {
+    const exchange = await fromUser(() => mechanism.start(context))
+    return {
+      next: (challenge) => fromUser(() => exchange.next(challenge)),
+      get isComplete() {
+        return exchange.isComplete
+      },
+    }
+  },
+})
 
 function mechanismOfOptions(sasl: SaslOptions, context: SecurityContext): SaslMechanism {
   if (sasl.mechanism === 'OAUTHBEARER') {

@@ -2,7 +2,7 @@ import type { ConnectionOptions as OurOptions, SaslOptions } from '../../securit
 import { KafkaJSNonRetriableError, KafkaJSNotImplemented } from './errors.ts'
 import type { ISocketFactory, KafkaConfig, SASLOptions as TheirOptions } from './types-client.ts'
 
-export type SecurityOptions = Pick<OurOptions, 'tls' | 'sasl' | 'socketFactory'>
+export type SecurityOptions = Pick<OurOptions, 'tls' | 'socketFactory'> & { readonly sasl?: SaslOptions }
 
 /** @throws KafkaJSNotImplemented for logins that cannot be had here, KafkaJSNonRetriableError for mechanisms that are none */
 export function securityOptions({ ssl, sasl, socketFactory }: KafkaConfig): SecurityOptions {

@@ -6,8 +6,8 @@ import { AuthenticationError, BrokerError } from '../../errors.ts'
 import type { SaslMechanism } from './sasl-mechanism.ts'
 
 export interface SaslPeer {
-  /** Names the broker in errors. */
-  readonly name: string
+  readonly host: string
+  readonly port: number
   readonly send: FramedConnection['send']
   /** Newest version that both sides have. @throws UnsupportedVersionError */
   readonly versionOf: (api: typeof SaslHandshake | typeof SaslAuthenticate) => number
@@ -27,14 +27,15 @@ const MAX_ROUNDS = 8
  * @throws AuthenticationError when the broker refuses, or does not prove itself; ConnectionError; TimeoutError; UnsupportedVersionError
  */
 export async function authenticate(peer: SaslPeer, mechanism: SaslMechanism): Promise<number> {
-  const { name, send, versionOf, clock, timeoutMs, signal } = peer
+  const { host, port, send, versionOf, clock, timeoutMs, signal } = peer
+  const name = `the broker at ${host}:${port}`
   const bounded = <T>(promise: Promise<T>) =>
     before(until(promise, signal), clock, new Deadline(clock, timeoutMs), `what ${mechanism.name} needs for the login at ${name}`)
   const handshakeVersion = versionOf(SaslHandshake)
   const version = versionOf(SaslAuthenticate)
   // Version 0 would be followed by bare bytes, without the frames of SaslAuthenticate.
   if (handshakeVersion < 1) throw new AuthenticationError('UNSUPPORTED_VERSION', `${name} serves SASL only as Kafka before 1.0 did`)
-  const exchange = await bounded(mechanism.start(signal))
+  const exchange = await bounded(mechanism.start({ host, port, signal }))
   const { errorCode, mechanisms } = await send(SaslHandshake, handshakeVersion, { mechanism: mechanism.name })
   checkHandshake(name, mechanism.name, errorCode, mechanisms)
   let challenge: Buffer | undefined

@@ -1,5 +1,5 @@
 import { AuthenticationError } from '../../errors.ts'
-import type { SaslExchange, SaslMechanism } from './sasl-mechanism.ts'
+import type { SaslContext, SaslExchange, SaslMechanism } from './sasl-mechanism.ts'
 
 /** A bearer token and what goes with it. */
 export interface OAuthBearerToken {
@@ -25,7 +25,7 @@ export class OAuthBearerMechanism implements SaslMechanism {
     this.#token = token
   }
 
-  async start(signal: AbortSignal): Promise<SaslExchange> {
+  async start({ signal }: SaslContext): Promise<SaslExchange> {
     const message = messageOf(await this.#token(signal))
     let refusal: string | undefined
     return {

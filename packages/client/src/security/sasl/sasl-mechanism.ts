@@ -10,13 +10,19 @@ export interface SaslExchange {
   readonly isComplete: boolean
 }
 
+/** Where a login is made. */
+export interface SaslContext {
+  /** The broker. */
+  readonly host: string
+  readonly port: number
+  /** Aborts when the client closes. */
+  readonly signal: AbortSignal
+}
+
 /** A way to say who one is. One is shared by all connections of a client; each login is an exchange of its own. */
 export interface SaslMechanism {
   /** As brokers list it in `sasl.enabled.mechanisms`. */
   readonly name: string
-  /**
-   * @param signal Aborts when the client closes.
-   * @throws AuthenticationError; what the user's own function throws
-   */
-  start(signal: AbortSignal): Promise<SaslExchange>
+  /** @throws AuthenticationError; what the user's own function throws */
+  start(context: SaslContext): Promise<SaslExchange>
 }

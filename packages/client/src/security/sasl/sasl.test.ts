@@ -9,6 +9,7 @@ import { Consumer } from '../../consumer/consumer.ts'
 import { AuthenticationError } from '../../errors.ts'
 import { Producer } from '../../producer/producer.ts'
 import type { SaslOptions } from '../security.ts'
+import type { SaslMechanism } from './sasl-mechanism.ts'
 
 type Hash = 'sha256' | 'sha512'
 
@@ -80,7 +81,11 @@ function scramBroker(t: TestContext, hash: Hash, username: string, password: str
   })
 }
 
-async function listTopics(t: TestContext, { bootstrapServers }: ScriptedBroker, sasl: SaslOptions): Promise<readonly string[]> {
+async function listTopics(
+  t: TestContext,
+  { bootstrapServers }: ScriptedBroker,
+  sasl: SaslOptions | SaslMechanism,
+): Promise<readonly string[]> {
   const admin = new Admin({ bootstrapServers, sasl, retryBackoffMs: 5, reconnectBackoffMs: 5 })
   t.after(() => admin.close())
   return (await admin.listTopics({ timeoutMs: 10_000 })).map(({ name }) => name)
@@ -200,6 +205,30 @@ test('a function that cannot give the login yet is asked again until the call ha
   const admin = new Admin({ bootstrapServers: broker.bootstrapServers, sasl: { mechanism: 'PLAIN', username: 'u', password: sealed } })
   t.after(() => admin.close())
   await assert.rejects(admin.listTopics({ timeoutMs: 200 }), { code: 'TIMEOUT', message: /the vault is sealed/ })
+})
+
+test("a mechanism of one's own hears where it logs in, and answers what the broker asks", async (t) => {
+  const said: string[] = []
+  const broker = await saslBroker(t, ['MINE'], () => (message) => {
+    said.push(message.toString())
+    return said.length < 2 ? granted('who?') : granted()
+  })
+  const mine: SaslMechanism = {
+    name: 'MINE',
+    start: async ({ host, port }) => {
+      let round = 0
+      return {
+        next: (challenge) => [Buffer.from('hello'), Buffer.from(`${challenge} me, at ${host}:${port}`)][round++],
+        isComplete: true,
+      }
+    },
+  }
+  assert.deepEqual(await listTopics(t, broker, mine), ['a'])
+  assert.deepEqual(said, ['hello', `who? me, at localhost:${broker.port}`])
+  const failing: SaslMechanism = { name: 'MINE', start: () => Promise.reject(new Error('no ticket')) }
+  const admin = new Admin({ bootstrapServers: broker.bootstrapServers, sasl: failing })
+  t.after(() => admin.close())
+  await assert.rejects(admin.listTopics({ timeoutMs: 100 }), { code: 'TIMEOUT', message: /no ticket/ })
 })
 
 test('a function that never gives the login holds up neither calls nor close()', async (t) => {
