@@ -3,9 +3,19 @@ import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import test, { type TestContext } from 'node:test'
-import { type AclBinding, Admin, Consumer, Producer, ShareConsumer, UnsupportedVersionError } from '@tidelog/client'
+import {
+  type AclBinding,
+  Admin,
+  type AdminOptions,
+  Consumer,
+  fromProperties,
+  Producer,
+  ShareConsumer,
+  UnsupportedVersionError,
+} from '@tidelog/client'
 import { FindCoordinator, StreamsGroupHeartbeat } from '@tidelog/protocol'
-import { connectTo, until } from '@tidelog/testkit'
+import { connectTo, freePort } from '@tidelog/testkit'
+import { eventually } from './eventually.ts'
 import { type BrokerKind, type BrokerProcess, kafkaJars, root, startBrokerProcess, succeed } from './harness.ts'
 
 interface Stage {
@@ -13,11 +23,14 @@ interface Stage {
   readonly broker: BrokerProcess
   /** Kafka 4.3; else 3.9. */
   readonly isNew: boolean
+  /** An Admin that logs in. */
+  login(options: Partial<AdminOptions>): Admin
   /** What Kafka 4.3 serves; a 3.9 is too old for it, and the client says so. */
   newer<T>(call: Promise<T>, check: (value: T) => void): Promise<void>
 }
 
 async function stageOf(t: TestContext, kind: BrokerKind): Promise<Stage> {
+  const saslPort = await freePort()
   const broker = await startBrokerProcess(
     t,
     {
@@ -25,6 +38,8 @@ async function stageOf(t: TestContext, kind: BrokerKind): Promise<Stage> {
       'super.users': 'User:ANONYMOUS',
       'auto.create.topics.enable': 'false',
       'delegation.token.secret.key': 'secret',
+      'listener.name.sasl.sasl.enabled.mechanisms': 'SCRAM-SHA-256',
+      'listener.name.sasl.scram-sha-256.sasl.jaas.config': 'org.apache.kafka.common.security.scram.ScramLoginModule required;',
       ...(kind === 'kafka-4.3'
         ? {
             'share.coordinator.state.topic.replication.factor': '1',
@@ -34,6 +49,7 @@ async function stageOf(t: TestContext, kind: BrokerKind): Promise<Stage> {
         : { 'group.coordinator.rebalance.protocols': 'classic,consumer' }),
     },
     kind,
+    { listeners: { SASL: { protocol: 'SASL_PLAINTEXT', port: saslPort } }, scramUsers: [] },
   )
   const admin = new Admin({ bootstrapServers: broker.bootstrap })
   t.after(() => admin.close())
@@ -42,6 +58,11 @@ async function stageOf(t: TestContext, kind: BrokerKind): Promise<Stage> {
     admin,
     broker,
     isNew,
+    login(options) {
+      const another = new Admin({ ...options, bootstrapServers: `localhost:${saslPort}` })
+      t.after(() => another.close())
+      return another
+    },
     async newer(call, check) {
       if (isNew) check(await call)
       else await assert.rejects(call, UnsupportedVersionError)
@@ -57,7 +78,7 @@ const steps: Readonly<Record<string, (stage: Stage, t: TestContext) => Promise<v
     const { topicId } = created!
     assert.deepEqual([created!.numPartitions, created!.configs.get('retention.ms')], [5, '1234'])
     await admin.createPartitions([{ topic: 'a', totalCount: 7 }])
-    await until(async () => (await admin.describeTopics(['a'])).get('a')!.partitions.length === 7)
+    await eventually('brokers know it', async () => (await admin.describeTopics(['a'])).get('a')!.partitions.length === 7)
     const described = await admin.describeTopics(['a'], { partitionSizeLimitPerResponse: 2, includeAuthorizedOperations: true })
     assert.deepEqual(
       described.get('a')!.partitions.map(({ partition, leaderId }) => [partition, leaderId]),
@@ -68,22 +89,27 @@ const steps: Readonly<Record<string, (stage: Stage, t: TestContext) => Promise<v
     assert.equal((await admin.describeTopics(['a'])).get('a')!.authorizedOperations, undefined)
     await assert.rejects(admin.describeTopics({ topicIds: ['AAAAAAAAAAAAAAAAAAAAFw'] }), { code: 'UNKNOWN_TOPIC_ID' })
     assert.deepEqual(await admin.listTopics(), [{ name: 'a', topicId, isInternal: false }])
-    await admin.createTopics([{ topic: 'doomed' }])
-    const doomed = (await admin.listTopics()).find(({ name }) => name === 'doomed')!
-    await admin.deleteTopics({ topicIds: [doomed.topicId] })
+    const [doomed] = await admin.createTopics([{ topic: 'doomed' }])
+    await admin.deleteTopics({ topicIds: [doomed!.topicId] })
     await assert.rejects(admin.deleteTopics(['doomed']), { code: 'UNKNOWN_TOPIC_OR_PARTITION' })
   },
 
   async 'configurations and the resources that have some'({ admin, newer }) {
     const topic = { type: 'topic', name: 'a' } as const
     await admin.incrementalAlterConfigs([{ resource: topic, ops: [{ name: 'cleanup.policy', op: 'append', value: 'compact' }] }])
-    const [{ configs } = { configs: [] }] = await admin.describeConfigs([topic], { names: ['cleanup.policy'], includeSynonyms: true })
-    assert.equal(configs[0]!.value, 'delete,compact')
+    const policy = async () => {
+      const [{ configs } = { configs: [] }] = await admin.describeConfigs([topic], { names: ['cleanup.policy'], includeSynonyms: true })
+      return configs[0]!.value
+    }
+    await eventually('it is appended', async () => (await policy()) === 'delete,compact')
     await admin.alterConfigs([{ resource: topic, configs: { 'cleanup.policy': 'delete' } }])
+    await eventually('it is replaced', async () => (await policy()) === 'delete')
     const metrics = { type: 'client-metrics', name: 'cpu' } as const
     await admin.incrementalAlterConfigs([{ resource: metrics, ops: [{ name: 'interval.ms', op: 'set', value: '60000' }] }])
-    await until(async () => (await admin.listClientMetricsResources()).includes('cpu'))
-    await newer(admin.listConfigResources(['topic']), (listed) => assert.deepEqual(listed, [topic]))
+    await eventually('brokers know it', async () => (await admin.listClientMetricsResources()).includes('cpu'))
+    await newer(admin.listConfigResources(['topic']), (listed) =>
+      assert.ok(listed.some(({ type, name }) => type === 'topic' && name === 'a')),
+    )
     await newer(admin.listConfigResources(), (listed) =>
       assert.ok(listed.some(({ type, name }) => type === 'client-metrics' && name === 'cpu')),
     )
@@ -121,10 +147,10 @@ const steps: Readonly<Record<string, (stage: Stage, t: TestContext) => Promise<v
     await assert.rejects(admin.unregisterBroker(99), { code: 'BROKER_ID_NOT_REGISTERED' })
   },
 
-  async 'offsets, records, producers, leaders and log dirs of partitions'({ admin, broker }) {
+  async 'offsets, records, producers, leaders and log dirs of partitions'({ admin, broker }, t) {
     const producer = new Producer({ bootstrapServers: broker.bootstrap })
+    t.after(() => producer.close())
     for (let i = 0; i < 10; i++) await producer.send({ topic: 'a', partition: 0, value: `v${i}` })
-    await producer.close()
     const partition = { topic: 'a', partition: 0 }
     assert.deepEqual(await admin.deleteRecords([{ ...partition, beforeOffset: 3 }]), [{ ...partition, lowWatermark: 3 }])
     const offsets = await admin.listOffsets([
@@ -174,7 +200,7 @@ const steps: Readonly<Record<string, (stage: Stage, t: TestContext) => Promise<v
         return true
       },
     )
-    await until(async () => (await admin.describeAcls()).length === 3)
+    await eventually('brokers know it', async () => (await admin.describeAcls()).length === 3)
     const byName = (a: AclBinding, b: AclBinding) => (a.resourceName < b.resourceName ? -1 : 1)
     assert.deepEqual((await admin.describeAcls()).sort(byName), [group, read, write])
     assert.deepEqual(await admin.describeAcls({ resourceType: 'topic', resourceName: 'logs-1', patternType: 'match' }), [write])
@@ -183,7 +209,7 @@ const steps: Readonly<Record<string, (stage: Stage, t: TestContext) => Promise<v
       await admin.deleteAcls([{ resourceType: 'topic', operation: 'read' }, { resourceType: 'group' }, { principal: 'User:bob' }]),
       [[read], [group], []],
     )
-    await until(async () => (await admin.describeAcls()).length === 1)
+    await eventually('brokers know it', async () => (await admin.describeAcls()).length === 1)
   },
 
   async 'client quotas'({ admin }) {
@@ -195,7 +221,7 @@ const steps: Readonly<Record<string, (stage: Stage, t: TestContext) => Promise<v
       { entity: alice, ops: limit(1024) },
       { entity: everybody, ops: [...limit(2048), { key: 'request_percentage', value: 50 }] },
     ])
-    await until(async () => (await admin.describeClientQuotas()).length === 2)
+    await eventually('brokers know it', async () => (await admin.describeClientQuotas()).length === 2)
     const all = await admin.describeClientQuotas()
     assert.deepEqual(
       new Map(all.map(({ entity, quotas }) => [JSON.stringify(Object.entries(entity).sort()), quotas])),
@@ -223,7 +249,7 @@ const steps: Readonly<Record<string, (stage: Stage, t: TestContext) => Promise<v
     )
     assert.equal((await admin.describeClientQuotas({ components: [{ entityType: 'ip', match: 'any' }] })).length, 0)
     await admin.alterClientQuotas([{ entity: alice, ops: limit(null) }])
-    await until(async () => (await admin.describeClientQuotas()).length === 1)
+    await eventually('brokers know it', async () => (await admin.describeClientQuotas()).length === 1)
     await assert.rejects(admin.alterClientQuotas([{ entity: alice, ops: [{ key: 'bytes', value: 1 }] }]), { code: 'INVALID_REQUEST' })
   },
 
@@ -239,21 +265,52 @@ const steps: Readonly<Record<string, (stage: Stage, t: TestContext) => Promise<v
       const found = [...(await admin.describeUserScramCredentials(users))]
       return found.map(([user, infos]) => `${user}: ${infos.map((info) => `${info.mechanism} ${info.iterations}`).sort()}`).sort()
     }
-    await until(async () => (await credentials()).length === 2 && (await credentials())[0]!.includes('512'))
+    await eventually('brokers know it', async () => (await credentials()).length === 2 && (await credentials())[0]!.includes('512'))
     assert.deepEqual(await credentials(['alice']), ['alice: SCRAM-SHA-256 4096,SCRAM-SHA-512 8192'])
     await admin.alterUserScramCredentials([{ user: 'bob', mechanism: 'SCRAM-SHA-512', delete: true }])
-    await until(async () => (await credentials()).length === 1)
+    await eventually('brokers know it', async () => (await credentials()).length === 1)
     await assert.rejects(admin.describeUserScramCredentials(['alice', 'bob']), { code: 'RESOURCE_NOT_FOUND' })
     await assert.rejects(admin.alterUserScramCredentials([{ user: 'carol', mechanism: 'SCRAM-SHA-256', password: 'x', iterations: 1 }]), {
       code: 'UNACCEPTABLE_CREDENTIAL',
     })
   },
 
-  async 'delegation tokens are refused to who has not logged in'({ admin }) {
-    await assert.rejects(admin.createDelegationToken({ renewers: ['User:alice'] }), { code: 'DELEGATION_TOKEN_REQUEST_NOT_ALLOWED' })
-    await assert.rejects(admin.describeDelegationToken(), { code: 'DELEGATION_TOKEN_REQUEST_NOT_ALLOWED' })
-    await assert.rejects(admin.renewDelegationToken(Buffer.from('x')), { code: 'DELEGATION_TOKEN_REQUEST_NOT_ALLOWED' })
-    await assert.rejects(admin.expireDelegationToken(Buffer.from('x')), { code: 'DELEGATION_TOKEN_REQUEST_NOT_ALLOWED' })
+  async 'a user whose credential was set logs in and gets delegation tokens, which are refused to who has not'({ admin, login }) {
+    await assert.rejects(admin.createDelegationToken(), { code: 'DELEGATION_TOKEN_REQUEST_NOT_ALLOWED' })
+    await admin.createAcls([
+      {
+        resourceType: 'user',
+        resourceName: 'User:bob',
+        patternType: 'literal',
+        principal: 'User:alice',
+        host: '*',
+        operation: 'create-tokens',
+        permissionType: 'allow',
+      },
+    ])
+    const alice = login({ sasl: { mechanism: 'SCRAM-SHA-256', username: 'alice', password: 'wonderland' } })
+    const own = await alice.createDelegationToken({ renewers: ['User:carol'], maxLifetimeMs: 3_600_000 })
+    assert.deepEqual([own.owner, own.requester, own.renewers], ['User:alice', 'User:alice', ['User:carol']])
+    assert.equal(own.maxTimestamp - own.issueTimestamp, 3_600_000)
+    const another = await alice.createDelegationToken({ owner: 'User:bob' })
+    assert.deepEqual([another.owner, another.requester], ['User:bob', 'User:alice'])
+    const described = async () =>
+      (await alice.describeDelegationToken({ owners: ['User:alice'] })).find(({ tokenId }) => tokenId === own.tokenId)
+    await eventually('the token is known', async () => (await described()) !== undefined)
+    assert.deepEqual((await described())!.hmac, own.hmac)
+    assert.ok((await alice.renewDelegationToken(own.hmac, { renewPeriodMs: 60_000 })) <= own.maxTimestamp)
+    const byToken = login(
+      fromProperties({
+        'security.protocol': 'SASL_PLAINTEXT',
+        'sasl.mechanism': 'SCRAM-SHA-256',
+        'sasl.jaas.config': `org.apache.kafka.common.security.scram.ScramLoginModule required username="${own.tokenId}" password="${own.hmac.toString('base64')}" tokenauth="true";`,
+      }),
+    )
+    assert.equal((await byToken.describeCluster()).clusterId, 'abcdefghijklmnopqrstug')
+    await assert.rejects(byToken.createDelegationToken(), { code: 'DELEGATION_TOKEN_REQUEST_NOT_ALLOWED' })
+    await alice.expireDelegationToken(own.hmac)
+    await eventually('the token is gone', async () => (await described()) === undefined)
+    await assert.rejects(alice.renewDelegationToken(own.hmac), { code: 'DELEGATION_TOKEN_NOT_FOUND' })
   },
 
   async 'consumer groups and their offsets'({ admin, broker }, t) {
@@ -306,13 +363,14 @@ const steps: Readonly<Record<string, (stage: Stage, t: TestContext) => Promise<v
     )
     await admin.removeMembersFromConsumerGroup('g1', 'all', { reason: 'a test' })
     await consumer.close()
-    await until(async () => (await admin.describeConsumerGroups(['g1'])).get('g1')!.state === 'Empty')
+    await eventually('brokers know it', async () => (await admin.describeConsumerGroups(['g1'])).get('g1')!.state === 'Empty')
     await admin.deleteConsumerGroups(['g1'])
   },
 
   async transactions({ admin, broker }, t) {
     const connection = await connectTo(t, { host: '127.0.0.1', port: broker.port })
-    await until(
+    await eventually(
+      'brokers know it',
       async () =>
         (await connection.send(FindCoordinator, 4, { key: '', keyType: 1, coordinatorKeys: ['t'] })).coordinators[0]!.errorCode === 0,
     )
