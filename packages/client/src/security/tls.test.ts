@@ -27,8 +27,8 @@ async function topicsOf(t: TestContext, options: AdminOptions, timeoutMs = 10_00
   return (await admin.listTopics({ timeoutMs })).map(({ name }) => name)
 }
 
-async function failureOf(t: TestContext, options: AdminOptions): Promise<ClientError> {
-  return topicsOf(t, options, 400).then(
+async function failureOf(t: TestContext, options: AdminOptions, timeoutMs?: number): Promise<ClientError> {
+  return topicsOf(t, options, timeoutMs).then(
     () => assert.fail('the call succeeded'),
     (error) => error,
   )
@@ -158,12 +158,12 @@ test('C1: no version of TLS in common is a TlsError', async (t) => {
 
 test('C1: TLS to a port without and the reverse are retried, and end with an error that says what may be wrong', async (t) => {
   const plain = await startScriptedBroker(t, { answer: () => 'ordinary' })
-  const toPlain = await failureOf(t, { bootstrapServers: plain.bootstrapServers, tls: { ca: authority.cert } })
+  const toPlain = await failureOf(t, { bootstrapServers: plain.bootstrapServers, tls: { ca: authority.cert } }, 700)
   assert.equal(toPlain.code, 'TIMEOUT')
   assert.match(toPlain.message, /broke off the TLS handshake .*securityProtocol/)
   assert.ok(toPlain.cause instanceof DisconnectedError)
   const secure = await tlsBroker(t, broker)
-  const toSecure = await failureOf(t, { bootstrapServers: secure.bootstrapServers })
+  const toSecure = await failureOf(t, { bootstrapServers: secure.bootstrapServers }, 700)
   assert.equal(toSecure.code, 'TIMEOUT')
   assert.match(toSecure.message, /wants TLS.*securityProtocol/)
 })

@@ -204,7 +204,7 @@ test('a function that cannot give the login yet is asked again until the call ha
   const sealed = () => Promise.reject(new Error('the vault is sealed'))
   const admin = new Admin({ bootstrapServers: broker.bootstrapServers, sasl: { mechanism: 'PLAIN', username: 'u', password: sealed } })
   t.after(() => admin.close())
-  await assert.rejects(admin.listTopics({ timeoutMs: 200 }), { code: 'TIMEOUT', message: /the vault is sealed/ })
+  await assert.rejects(admin.listTopics({ timeoutMs: 300 }), { code: 'TIMEOUT', message: /the vault is sealed/ })
 })
 
 test("a mechanism of one's own hears where it logs in, and answers what the broker asks", async (t) => {
@@ -228,16 +228,16 @@ test("a mechanism of one's own hears where it logs in, and answers what the brok
   const failing: SaslMechanism = { name: 'MINE', start: () => Promise.reject(new Error('no ticket')) }
   const admin = new Admin({ bootstrapServers: broker.bootstrapServers, sasl: failing })
   t.after(() => admin.close())
-  await assert.rejects(admin.listTopics({ timeoutMs: 100 }), { code: 'TIMEOUT', message: /no ticket/ })
+  await assert.rejects(admin.listTopics({ timeoutMs: 300 }), { code: 'TIMEOUT', message: /no ticket/ })
 })
 
 test('a function that never gives the login holds up neither calls nor close()', async (t) => {
   const broker = await saslBroker(t, ['PLAIN'], () => () => granted())
   const password = () => new Promise<string>(() => {})
   const sasl = { mechanism: 'PLAIN', username: 'u', password } as const
-  const quick = { requestTimeoutMs: 20, retryBackoffMs: 5, reconnectBackoffMs: 5, reconnectBackoffMaxMs: 5 }
+  const quick = { requestTimeoutMs: 100, retryBackoffMs: 5, reconnectBackoffMs: 5, reconnectBackoffMaxMs: 5 }
   const admin = new Admin({ bootstrapServers: broker.bootstrapServers, sasl, ...quick })
-  await assert.rejects(admin.listTopics({ timeoutMs: 200 }), { code: 'TIMEOUT', message: /what PLAIN needs/ })
+  await assert.rejects(admin.listTopics({ timeoutMs: 500 }), { code: 'TIMEOUT', message: /what PLAIN needs/ })
   assert.ok(broker.connections() > 1)
   const waiting = assert.rejects(admin.listTopics(), { code: 'CLOSED' })
   await admin.close()
