@@ -34,7 +34,7 @@ export const consumerRows = {
     min: 0,
     unit: 'bytes',
     importance: 'medium',
-    doc: 'Most that one answer to a fetch holds.',
+    doc: 'Most that is fetched at a time, and ahead of the user; above 16 MiB, no more than four times max.partition.fetch.bytes.',
   }),
   'fetch.max.wait.ms': int({ default: 500, min: 0, unit: 'ms', importance: 'low', doc: 'How long a broker waits for fetch.min.bytes.' }),
   'fetch.min.bytes': int({ default: 1, min: 0, unit: 'bytes', importance: 'high', doc: 'A broker answers a fetch when it has this much.' }),

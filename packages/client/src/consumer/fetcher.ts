@@ -49,6 +49,13 @@ interface NodePlan<K, V> {
 
 /** One fetched chunk is handed out while the next is on its way. */
 const MAX_CHUNKS_PER_PARTITION = 2
+/**
+ * Ahead of the user by so many bytes, all partitions together, none is fetched; or by four times `max.partition.fetch.bytes`, where that is more. An answer
+ * stays in memory until the last of its records is handed out, and for as long again until V8 collects it: more is no faster, and costs a multiple of it.
+ */
+const MAX_BYTES_AHEAD = 16 * 1024 * 1024
+/** Less room than this part of it, or a broker's share where that is less, is not worth a fetch of its own. */
+const SMALLEST_PART = 8
 /** Ahead of the user by so many records, all partitions together, none is fetched that has some buffered. */
 const MAX_RECORDS_AHEAD = 500_000
 /** A partition whose buffer is full must not wait behind idle ones: then the broker is not to wait, and is asked again after this. */
@@ -65,11 +72,12 @@ interface Asked<K, V> {
 
 /**
  * Keeps fetching what is assigned, one request a broker at a time, ahead of what is handed out: up to two chunks a partition, and together up
- * to `fetch.max.bytes` and half a million records. Runs by itself; `wake` tells it that something may be fetched that could not before.
+ * to 16 MiB, which `fetch.max.bytes` may lower and a large `max.partition.fetch.bytes` raises, and half a million records. Runs by itself; `wake` tells it that something may be fetched that could not before.
  */
 export class Fetcher<K, V> {
   readonly #options: FetcherOptions<K, V>
   readonly #nodes = new Map<number, NodeState>()
+  readonly #maxBytesAhead: number
   /** What the fetches under way may bring, together. */
   #bytesInFlight = 0
   #isScheduled = false
@@ -79,6 +87,9 @@ export class Fetcher<K, V> {
 
   constructor(options: FetcherOptions<K, V>) {
     this.#options = options
+    const { config } = options
+    const wanted = Math.max(MAX_BYTES_AHEAD, 4 * config['max.partition.fetch.bytes'])
+    this.#maxBytesAhead = Math.min(config['fetch.max.bytes'], wanted)
     options.cluster.onMetadata(() => this.wake())
   }
 
@@ -124,12 +135,12 @@ export class Fetcher<K, V> {
         plans.set(nodeId, plan)
       }
       const buffered = state.chunks.length
-      if (buffered >= MAX_CHUNKS_PER_PARTITION || (buffered > 0 && !mayRunAhead) || bytesLeft <= 0) plan.isHeldBack = true
+      if (buffered >= MAX_CHUNKS_PER_PARTITION || (buffered > 0 && !mayRunAhead) || bytesLeft < this.#smallestRoom) plan.isHeldBack = true
       else if (state.notBeforeMs > nowMs) nextDueMs = Math.min(nextDueMs, state.notBeforeMs)
       else plan.fetchable.push(state)
     }
     validator.run()
-    const maxBytes = Math.min(bytesLeft, Math.ceil(config['fetch.max.bytes'] / Math.max(1, plans.size)))
+    const maxBytes = Math.min(bytesLeft, Math.ceil(this.#maxBytesAhead / Math.max(1, plans.size)))
     for (const [nodeId, { fetchable, isHeldBack }] of plans) {
       if (fetchable.length === 0) continue
       const node = this.#stateOf(nodeId)
@@ -140,9 +151,13 @@ export class Fetcher<K, V> {
     this.#arm(nextDueMs, nowMs)
   }
 
+  get #smallestRoom(): number {
+    return this.#maxBytesAhead / Math.max(SMALLEST_PART, this.#nodes.size)
+  }
+
   /** How much more may be fetched: what is buffered, or may come, is bounded. What nobody takes at the moment must not hold up the rest. */
   #room(states: readonly PartitionState<K, V>[]): { bytesLeft: number; mayRunAhead: boolean } {
-    const maxBytes = this.#options.config['fetch.max.bytes']
+    const maxBytes = this.#maxBytesAhead
     let bytes = this.#bytesInFlight
     let offsets = 0
     for (const state of states) {
@@ -151,7 +166,7 @@ export class Fetcher<K, V> {
       bytes += state.bufferedBytes
       offsets += state.bufferedOffsets
     }
-    if (bytes >= maxBytes) {
+    if (maxBytes - bytes < this.#smallestRoom) {
       for (const state of states) {
         if (!state.isPaused || state.isBusy || state.chunks.length === 0) continue
         bytes -= state.bufferedBytes
