@@ -18,6 +18,8 @@ import {
   Producer,
   type RecordMetadata,
   type Serde,
+  ShareConsumer,
+  type ShareRecord,
   string,
   synchronous,
 } from 'tidelog'
@@ -169,6 +171,22 @@ export async function consumers(): Promise<void> {
   same<typeof promised, Consumer<Buffer, number>>(true)
   const ofBytes = new Consumer({ bootstrapServers, valueDeserializer: bytes })
   same<typeof ofBytes, Consumer<Buffer, Buffer>>(true)
+}
+
+export async function shareConsumers(): Promise<void> {
+  const consumer = new ShareConsumer({ bootstrapServers, groupId: 'g', acknowledgement: 'explicit', valueDeserializer: json<Order>() })
+  same<typeof consumer, ShareConsumer<Buffer, Order>>(true)
+  for await (const record of consumer.records()) {
+    same<typeof record, ShareRecord<Buffer, Order>>(true)
+    same<typeof record.deliveryCount, number>(true)
+    record.accept()
+    // @ts-expect-error an acknowledgement that does not exist
+    record.acknowledge('ignore')
+  }
+  // @ts-expect-error a mode that does not exist
+  new ShareConsumer({ bootstrapServers, groupId: 'g', acknowledgement: 'manual' })
+  // @ts-expect-error an option of consumer groups: nothing is committed by offset here
+  new ShareConsumer({ bootstrapServers, groupId: 'g', enableAutoCommit: false })
 }
 
 export async function admins(): Promise<void> {

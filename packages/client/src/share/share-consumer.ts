@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events'
 import { libuvOffload, silentLogger, systemClock, systemRandom } from '@tidelog/core'
 import { Cluster } from '../cluster/cluster.ts'
 import { before, type Deadline, until, type WaitOptions } from '../cluster/wait.ts'
@@ -222,6 +223,8 @@ export class ShareConsumer<K = Buffer, V = Buffer> {
       throw new InvalidOptionError('concurrency must be a whole number of 1 or more')
     const stop = new AbortController()
     const stopped = AbortSignal.any([stop.signal, this.#stopping.signal, ...(signal === undefined ? [] : [signal])])
+    // Every worker listens, and so may its handler.
+    setMaxListeners(0, stopped, this.#stopping.signal)
     let failure: { readonly error: unknown } | undefined
     const handle = async (record: ShareRecord<K, V>) => {
       try {
