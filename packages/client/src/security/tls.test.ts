@@ -42,7 +42,7 @@ async function directory(t: TestContext, files: Readonly<Record<string, string |
 }
 
 test('TLS and mTLS work by the options of node:tls, by inline PEM, by PEM files and by encrypted keys', async (t) => {
-  const { bootstrapServers } = await tlsBroker(t, { ...broker, ca: authority.cert, requestCert: true, rejectUnauthorized: true })
+  const { bootstrapServers, port } = await tlsBroker(t, { ...broker, ca: authority.cert, requestCert: true, rejectUnauthorized: true })
   const dir = await directory(t, {
     'ca.pem': authority.cert,
     'client.pem': client.key + client.cert,
@@ -51,6 +51,7 @@ test('TLS and mTLS work by the options of node:tls, by inline PEM, by PEM files 
   const files = { 'bootstrap.servers': bootstrapServers, 'security.protocol': 'SSL', 'ssl.truststore.location': join(dir, 'ca.pem') }
   const ways: Readonly<Record<string, AdminOptions>> = {
     options: { bootstrapServers, tls: { ca: authority.cert, ...client } },
+    'an address': { bootstrapServers: `127.0.0.1:${port}`, tls: { ca: authority.cert, ...client } },
     inline: {
       bootstrapServers,
       securityProtocol: 'SSL',
