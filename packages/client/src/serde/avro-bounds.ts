@@ -57,7 +57,11 @@ function checkOfNew(type: avsc.Type, made: Map<avsc.Type, { check: BoundsCheck }
   }
   if (type instanceof avsc.types.RecordType || type instanceof avsc.types.LogicalType) {
     const checks = partsOf(type).map((part) => checkOf(part, made))
-    return (bytes, start) => checks.reduce((position, check) => check(bytes, position), start)
+    return (bytes, start) => {
+      let position = start
+      for (const check of checks) position = check(bytes, position)
+      return position
+    }
   }
   if (type instanceof avsc.types.FixedType) return fixedWidth(type.size)
   switch (type.typeName) {
@@ -106,6 +110,8 @@ const fixedWidth =
     within(bytes, start + size)
 
 function afterVarint(bytes: Buffer, start: number): number {
+  // Most are of one byte.
+  if (bytes[start]! < 0x80) return start + 1
   let position = start
   while ((bytes[position] ?? 0) >= 0x80) position++
   if (position - start >= MAX_VARINT_BYTES)
@@ -126,6 +132,8 @@ function within(bytes: Buffer, end: number): number {
 
 /** A zigzag varint. Beyond 2^53 it is rounded, which no length or count survives anyway. */
 function readLong(bytes: Buffer, start: number): number {
+  const first = bytes[start] ?? 0
+  if (first < 0x80) return first % 2 === 0 ? first / 2 : -(first + 1) / 2
   let value = 0
   for (let index = 0; index < MAX_VARINT_BYTES; index++) {
     const byte = bytes[start + index] ?? 0
