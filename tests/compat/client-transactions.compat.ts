@@ -226,7 +226,15 @@ for (const [kind, killed, records] of [
     const copiers = new Copiers(t, broker)
     copiers.start('copier-0')
     copiers.start('copier-1')
-    const kills = [() => copiers.crash('copier-0'), ...(kind === 'tidelog' ? [() => broker.crash()] : []), () => copiers.crash('copier-1')]
+    const crashBroker = kind === 'tidelog' ? [() => broker.crash()] : []
+    const kills = [
+      () => copiers.crash('copier-0'),
+      ...crashBroker,
+      ...crashBroker,
+      () => copiers.crash('copier-1'),
+      ...crashBroker,
+      ...crashBroker,
+    ]
     for (const [index, kill] of kills.entries()) {
       await copiers.until(`kill ${index}`, () => copiers.copied >= (records * (index + 1)) / (kills.length + 2))
       await kill()
