@@ -339,6 +339,16 @@ test('nothing is sent behind the first batch of a partition until a leader has i
   await producer.sendMany(Array.from({ length: 30 }, () => ({ topic: 'a', value: 'x'.repeat(90) })))
   assert.deepEqual(atOnce.slice(0, 2), [1, 1])
   assert.equal(Math.max(...atOnce), 5)
+  // Nor when the topic has been made anew in between: its leader knows nothing any more.
+  await cluster.admin.deleteTopics(['a'])
+  await cluster.admin.createTopics([{ topic: 'a', numPartitions: 1 }])
+  atOnce.length = 0
+  const values = Array.from({ length: 30 }, (_, i) => `${i} ${'x'.repeat(90)}`)
+  await producer.sendMany(values.map((value) => ({ topic: 'a', value })))
+  assert.deepEqual(
+    (await contentOf(cluster, 'a'))[0]!.map(({ value }) => value),
+    values,
+  )
 })
 
 test('after a batch whose fate nobody knows, sequences start again under a new epoch', async (t) => {

@@ -45,6 +45,9 @@ const staleMetadata = [
   'TIMEOUT',
 ] as const
 
+/** After these the topic may come again, made anew and empty. */
+const topicGone = ['UNKNOWN_TOPIC_OR_PARTITION', 'UNKNOWN_TOPIC_ID', 'INCONSISTENT_TOPIC_ID'] as const
+
 /** With these nobody has said that the batch was not appended. */
 const ambiguous = [
   'TIMEOUT',
@@ -139,6 +142,7 @@ export class SendOutcomes {
     batch.lastError = error
     if (hasCode(error, ...ambiguous)) batch.isAmbiguous = true
     if (hasCode(error, ...staleMetadata)) cluster.requestRefresh()
+    if (hasCode(error, ...topicGone)) queue.ackedProducerId = -1
     const nowMs = cluster.clock.monotonic()
     if (identity !== undefined && transactions?.isLive !== false && this.#sequenceIsOff(queue, batch, error)) {
       this.#requeue(queue, batch, nowMs)
