@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict'
+import { Readable } from 'node:stream'
+import { pipeline } from 'node:stream/promises'
 import { json, Producer, type ProducerInterceptor, string } from 'tidelog'
 
 interface Order {
@@ -37,6 +39,21 @@ export async function enqueueAStream(bootstrapServers: string): Promise<void> {
   await producer.flush()
   // #endregion
   assert.equal(delivered, 10_000)
+}
+
+export async function pipeIntoATopic(bootstrapServers: string): Promise<void> {
+  await using producer = new Producer({ bootstrapServers, valueSerializer: json<Order>() })
+  let read = 0
+  // #region writable
+  const records = Readable.from(
+    (function* () {
+      for (let index = 0; index < 1000; index++) yield { topic: 'piped-orders', value: orderOf(read++) }
+    })(),
+  )
+  // Ends when everything is delivered; reads no faster than the broker takes.
+  await pipeline(records, producer.writable())
+  // #endregion
+  assert.equal(read, 1000)
 }
 
 export async function sendWhatARecordMayHold(bootstrapServers: string): Promise<void> {
