@@ -331,14 +331,14 @@ const steps: Readonly<Record<string, (stage: Stage, t: TestContext) => Promise<v
     )
   },
 
-  async 'a restart of the broker is outlived: nothing is lost'({ broker, topic, consumer, produce }, t) {
+  async 'a broker that is killed and comes back is outlived: nothing is lost'({ broker, topic, consumer, produce }, t) {
     await topic('restart', 50)
     const share = consumer(t, 'restart', { maxPollRecords: 10 })
     const seen = new Set<string>()
     const stop = new AbortController()
     const running = share.run({ eachRecord: ({ value }) => void seen.add(value!), signal: stop.signal })
     await until(async () => seen.size >= 50)
-    await broker.restart()
+    await broker.crash()
     await produce(
       'restart',
       upTo(50).map((i) => String(50 + i)),

@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import { type AddressInfo, createServer, type Socket } from 'node:net'
 import { ByteReader, ByteWriter } from '@tidelog/core'
-import { FRAME_HEADER_BYTES, FrameReader } from '@tidelog/net'
+import { FrameReader } from '@tidelog/net'
 import {
   type Api,
   ApiVersions,
@@ -12,6 +12,7 @@ import {
   ResponseHeader,
   type ResponseInput,
 } from '@tidelog/protocol'
+import { framed } from './raw-peer.ts'
 
 /** Something with an `after`: node:test's TestContext. */
 interface Cleanup {
@@ -32,6 +33,8 @@ export interface FakeBroker {
   requests<A extends Api>(api: A): RequestOf<A>[]
   /** Breaks every connection. */
   disconnect(): void
+  /** May change the bytes of an answer. */
+  damage: ((api: Api, body: Buffer) => void) | undefined
 }
 
 interface Served {
@@ -63,13 +66,13 @@ export async function fakeBroker(t: Cleanup, { nodeId = 1 }: { nodeId?: number }
     received.push({ key: api.key, request })
     const answer = served.get(api.key)?.answer(request as never, version)
     if (answer === undefined) return
-    const writer = new ByteWriter()
-    ResponseHeader.codec(api.responseHeaderVersion(version)).write(writer, { correlationId })
-    api.response.codec(version).write(writer, answer as never)
-    const body = writer.toBuffer()
-    const length = Buffer.alloc(FRAME_HEADER_BYTES)
-    length.writeInt32BE(body.length)
-    socket.write(Buffer.concat([length, body]))
+    const header = new ByteWriter()
+    ResponseHeader.codec(api.responseHeaderVersion(version)).write(header, { correlationId })
+    const body = new ByteWriter()
+    api.response.codec(version).write(body, answer as never)
+    const bytes = Buffer.from(body.toBuffer())
+    broker.damage?.(api, bytes)
+    socket.write(framed(Buffer.concat([header.toBuffer(), bytes])))
   }
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
@@ -91,6 +94,7 @@ export async function fakeBroker(t: Cleanup, { nodeId = 1 }: { nodeId?: number }
     },
     requests: (api) => received.filter(({ key }) => key === api.key).map(({ request }) => request as never),
     disconnect,
+    damage: undefined,
   }
   broker.serve(ApiVersions, () => ({
     errorCode: 0,

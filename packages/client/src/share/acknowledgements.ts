@@ -20,6 +20,8 @@ interface Range {
   readonly firstOffset: number
   lastOffset: number
   readonly code: Code
+  /** Of records that were handed out; else as many as a broker pretends there are. */
+  readonly isOfRecords: boolean
 }
 
 /** Acknowledgements of one partition that travel together. Settled once, with their error or none. */
@@ -38,10 +40,14 @@ export class PartitionAcknowledgements {
     })
   }
 
-  add(firstOffset: number, lastOffset: number, code: Code): void {
-    const last = this.#ranges.at(-1)
-    if (last !== undefined && last.code === code && last.lastOffset + 1 === firstOffset) last.lastOffset = lastOffset
-    else this.#ranges.push({ firstOffset, lastOffset, code })
+  /** Of a record that was handed out. */
+  add(offset: number, code: Code): void {
+    this.#append({ firstOffset: offset, lastOffset: offset, code, isOfRecords: true })
+  }
+
+  /** Of acquired offsets that nobody gets to see: gaps, and what cannot be read. */
+  addRange(firstOffset: number, lastOffset: number, code: Code): void {
+    this.#append({ firstOffset, lastOffset, code, isOfRecords: false })
   }
 
   settle(error: ClientError | undefined): void {
@@ -55,11 +61,18 @@ export class PartitionAcknowledgements {
       .map(({ firstOffset, lastOffset, code }) => ({ firstOffset, lastOffset, acknowledgeTypes: [code] }))
   }
 
-  /** Of records, gaps left out. */
+  /** Of the records that were handed out. */
   offsets(): number[] {
-    const ranges = this.#ranges.filter(({ code }) => code !== acknowledgeCodes.gap)
-    return ranges
+    return this.#ranges
+      .filter(({ isOfRecords }) => isOfRecords)
       .flatMap(({ firstOffset, lastOffset }) => Array.from({ length: lastOffset - firstOffset + 1 }, (_, index) => firstOffset + index))
       .sort((a, b) => a - b)
+  }
+
+  #append(range: Range): void {
+    const last = this.#ranges.at(-1)
+    const goesOn = last !== undefined && last.code === range.code && last.isOfRecords === range.isOfRecords
+    if (goesOn && last.lastOffset + 1 === range.firstOffset) last.lastOffset = range.lastOffset
+    else this.#ranges.push(range)
   }
 }

@@ -38,7 +38,7 @@ export async function readAcquired<K, V>(
     .sort((a, b) => a.firstOffset - b.firstOffset)
     .filter(({ firstOffset, lastOffset }) => firstOffset <= lastOffset)
   const acknowledge = (first: number, last: number, code: 0 | 2) => {
-    if (first <= last) session.acknowledgementsOf(partition).add(first, last, code)
+    if (first <= last) session.acknowledgementsOf(partition).addRange(first, last, code)
   }
   let index = 0
   /** Offset of the range at `index` that has yet to be accounted for. */

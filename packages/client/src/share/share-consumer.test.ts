@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
+import { seededRandom } from '@tidelog/core'
 import {
   errorTable,
   FindCoordinator,
@@ -178,6 +179,25 @@ test('records that cannot be read are an error of the next read, and are release
   assert.deepEqual(shown(await share.poll()), ['0:2'])
   await share.commit()
   assert.deepEqual(acknowledgementsIn(broker.requests(ShareFetch)[1]!), ['0-2:2'])
+})
+
+test('P10: answers with random bytes changed never get more than an error out of a share consumer', async (t) => {
+  const random = seededRandom(10)
+  const answer = { records: values(3), ranges: [[0, 2, 1]] } as const
+  const broker = await shareBroker(t, Array(1000).fill(answer))
+  const shareApis: readonly number[] = [ShareGroupHeartbeat.key, ShareFetch.key, ShareAcknowledge.key]
+  broker.damage = (api, body) => {
+    if (!shareApis.includes(api.key)) return
+    for (let flips = random.int(4); flips > 0; flips--) body[random.int(body.length)] = random.int(256)
+  }
+  const isCoded = (error: { code?: string; stack?: string }) => assert.ok(error.code !== undefined, error.stack)
+  for (let round = 0; round < 40; round++) {
+    const share = consumerOf(t, broker, { acknowledgement: 'explicit', requestTimeoutMs: 50 })
+    const records = await share.poll({ timeoutMs: 20 }).catch(isCoded)
+    for (const record of records ?? []) record.release()
+    await share.commit({ timeoutMs: 20 }).catch(isCoded)
+    await share.close({ timeoutMs: 20 })
+  }
 })
 
 test('a session that the broker has forgotten begins anew; what it had acquired is acknowledged in vain, and commit() says so', async (t) => {

@@ -178,7 +178,7 @@ export class ShareFetcher<K, V> {
 
   #add(session: ShareSession, partition: SharedPartition, offset: number, code: 1 | 2 | 3): void {
     const acknowledgements = session.acknowledgementsOf(partition)
-    acknowledgements.add(offset, offset, code)
+    acknowledgements.add(offset, code)
     // The session has ended with everything that it had acquired.
     if (session.isOver)
       this.#settleAll(session.takeAcknowledgements(), new BrokerError(errorTable.SHARE_SESSION_NOT_FOUND.code, 'acknowledgement'))
