@@ -70,6 +70,8 @@ export class ApiProxy {
   readonly #seen: { readonly nodeId: number; readonly exchange: Exchange }[] = []
   /** Nodes that take no connections. */
   readonly down = new Set<number>()
+  /** Changes bytes of the broker's answers as it likes, length aside; not of those that a hook reads. */
+  garble: ((api: Api, answer: Buffer) => void) | undefined
 
   /** @param options.nodes Node ids to be; the first stands for the broker itself in what others than Metadata say. */
   static async start(
@@ -161,7 +163,9 @@ export class ApiProxy {
     }
     client.on('close', end)
     broker.on('close', end)
-    new Relay({ nodeId, client, broker, hooks: this.#hooks, seen: this.#seen, rewrite: (api, answer) => this.#rewrite(api, answer) })
+    const rewrite = (api: Api, answer: ResponseOf<Api>) => this.#rewrite(api, answer)
+    const garble = (api: Api, answer: Buffer) => this.garble?.(api, answer)
+    new Relay({ nodeId, client, broker, hooks: this.#hooks, seen: this.#seen, rewrite, garble })
   }
 
   /** Every broker is to be found at the proxy's ports. */
@@ -195,6 +199,7 @@ interface RelayOptions {
   readonly hooks: ReadonlyMap<number, Hooks>
   readonly seen: { nodeId: number; exchange: Exchange }[]
   readonly rewrite: (api: Api, answer: ResponseOf<Api>) => ResponseInput<Api>
+  readonly garble: (api: Api, answer: Buffer) => void
 }
 
 /** One connection through the proxy. */
@@ -244,11 +249,12 @@ class Relay {
   }
 
   #answer(frame: Buffer): void {
-    const { nodeId, hooks, rewrite } = this.#options
+    const { nodeId, hooks, rewrite, garble } = this.#options
     const exchange = this.#pending.shift()
     if (exchange === undefined || this.#isMute) return
     const { api, version } = exchange
     const hook = hooks.get(api.key)?.onAnswer
+    garble(api, frame)
     if (hook === undefined && api.key !== Metadata.key && api.key !== FindCoordinator.key) this.#send(framedOf(frame))
     else {
       const reader = new ByteReader(frame)
