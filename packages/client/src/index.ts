@@ -22,7 +22,14 @@ export type { FoundOffset, IsolationLevel, OffsetQuery, OffsetSpec } from './clu
 export type { BrokerNode, PartitionInfo, TopicInfo } from './cluster/metadata-cache.ts'
 export type { WaitOptions } from './cluster/wait.ts'
 export { fromProperties, type PropertiesOptions } from './config/from-properties.ts'
-export * from './consumer/assignors/assignor.ts'
+export type {
+  Assignor,
+  GroupAssignment,
+  GroupMember,
+  ImmediateAssignor,
+  MemberAssignment,
+  RebalanceProtocol,
+} from './consumer/assignors/assignor.ts'
 export { rangeAssignor } from './consumer/assignors/range-assignor.ts'
 export { roundRobinAssignor } from './consumer/assignors/round-robin-assignor.ts'
 export { cooperativeStickyAssignor, stickyAssignor } from './consumer/assignors/sticky-assignor.ts'
@@ -35,7 +42,35 @@ export type { GroupMembershipOperation } from './consumer/membership/membership.
 export type { HandlerContext, RunOptions } from './consumer/partition-runner.ts'
 export { PolledRecords } from './consumer/polled-records.ts'
 export { SubscriptionPattern } from './consumer/subscription.ts'
-export * from './errors.ts'
+export {
+  AuthenticationError,
+  BrokerError,
+  ClientError,
+  type ClientErrorTraits,
+  ClosedError,
+  CommitFailedError,
+  CorruptRecordError,
+  DisconnectedError,
+  hasCode,
+  IllegalStateError,
+  InvalidOptionError,
+  isFatal,
+  isRetriable,
+  LogTruncationError,
+  MalformedResponseError,
+  NoOffsetError,
+  PartialFailureError,
+  ProducerFencedError,
+  RecordTooLargeError,
+  SchemaRegistryError,
+  SerializationError,
+  TimeoutError,
+  TlsError,
+  TransactionAbortableError,
+  TransactionAbortedError,
+  UnresolvedHostError,
+  UnsupportedVersionError,
+} from './errors.ts'
 export type { Metric } from './metrics.ts'
 export { type Partitioner, roundRobinPartitioner } from './producer/partitioner.ts'
 export { Producer } from './producer/producer.ts'
