@@ -2,23 +2,22 @@
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
+import * as tidelog from './tidelog.ts'
+import * as batches from './tidelog-batches.ts'
 
 export interface Target {
   readonly bootstrap: string
   readonly topic: string
 }
 
-/** Is told how many bytes of values have just been touched; true: that is all. */
-export type Seen = (bytes: number) => boolean
-
 export interface Adapter {
   /** Many records a call. */
   producer(target: Target): Promise<{ send(values: readonly Buffer[]): Promise<unknown> }>
   /** One record a call. */
   single(target: Target): Promise<{ send(value: Buffer): Promise<unknown> }>
-  consume(target: Target, seen: Seen): Promise<void>
+  consume(target: Target, seen: tidelog.Seen): Promise<void>
   /** Where the client hands out whole batches too. */
-  consumeBatches?(target: Target, seen: Seen): Promise<void>
+  consumeBatches?(target: Target, seen: tidelog.Seen): Promise<void>
 }
 
 const PARTITIONS = 6
@@ -28,38 +27,12 @@ const groupId = () => `bench-${process.pid}`
 const peers = createRequire(join(process.cwd(), 'package.json'))
 
 const adapters: Record<string, () => Promise<Adapter>> = {
-  ours: async () => {
-    const { Consumer, Producer } = await import('@tidelog/client')
-    const producer = async ({ bootstrap, topic }: Target) => {
-      const made = new Producer({ bootstrapServers: bootstrap })
-      return {
-        send: (values: readonly Buffer[]) => made.sendMany(values.map((value) => ({ topic, value }))),
-        sendOne: (value: Buffer) => made.send({ topic, value }),
-      }
-    }
-    const consumer = ({ bootstrap, topic }: Target) => {
-      const made = new Consumer({ bootstrapServers: bootstrap, groupId: groupId(), autoOffsetReset: 'earliest' })
-      made.subscribe([topic])
-      return made
-    }
-    return {
-      producer,
-      async single(target) {
-        const { sendOne } = await producer(target)
-        return { send: sendOne }
-      },
-      async consume(target, seen) {
-        for await (const { value } of consumer(target).records()) if (seen(value!.length)) return
-      },
-      async consumeBatches(target, seen) {
-        for await (const batch of consumer(target).batches()) {
-          let bytes = 0
-          for (const { value } of batch) bytes += value!.length
-          if (seen(bytes)) return
-        }
-      },
-    }
-  },
+  ours: async () => ({
+    producer: async ({ bootstrap, topic }) => tidelog.producer(bootstrap, topic),
+    single: async ({ bootstrap, topic }) => tidelog.singles(bootstrap, topic),
+    consume: ({ bootstrap, topic }, seen) => tidelog.consumer(bootstrap, topic, seen),
+    consumeBatches: ({ bootstrap, topic }, seen) => batches.consumer(bootstrap, topic, seen),
+  }),
 
   kafkajs: async () => {
     const { Kafka, logLevel } = peers('kafkajs') as typeof import('kafkajs')
