@@ -147,6 +147,30 @@ const steps: Readonly<Record<string, (stage: Stage, t: TestContext) => Promise<v
     await assert.rejects(admin.unregisterBroker(99), { code: 'BROKER_ID_NOT_REGISTERED' })
   },
 
+  async 'the active controller itself, past the brokers'({ admin, broker }, t) {
+    const [{ host, port } = assert.fail()] = (await admin.describeMetadataQuorum()).nodes.get(1) ?? []
+    const direct = new Admin({ bootstrapControllers: `${host}:${port}` })
+    t.after(() => direct.close())
+    assert.deepEqual(
+      (await direct.describeCluster()).brokers.map((node) => [node.nodeId, node.port]),
+      [[1, port]],
+    )
+    assert.equal((await direct.describeMetadataQuorum()).leaderId, 1)
+    assert.ok((await direct.describeFeatures()).finalizedFeatures.has('metadata.version'))
+    const topic = { type: 'topic', name: 'a' } as const
+    await direct.incrementalAlterConfigs([{ resource: topic, ops: [{ name: 'retention.ms', op: 'set', value: '4321' }] }])
+    await eventually('brokers know it', async () => {
+      const [described] = await admin.describeConfigs([topic], { names: ['retention.ms'] })
+      return described!.configs[0]!.value === '4321'
+    })
+    await assert.rejects(direct.unregisterBroker(99), { code: 'BROKER_ID_NOT_REGISTERED' })
+    await assert.rejects(direct.listTopics(), UnsupportedVersionError)
+    await assert.rejects(direct.describeConsumerGroups(['g']), UnsupportedVersionError)
+    const mistaken = new Admin({ bootstrapControllers: broker.bootstrap })
+    t.after(() => mistaken.close())
+    await assert.rejects(mistaken.describeCluster(), { code: 'MISMATCHED_ENDPOINT_TYPE' })
+  },
+
   async 'offsets, records, producers, leaders and log dirs of partitions'({ admin, broker }, t) {
     const producer = new Producer({ bootstrapServers: broker.bootstrap })
     t.after(() => producer.close())

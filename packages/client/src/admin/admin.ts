@@ -1,7 +1,7 @@
 import { silentLogger, systemClock, systemRandom } from '@tidelog/core'
 import { Cluster } from '../cluster/cluster.ts'
 import type { FoundOffset, IsolationLevel, OffsetQuery } from '../cluster/list-offsets.ts'
-import { type AdminConfigOptions, adminConfig } from '../config/admin-config.ts'
+import { type AdminConfigOptions, adminConfig, bootstrapControllersOf } from '../config/admin-config.ts'
 import { checkOptionNames } from '../config/option-names.ts'
 import type { Metric } from '../metrics.ts'
 import type { ConnectionOptions } from '../security/security.ts'
@@ -42,7 +42,7 @@ export class Admin {
     const { clock = systemClock, random = systemRandom, logger = silentLogger, observer } = options
     const config = adminConfig.resolve(options)
     const base = { client: 'admin client', config, clock, random, logger, observer, connection: options }
-    const cluster = new Cluster({ ...base, allowAutoTopicCreation: false })
+    const cluster = new Cluster({ ...base, allowAutoTopicCreation: false, bootstrapControllers: bootstrapControllersOf(config) })
     this.#context = { cluster, config }
   }
 

@@ -20,6 +20,7 @@ export interface ClusterDescription {
   readonly clusterId: string | null
   /** -1: none at the moment. */
   readonly controllerId: number
+  /** Controllers, of a client that has `bootstrapControllers`. */
   readonly brokers: readonly ClusterNode[]
   /** What this client may do; only when asked for. KIP-430. */
   readonly authorizedOperations?: readonly AclOperation[] | undefined
@@ -32,6 +33,8 @@ export interface DescribeClusterOptions extends AdminCallOptions {
 }
 
 const OLDEST_DESCRIBE_WITH_FENCED = 2
+const BROKERS = 1
+const CONTROLLERS = 2
 const OLDEST_METADATA_WITH_OPERATIONS = 8
 
 export async function describeCluster(
@@ -58,7 +61,8 @@ export async function describeCluster(
     }
     const response = await connection.send(DescribeCluster, (version) => {
       if (includeFencedBrokers && version < OLDEST_DESCRIBE_WITH_FENCED) throw tooOldForFenced()
-      return { includeClusterAuthorizedOperations: includeAuthorizedOperations, includeFencedBrokers }
+      const endpointType = cluster.usesControllers ? CONTROLLERS : BROKERS
+      return { includeClusterAuthorizedOperations: includeAuthorizedOperations, includeFencedBrokers, endpointType }
     })
     checkErrorCode(response.errorCode, 'cluster', response.errorMessage)
     return {

@@ -5,6 +5,7 @@ import {
   CreateAcls,
   CreateDelegationToken,
   DeleteTopics,
+  DescribeCluster,
   DescribeDelegationToken,
   errorTable,
   FindCoordinator,
@@ -13,6 +14,7 @@ import {
   OffsetFetch,
   RemoveRaftVoter,
   ShareGroupDescribe,
+  UnregisterBroker,
 } from '@tidelog/protocol'
 import { type FakeBroker, fakeBroker, metadataOf, startTestBroker } from '@tidelog/testkit'
 import { UnsupportedVersionError } from '../errors.ts'
@@ -59,6 +61,35 @@ test('the controller moves: what it has not done is asked of the next one, and o
     two.requests(CreateAcls).map(({ creations }) => creations.map(({ principal }) => principal)),
     [['b']],
   )
+})
+
+test('with bootstrapControllers the active controller is asked, also when it changes; brokers are never', async (t) => {
+  const [one, two] = [await fakeBroker(t, { nodeId: 1 }), await fakeBroker(t, { nodeId: 2 })]
+  let active = 1
+  for (const controller of [one, two]) {
+    controller.serve(DescribeCluster, ({ endpointType }) => {
+      assert.equal(endpointType, 2)
+      const brokers = [one, two].map(({ nodeId, host, port }) => ({ brokerId: nodeId, host, port, isFenced: false }))
+      return { errorCode: 0, endpointType, clusterId: 'c', controllerId: active, brokers }
+    })
+    controller.serve(Metadata, () => assert.fail('controllers have no metadata for clients'))
+    controller.serve(UnregisterBroker, () => {
+      if (controller.nodeId !== 1) return { errorCode: 0, errorMessage: null }
+      active = 2
+      return { errorCode: errorTable.NOT_CONTROLLER.code, errorMessage: null }
+    })
+  }
+  const admin = new Admin({ bootstrapControllers: two.bootstrapServers, ...quick })
+  t.after(() => admin.close())
+  await admin.unregisterBroker(9)
+  assert.deepEqual(
+    [one, two].map((controller) => controller.requests(UnregisterBroker).length),
+    [1, 1],
+  )
+  const { controllerId, brokers } = await admin.describeCluster()
+  assert.deepEqual([controllerId, brokers.map(({ nodeId }) => nodeId)], [2, [1, 2]])
+  assert.throws(() => new Admin({ bootstrapControllers: 'a:1', bootstrapServers: 'b:1' }), /do not go together/)
+  assert.throws(() => new Admin({ bootstrapControllers: 'a' }), /bootstrapControllers: 'a' is not host:port/)
 })
 
 test('a coordinator moves: its group is looked for again, the others are not asked twice', async (t) => {

@@ -16,6 +16,8 @@ export interface BrokerSearchOptions {
   readonly resolver: Resolver
   readonly clock: Clock
   readonly random: Random
+  /** Controllers to begin with, in place of `bootstrap.servers`. */
+  readonly bootstrapControllers?: readonly string[] | undefined
 }
 
 /** A host that is off does not refuse a connection; another broker may answer long before its time is over. */
@@ -29,7 +31,10 @@ export class BrokerSearch {
   /** @throws InvalidOptionError without bootstrap servers, or for one that is none */
   constructor(options: BrokerSearchOptions) {
     this.#options = options
-    this.#bootstrap = options.config['bootstrap.servers'].map(parseAddress)
+    const { config, bootstrapControllers } = options
+    this.#bootstrap =
+      bootstrapControllers?.map((text) => parseAddress(text, 'bootstrapControllers')) ??
+      config['bootstrap.servers'].map((text) => parseAddress(text, 'bootstrapServers'))
     if (this.#bootstrap.length === 0) throw new InvalidOptionError('bootstrapServers is missing: give host:port of at least one broker')
   }
 
@@ -133,10 +138,10 @@ export class BrokerSearch {
 }
 
 /** `host:port`, `[v6]:port`; a protocol prefix (`PLAINTEXT://`) is taken and dropped, as in Kafka. */
-function parseAddress(text: string): BrokerAddress {
+function parseAddress(text: string, option: string): BrokerAddress {
   const match = /^(?:[a-zA-Z_][\w-]*:\/\/)?(?:\[([0-9a-fA-F:.%\w]+)\]|([^:[\]\s/]+)):(\d{1,5})$/.exec(text.trim())
   const port = Number(match?.[3])
   const host = match?.[1] ?? match?.[2]
-  if (host === undefined || !(port >= 1 && port <= 65_535)) throw new InvalidOptionError(`bootstrapServers: '${text}' is not host:port`)
+  if (host === undefined || !(port >= 1 && port <= 65_535)) throw new InvalidOptionError(`${option}: '${text}' is not host:port`)
   return { host, port }
 }

@@ -2,6 +2,7 @@ import type { Clock, Logger, Random, Timer } from '@tidelog/core'
 import { type ExchangeObserver, type Resolver, systemResolver } from '@tidelog/net'
 import {
   type Api,
+  DescribeCluster,
   errorName,
   errorTable,
   FindCoordinator,
@@ -34,6 +35,8 @@ export interface ClusterOptions {
   readonly resolver?: Resolver
   /** Whether asking for a missing topic may create it. */
   readonly allowAutoTopicCreation: boolean
+  /** Talk to KRaft's controllers, these to begin with, and to no broker. KIP-919. */
+  readonly bootstrapControllers?: readonly string[] | undefined
 }
 
 export interface RetryOptions extends WaitOptions {
@@ -49,6 +52,8 @@ export interface RetryOptions extends WaitOptions {
 const coordinatorTypeCodes = { group: 0, 'transactional id': 1 } as const
 export type CoordinatorType = keyof typeof coordinatorTypeCodes
 const OLDEST_FIND_OF_SEVERAL = 4
+/** DescribeCluster's endpoint type. */
+const CONTROLLERS = 2
 
 /** Errors of a topic that asking again does not mend. */
 const finalTopicErrors: ReadonlySet<string> = new Set(['INVALID_TOPIC_EXCEPTION', 'TOPIC_AUTHORIZATION_FAILED'])
@@ -89,6 +94,11 @@ export class Cluster {
 
   get config(): CommonConfig {
     return this.#options.config
+  }
+
+  /** Whether what is called brokers here are controllers. */
+  get usesControllers(): boolean {
+    return this.#options.bootstrapControllers !== undefined
   }
 
   get closed(): boolean {
@@ -176,14 +186,15 @@ export class Cluster {
 
   /** Some broker: one that is connected, else the first that can be reached, the bootstrap servers last. */
   anyConnection(options?: WaitOptions): Promise<BrokerConnection> {
-    return this.#search.any(options)
+    // Of controllers the others only send who asks to the active one.
+    return this.usesControllers ? this.controllerConnection(options) : this.#search.any(options)
   }
 
   /** The broker that the metadata names as controller; some broker when it names none. */
   async controllerConnection(options?: WaitOptions): Promise<BrokerConnection> {
     if (this.metadata.controllerId < 0) await this.refresh(options)
     const { controllerId, brokers } = this.metadata
-    return brokers.has(controllerId) ? this.connectionTo(controllerId, 'general', options) : this.anyConnection(options)
+    return brokers.has(controllerId) ? this.connectionTo(controllerId, 'general', options) : this.#search.any(options)
   }
 
   /** One request to some broker, retried until the deadline. */
@@ -313,7 +324,7 @@ export class Cluster {
       this.#rebootstrap('the brokers known have not given metadata for too long')
     }
     try {
-      const response = await this.#askForMetadata(asked)
+      const response = this.usesControllers ? await this.#askForControllers() : await this.#askForMetadata(asked)
       this.#unansweredSinceMs = undefined
       const { clusterId } = this.metadata
       if (clusterId !== null && response.clusterId !== null && response.clusterId !== clusterId)
@@ -339,6 +350,16 @@ export class Cluster {
       if (response.errorCode !== errorTable.REBOOTSTRAP_REQUIRED.code || !mayRebootstrap) checkErrorCode(response.errorCode, 'metadata')
       this.#rebootstrap('a broker wants it')
     }
+  }
+
+  /** Who the controllers are, as metadata. KIP-919. @throws BrokerError MISMATCHED_ENDPOINT_TYPE from a broker */
+  async #askForControllers(): Promise<Pick<MetadataResponse, 'brokers' | 'clusterId' | 'controllerId' | 'topics'>> {
+    const request = { includeClusterAuthorizedOperations: false, includeFencedBrokers: false, endpointType: CONTROLLERS }
+    const response = await (await this.#search.any()).send(DescribeCluster, request)
+    checkErrorCode(response.errorCode, 'controllers', response.errorMessage)
+    const { clusterId, controllerId } = response
+    const brokers = response.brokers.map(({ brokerId, host, port, rack }) => ({ nodeId: brokerId, host, port, rack }))
+    return { clusterId, controllerId, brokers, topics: [] }
   }
 
   /** Forgets the brokers, so that bootstrap.servers are asked who they are now. KIP-899, KIP-1102. */

@@ -77,7 +77,7 @@ export class MetadataCache {
   }
 
   /** @param asked What the request was about; all topics when null. A topic asked for that no longer exists is forgotten. */
-  update(response: MetadataResponse, asked: readonly string[] | null): void {
+  update(response: Pick<MetadataResponse, 'brokers' | 'clusterId' | 'controllerId' | 'topics'>, asked: readonly string[] | null): void {
     this.version++
     this.changes++
     this.#brokers = new Map(response.brokers.map(({ nodeId, host, port, rack }) => [nodeId, { nodeId, host, port, rack }]))

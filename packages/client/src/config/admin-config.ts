@@ -1,4 +1,5 @@
 import { type ConfigOf, type ConfigTable, int, list, long } from '@tidelog/core'
+import { InvalidOptionError } from '../errors.ts'
 import { ClientConfig, commonRows, type OptionsOf } from './client-config.ts'
 
 export const adminRows = {
@@ -6,8 +7,7 @@ export const adminRows = {
   'bootstrap.controllers': list({
     default: [],
     importance: 'high',
-    unused: 'controllers take no clients of their own here; brokers forward',
-    doc: 'host:port of some controllers.',
+    doc: "host:port of some of KRaft's controllers, to talk to them instead of brokers: for what they serve, while no broker does (KIP-919).",
   }),
   // Sooner than the other clients: between two calls there may be hours.
   'connections.max.idle.ms': long({
@@ -29,3 +29,11 @@ export const adminRows = {
 export const adminConfig = new ClientConfig(adminRows)
 export type AdminConfig = ConfigOf<ConfigTable<typeof adminRows>>
 export type AdminConfigOptions = OptionsOf<typeof adminRows>
+
+/** The controllers to talk to instead of brokers; undefined: to brokers. @throws InvalidOptionError when both are named */
+export function bootstrapControllersOf(config: AdminConfig): readonly string[] | undefined {
+  const controllers = config['bootstrap.controllers']
+  if (controllers.length === 0) return undefined
+  if (config['bootstrap.servers'].length > 0) throw new InvalidOptionError('bootstrapServers and bootstrapControllers do not go together')
+  return controllers
+}
