@@ -182,3 +182,18 @@ test('close() ends the session at the broker', async (t) => {
   assert.deepEqual([last.sessionEpoch, named(last)], [-1, []])
   assert.ok(last.sessionId !== 0)
 })
+
+test('a broker that throttles is left alone for as long as it says, and no longer than a request may wait', async (t) => {
+  const { proxy, send, consumer: make } = await startProxied(t)
+  await send('a', 0, ...numbers(3))
+  const arrivedMs: number[] = []
+  const throttleTimesMs = [80, 2 ** 31 - 1]
+  proxy.onRequest(Fetch, () => void arrivedMs.push(performance.now()))
+  proxy.onAnswer(Fetch, (answer) => ({ ...answer, throttleTimeMs: throttleTimesMs.shift() ?? 0 }))
+  const consumer = make({ requestTimeoutMs: 300 })
+  consumer.assign(partitionsOf('a', 1))
+  assert.deepEqual(await readValues(consumer, 3), numbers(3), 'what came with it is handed out')
+  await pollUntil(consumer, () => arrivedMs.length >= 4)
+  const [first, second, third] = arrivedMs
+  assert.ok(second! - first! >= 79 && third! - second! >= 299, arrivedMs.join())
+})

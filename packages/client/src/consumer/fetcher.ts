@@ -38,6 +38,8 @@ interface NodeState {
   notBeforeMs: number
   /** Answers in a row that were of no use. */
   uselessAnswers: number
+  /** Monotonic time until which the broker takes nothing from this client, by its quota. KIP-219. */
+  throttledUntilMs: number
 }
 
 /** Partitions to fetch from one broker. */
@@ -145,7 +147,8 @@ export class Fetcher<K, V> {
       if (fetchable.length === 0) continue
       const node = this.#stateOf(nodeId)
       if (node.isFetching) continue
-      if ((isHeldBack || node.uselessAnswers > 0) && node.notBeforeMs > nowMs) nextDueMs = Math.min(nextDueMs, node.notBeforeMs)
+      if (node.throttledUntilMs > nowMs) nextDueMs = Math.min(nextDueMs, node.throttledUntilMs)
+      else if ((isHeldBack || node.uselessAnswers > 0) && node.notBeforeMs > nowMs) nextDueMs = Math.min(nextDueMs, node.notBeforeMs)
       else this.#fetch(nodeId, node, fetchable, { maxBytes, maxWaitMs: isHeldBack ? 0 : config['fetch.max.wait.ms'] })
     }
     this.#arm(nextDueMs, nowMs)
@@ -220,7 +223,10 @@ export class Fetcher<K, V> {
       })
       const latencyMs = cluster.clock.monotonic() - sentMs
       const bytes = this.#take(response, asked, nodeId, node)
-      metrics.fetched({ latencyMs, bytes, throttleTimeMs: response.throttleTimeMs }, sentMs + latencyMs)
+      const { throttleTimeMs } = response
+      // Longer than a request may wait nobody is held off: then it is asked again, and says again.
+      node.throttledUntilMs = sentMs + latencyMs + Math.min(throttleTimeMs, config['request.timeout.ms'])
+      metrics.fetched({ latencyMs, bytes, throttleTimeMs }, sentMs + latencyMs)
       if (consumerChannels.fetch.hasSubscribers) consumerChannels.fetch.publish({ nodeId, bytes, latencyMs })
       if (maxWaitMs === 0 && bytes === 0) node.notBeforeMs = cluster.clock.monotonic() + HELD_BACK_INTERVAL_MS
       if (bytes > 0) notify()
@@ -392,7 +398,7 @@ export class Fetcher<K, V> {
   #stateOf(nodeId: number): NodeState {
     let node = this.#nodes.get(nodeId)
     if (node === undefined) {
-      node = { session: new FetchSession(), isFetching: false, notBeforeMs: 0, uselessAnswers: 0 }
+      node = { session: new FetchSession(), isFetching: false, notBeforeMs: 0, uselessAnswers: 0, throttledUntilMs: 0 }
       this.#nodes.set(nodeId, node)
     }
     return node
