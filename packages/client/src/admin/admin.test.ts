@@ -109,6 +109,14 @@ test('offsets, records and producers of partitions, and the cluster they live in
     offsets.map(({ offset }) => offset),
     [3, 1, 1, 0],
   )
+  const present = { topic: 'a', partition: 1, spec: 'latest' } as const
+  await assert.rejects(
+    admin.listOffsets([{ ...present, topic: 'missing' }, present], { timeoutMs: 200 }),
+    ({ failures, succeeded }: { failures: Map<string, { code: string }>; succeeded: string[] }) => {
+      assert.deepEqual([failures.get('missing-1')?.code, succeeded], ['UNKNOWN_TOPIC_OR_PARTITION', ['a-1']])
+      return true
+    },
+  )
   assert.deepEqual(await admin.deleteRecords([{ topic: 'a', partition: 1, beforeOffset: 2 }]), [
     { topic: 'a', partition: 1, lowWatermark: 2 },
   ])

@@ -56,7 +56,7 @@ const OLDEST_FIND_OF_SEVERAL = 4
 const CONTROLLERS = 2
 
 /** Errors of a topic that asking again does not mend. */
-const finalTopicErrors: ReadonlySet<string> = new Set(['INVALID_TOPIC_EXCEPTION', 'TOPIC_AUTHORIZATION_FAILED'])
+export const finalTopicErrors: ReadonlySet<string> = new Set(['INVALID_TOPIC_EXCEPTION', 'TOPIC_AUTHORIZATION_FAILED'])
 
 /**
  * The brokers as one client sees them: connections, metadata kept fresh, coordinators found, requests retried with backoff.

@@ -2,7 +2,7 @@ import { errorTable } from '@tidelog/protocol'
 import { BrokerError, ClientError, TimeoutError } from '../errors.ts'
 import { partitionName, type TopicPartition } from '../topic-partition.ts'
 import type { BrokerConnection } from './broker-connection.ts'
-import type { Cluster, RetryOptions } from './cluster.ts'
+import { type Cluster, finalTopicErrors, type RetryOptions } from './cluster.ts'
 import type { Outcome } from './outcome.ts'
 import { perNode } from './per-node.ts'
 
@@ -17,34 +17,28 @@ export async function perLeader<I extends TopicPartition, V>(
   options: RetryOptions,
   send: (connection: BrokerConnection, items: readonly I[]) => Promise<Map<I, { readonly errorCode: number; readonly value: V }>>,
 ): Promise<Outcome<V>[]> {
-  const { deadline, signal } = options
+  const { signal } = options
   const outcomes = await perNode<I, V>(cluster, items, options, {
     purpose: 'general',
     nameOf: partitionName,
     async locate(pending, failed, round) {
-      if (round > 0) {
-        await cluster.refresh({ signal }).catch((error) => {
-          if (signal?.aborted || cluster.closed) throw error
-        })
-      }
-      const missing = new Set<string>()
-      for (const topic of new Set(pending.map((item) => item.topic))) {
-        try {
-          await cluster.topic(topic, { deadline, signal })
-        } catch (error) {
+      const topics = [...new Set(pending.map(({ topic }) => topic))]
+      for (const topic of topics) cluster.addInterest(topic)
+      let refreshFailure: ClientError | undefined
+      if (round > 0 || topics.some((topic) => cluster.metadata.topic(topic) === undefined)) {
+        await cluster.refresh({ signal }).catch((error: unknown) => {
           if (signal?.aborted || cluster.closed || !(error instanceof ClientError)) throw error
-          missing.add(topic)
-          // The whole time has gone by waiting for the topic: its last error says more than the timeout.
-          const final = error instanceof TimeoutError && error.cause instanceof ClientError ? error.cause : error
-          for (const item of pending) if (item.topic === topic) failed(item, final, true)
-        }
+          refreshFailure = error
+        })
       }
       const byLeader = new Map<number, I[]>()
       for (const item of pending) {
-        if (missing.has(item.topic)) continue
         const info = cluster.metadata.partition(item.topic, item.partition)
         if (info === undefined) {
-          failed(item, new BrokerError(errorTable.UNKNOWN_TOPIC_OR_PARTITION.code, partitionName(item)))
+          const code = cluster.metadata.errorOf(item.topic) || errorTable.UNKNOWN_TOPIC_OR_PARTITION.code
+          const isTopic = cluster.metadata.topic(item.topic) === undefined
+          const error = refreshFailure ?? new BrokerError(code, isTopic ? `topic ${item.topic}` : partitionName(item))
+          failed(item, error, finalTopicErrors.has(error.code) || !error.retriable)
         } else if (info.leaderId < 0) {
           failed(item, new BrokerError(errorTable.LEADER_NOT_AVAILABLE.code, partitionName(item)))
         } else {
@@ -65,5 +59,10 @@ export async function perLeader<I extends TopicPartition, V>(
       )
     },
   })
-  return items.map((item) => outcomes.get(item)!)
+  return items.map((item) => {
+    const outcome = outcomes.get(item)!
+    // The whole time has gone by waiting for the topic: its last error says more than the timeout.
+    const isMissing = outcome.error instanceof TimeoutError && cluster.metadata.topic(item.topic) === undefined
+    return isMissing && outcome.error.cause instanceof BrokerError ? { error: outcome.error.cause } : outcome
+  })
 }
