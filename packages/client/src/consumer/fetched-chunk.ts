@@ -116,6 +116,11 @@ export class FetchedChunk<K, V> {
     }
   }
 
+  /** A batch is being handed out, and needs nothing more for that. */
+  get isOpen(): boolean {
+    return this.#open !== undefined
+  }
+
   /** Resolves when the batch that next() waits for is decompressed, or has failed to be, which the following next() throws. */
   get preparing(): Promise<void> | undefined {
     return this.#preparing

@@ -1,5 +1,6 @@
 import type { ConsumerMetrics } from './consumer-metrics.ts'
 import type { ConsumerRecord } from './consumer-record.ts'
+import type { FetchedChunk } from './fetched-chunk.ts'
 import type { PartitionState } from './partition-state.ts'
 
 export interface RecordTakerOptions {
@@ -10,6 +11,9 @@ export interface RecordTakerOptions {
   readonly onDrained: () => void
 }
 
+/** So many batches may be in the making, or made and not begun, while others are handed out: decompressed, each may be large. */
+const MAX_PREPARED = 2
+
 /** Takes records out of what has been fetched, one partition's chunk after the other's, so that none keeps the others waiting. */
 export class RecordTaker<K, V> {
   readonly #options: RecordTakerOptions
@@ -18,6 +22,8 @@ export class RecordTaker<K, V> {
   #cursor = 0
   #takenFrom: PartitionState<K, V> | undefined
   readonly #one: ConsumerRecord<K, V>[] = []
+  /** Chunks whose next batch is being decompressed, or has been and waits to be taken. */
+  readonly #prepared = new Map<FetchedChunk<K, V>, { readonly state: PartitionState<K, V>; readonly preparing: Promise<void> }>()
 
   constructor(options: RecordTakerOptions) {
     this.#options = options
@@ -26,6 +32,7 @@ export class RecordTaker<K, V> {
   setPartitions(partitions: readonly PartitionState<K, V>[]): void {
     this.#partitions = partitions
     this.#cursor = 0
+    this.#prepared.clear()
   }
 
   /**
@@ -68,7 +75,10 @@ export class RecordTaker<K, V> {
 
   #nextOf(state: PartitionState<K, V>): ConsumerRecord<K, V> | undefined {
     try {
-      return state.chunks[0]?.next()
+      const chunk = state.chunks[0]
+      if (chunk === undefined || !chunk.isOpen) return undefined
+      if (this.#prepared.size > 0) this.#prepared.delete(chunk)
+      return chunk.next()
     } catch (error) {
       state.refetch()
       throw error
@@ -83,8 +93,9 @@ export class RecordTaker<K, V> {
   /** Takes from the partition's first chunk. True: there is more in it. */
   #takeFrom(state: PartitionState<K, V>, max: number, into: ConsumerRecord<K, V>[]): boolean {
     const chunk = state.chunks[0]
-    if (chunk === undefined) return false
+    if (chunk === undefined || !this.#mayOpen(chunk)) return false
     const before = into.length
+    if (chunk.preparing === undefined) this.#prepared.delete(chunk)
     try {
       chunk.take(max, into)
     } catch (error) {
@@ -94,11 +105,32 @@ export class RecordTaker<K, V> {
     }
     this.#options.metrics.records += into.length - before
     if (into.length === max) return true
-    if (chunk.preparing !== undefined) chunk.preparing.then(() => this.#options.notify())
+    if (chunk.preparing !== undefined) this.#awaitPrepared(chunk, state)
     else if (state.chunks[0] === chunk) {
       state.chunks.shift()
       this.#options.onDrained()
     }
     return false
+  }
+
+  /** False: it would have to be decompressed, perhaps, and enough of that is going on. */
+  #mayOpen(chunk: FetchedChunk<K, V>): boolean {
+    const prepared = this.#prepared
+    if (prepared.size === 0 || chunk.isOpen || chunk.preparing !== undefined || prepared.has(chunk)) return true
+    let count = 0
+    for (const [other, { state }] of prepared) {
+      // Dropped by a seek, or by a revocation.
+      if (state.chunks[0] !== other) prepared.delete(other)
+      // Nobody takes those now.
+      else if (!state.isPaused && !state.isBusy) count++
+    }
+    return count < MAX_PREPARED
+  }
+
+  #awaitPrepared(chunk: FetchedChunk<K, V>, state: PartitionState<K, V>): void {
+    const preparing = chunk.preparing!
+    if (this.#prepared.get(chunk)?.preparing === preparing) return
+    this.#prepared.set(chunk, { state, preparing })
+    preparing.then(() => this.#options.notify())
   }
 }
