@@ -352,7 +352,7 @@ test('a topic that does not exist yet is asked for until it does', async (t) => 
   await pollUntil(consumer, () => consumer.assignment().length === 2)
 })
 
-test('a member that does not come back for records loses its partitions, hears of it, and cannot commit', async (t) => {
+test('G2: a member that does not come back for records loses its partitions, hears of it, and cannot commit', async (t) => {
   const { send, consumer: make } = await setUp(t)
   await send(0, 'v')
   const lost: TopicPartition[] = []

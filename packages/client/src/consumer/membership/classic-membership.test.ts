@@ -113,7 +113,7 @@ test('a listener that throws is heard by whoever reads, once, and the rebalance 
   assert.deepEqual([...new Set(errors)], ['would rather keep them', 'no use for them'])
 })
 
-test('a static member whose place another one of its name has taken ends with a fatal error', async (t) => {
+test('G3: a static member whose place another one of its name has taken ends with a fatal error', async (t) => {
   const { member } = await setUp(t)
   const one = member({ groupInstanceId: 'i' })
   one.subscribe(['a'])
@@ -169,7 +169,7 @@ test('heartbeats go on while a record is handled, and the member stays what it i
   }
 })
 
-test('a member that is put out of the group joins again; while the coordinator loads it stays what it is', async (t) => {
+test('G3: a member that is put out of the group joins again; while the coordinator loads it stays what it is', async (t) => {
   const { member, proxy, broker } = await setUp(t, { a: 1 })
   const consumer = member()
   const lost: TopicPartition[] = []

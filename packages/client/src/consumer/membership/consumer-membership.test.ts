@@ -78,7 +78,7 @@ test('members share the partitions as the coordinator has it: what one keeps it 
   assert.deepEqual([described.type, described.members.map(({ memberId }) => memberId)], ['consumer', [one.groupMetadata().memberId]])
 })
 
-test('a member that is put out of the group hears what it has lost, cannot commit meanwhile, and comes back under the same id', async (t) => {
+test('G3: a member that is put out of the group hears what it has lost, cannot commit meanwhile, and comes back under the same id', async (t) => {
   const clients = await setUp(t, { a: 2 })
   const { send, member } = clients
   await send('a', 0, 'v')
@@ -101,7 +101,7 @@ test('a member that is put out of the group hears what it has lost, cannot commi
   assert.equal(consumer.groupMetadata().memberId, memberId)
 })
 
-test('a member that does not come back for records leaves, and joins again when it does', async (t) => {
+test('G2: a member that does not come back for records leaves, and joins again when it does', async (t) => {
   const { send, member, admin } = await setUp(t, { a: 1 })
   await send('a', 0, 'v')
   const consumer = member({ maxPollIntervalMs: 100, enableAutoCommit: false })
@@ -113,7 +113,7 @@ test('a member that does not come back for records leaves, and joins again when 
   assert.deepEqual(events, ['+0', '!0', '+0'])
 })
 
-test('a static member keeps its partitions over a restart; a second one of its name is refused; it leaves for good when told to', async (t) => {
+test('G3: a static member keeps its partitions over a restart; a second one of its name is refused; it leaves for good when told to', async (t) => {
   const { member, admin } = await setUp(t)
   const join = (groupInstanceId: string) => {
     const consumer = member({ groupInstanceId })
@@ -290,6 +290,79 @@ test('a listener may commit, seek and ask for positions; heartbeats go on while 
   assert.deepEqual(await readValues(consumer, 2), ['3', '4'])
   assert.ok(beats > 3)
   assert.equal((await consumer.committed([a(0)])).get(a(0))?.offset, 2)
+})
+
+test('a group goes over to the consumer protocol member by member, and back, while it reads', async (t) => {
+  const { member, consumer: make, send, admin } = await setUp(t)
+  const typeOf = async () => (await admin.describeConsumerGroups(['g'])).get('g')!.type
+  const read: string[] = []
+  const start = (consumer: TestConsumer) => {
+    consumer.subscribe(['a'])
+    const stop = new AbortController()
+    const running = consumer.run({ eachRecord: ({ value }) => void read.push(value!), signal: stop.signal })
+    return {
+      consumer,
+      async leave() {
+        stop.abort()
+        await running
+        await consumer.close()
+      },
+    }
+  }
+  const classic = () => start(make({ groupId: 'g', partitionAssignmentStrategy: 'cooperative-sticky' }))
+  const balanced = async (...members: { consumer: TestConsumer }[]) => {
+    const owned = () => members.flatMap(({ consumer }) => partitionsOf(consumer))
+    while (members.some(({ consumer }) => consumer.assignment().length === 0) || owned().sort().join() !== '0,1,2,3')
+      await new Promise((resolve) => setTimeout(resolve, 5))
+  }
+  let sent = 0
+  const sendSome = async () => {
+    for (const partition of [0, 1, 2, 3]) await send('a', partition, ...numbers(3, sent))
+    sent += 3
+    while (read.length < sent * 4) await new Promise((resolve) => setTimeout(resolve, 5))
+  }
+  const one = classic()
+  await balanced(one)
+  await sendSome()
+  const two = start(member())
+  await balanced(one, two)
+  assert.equal(await typeOf(), 'consumer')
+  await sendSome()
+  await one.leave()
+  await balanced(two)
+  await sendSome()
+  const three = classic()
+  await balanced(two, three)
+  await sendSome()
+  await two.leave()
+  await balanced(three)
+  await sendSome()
+  await three.leave()
+  assert.equal(read.length, sent * 4)
+})
+
+test('a transaction commits for the member that reads, under its epoch, and one that was put out is refused', async (t) => {
+  const clients = await setUp(t, { a: 1, b: 1 })
+  const { member, send, producer: make, admin } = clients
+  await send('a', 0, ...numbers(3))
+  const consumer = member({ enableAutoCommit: false })
+  consumer.subscribe(['a'])
+  await readValues(consumer, 3)
+  const producer = make({ transactionalId: 'copier' })
+  await producer.transaction(async (txn) => {
+    txn.send({ topic: 'b', value: 'copied' })
+    await txn.sendOffsets([{ ...a(0), offset: 2 }], consumer.groupMetadata())
+  })
+  const committed = await admin.listConsumerGroupOffsets('g', { requireStable: true })
+  assert.equal(committed.get(a(0))?.offset, 2)
+  const before = consumer.groupMetadata()
+  await leave(t, clients, before.memberId)
+  await assert.rejects(
+    producer.transaction(async (txn) => {
+      await txn.sendOffsets([{ ...a(0), offset: 3 }], before)
+    }),
+  )
+  assert.equal((await admin.listConsumerGroupOffsets('g', { requireStable: true })).get(a(0))?.offset, 2)
 })
 
 test('what belongs to the classic protocol is refused', async (t) => {
