@@ -82,6 +82,7 @@ export class ConsumerCore<K, V> {
         coordinator: this.#coordinator,
         metrics: this.metrics,
         identity: () => this.#membership?.identity ?? NO_MEMBER,
+        asksAsMember: config['group.protocol'] === 'consumer',
         onMembershipLost: (error, generationId) => this.#membership?.lost(error, generationId) ?? true,
       })
     }

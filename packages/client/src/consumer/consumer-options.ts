@@ -70,14 +70,27 @@ export function resolveConsumerOptions<K, V>(options: ConsumerOptions<K, V>): Re
     ? partitionAssignmentStrategy
     : [partitionAssignmentStrategy as AssignorName]
   if (strategies.length === 0) throw new InvalidOptionError('partitionAssignmentStrategy is empty')
+  const assignors = strategies.map((strategy: AssignorName | Assignor) => (typeof strategy === 'object' ? strategy : assignorOf(strategy)))
+  checkAssignors(assignors)
   return {
     config,
-    assignors: strategies.map((strategy: AssignorName | Assignor) => (typeof strategy === 'object' ? strategy : assignorOf(strategy))),
+    assignors,
     deserializers: {
       key: keyDeserializer === undefined ? undefined : deserializerOf(keyDeserializer),
       value: valueDeserializer === undefined ? undefined : deserializerOf(valueDeserializer),
     },
   }
+}
+
+/** The group picks one by name, and the member joins in one way for all of them. */
+function checkAssignors(assignors: readonly Assignor[]): void {
+  const names = assignors.map(({ name }) => name)
+  if (new Set(names).size < names.length)
+    throw new InvalidOptionError(`partitionAssignmentStrategy: two assignors of ${names.join(', ')} have one name`)
+  const hasCommon = (['eager', 'cooperative'] as const).some((protocol) =>
+    assignors.every(({ supportedProtocols }) => supportedProtocols.includes(protocol)),
+  )
+  if (!hasCommon) throw new InvalidOptionError(`partitionAssignmentStrategy: ${names.join(', ')} have no way of rebalancing in common`)
 }
 
 /** As in Java's client, what belongs to one protocol is an error beside the other. */

@@ -462,6 +462,9 @@ test('what cannot be is refused by name', async () => {
   )
   assert.throws(make({ groupRemoteAssignor: 'range' }), /groupRemoteAssignor has no meaning with groupProtocol: 'classic'/)
   assert.throws(make({ partitionAssignmentStrategy: 'fair' }), /no assignor is called fair/)
+  assert.throws(make({ partitionAssignmentStrategy: ['range', 'range'] }), /one name/)
+  const cooperativeOnly = { name: 'own', supportedProtocols: ['cooperative'], assign: () => new Map() }
+  assert.throws(make({ partitionAssignmentStrategy: ['range', cooperativeOnly] }), /no way of rebalancing in common/)
   assert.throws(make({ autoOffsetReset: 'by_duration:1h' }), /autoOffsetReset/)
   assert.throws(make({ bootstrapServers: 'localhost' }), /'localhost' is not host:port/)
   const consumer = new Consumer({ bootstrapServers: 'localhost:1' })

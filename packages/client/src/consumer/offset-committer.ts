@@ -19,6 +19,8 @@ export interface OffsetCommitterOptions {
   readonly coordinator: GroupCoordinator
   readonly metrics: ConsumerMetrics
   readonly identity: () => CommitIdentity
+  /** The group is of the consumer protocol, whose coordinator checks who asks for offsets. */
+  readonly asksAsMember: boolean
   /** The coordinator does not know this member, or not the generation it spoke for. @returns whether that ends the membership */
   readonly onMembershipLost: (error: ClientError, generationId: number) => boolean
 }
@@ -48,11 +50,11 @@ export class OffsetCommitter {
 
   /** Committed offsets; partitions without one are left out. */
   fetch(partitions: readonly TopicPartition[], requireStable: boolean, options: RetryOptions): Promise<PartitionMap<OffsetAndMetadata>> {
-    const { coordinator, identity } = this.#options
+    const { coordinator, identity, asksAsMember } = this.#options
     const retryIf = (error: unknown) => isRetriable(error) || hasCode(error, ...asAnother)
     return coordinator.retry({ ...options, retryIf }, (connection) => {
       const { memberId, generationId } = identity()
-      const member = generationId < 0 ? undefined : { memberId, memberEpoch: generationId }
+      const member = !asksAsMember || generationId < 0 ? undefined : { memberId, memberEpoch: generationId }
       return fetchGroupOffsets(connection, coordinator.groupId, partitions, requireStable, member)
     })
   }
