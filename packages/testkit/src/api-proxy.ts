@@ -15,6 +15,7 @@ import {
   type ResponseOf,
   readRequestHeader,
 } from '@tidelog/protocol'
+import { reset } from './tcp-proxy.ts'
 
 /** Something with an `after`: node:test's TestContext. */
 interface Cleanup {
@@ -120,7 +121,7 @@ export class ApiProxy {
 
   /** Breaks every connection, as a dying broker does. */
   breakAll(): void {
-    for (const socket of this.#sockets) socket.resetAndDestroy()
+    for (const socket of this.#sockets) reset(socket)
     this.#sockets.clear()
   }
 
@@ -148,7 +149,7 @@ export class ApiProxy {
   #accept(nodeId: number, client: Socket): void {
     client.on('error', () => {})
     if (this.down.has(nodeId)) {
-      client.resetAndDestroy()
+      reset(client)
       return
     }
     const broker = connect({ ...this.#target, noDelay: true })
@@ -232,10 +233,10 @@ class Relay {
       this.#isMute = true
       return
     }
-    if (fate === 'cut') return void client.resetAndDestroy()
+    if (fate === 'cut') return void reset(client)
     if (fate === 'cut-midway') {
       const bytes = framedOf(frame)
-      broker.write(bytes.subarray(0, bytes.length >> 1), () => client.resetAndDestroy())
+      broker.write(bytes.subarray(0, bytes.length >> 1), () => reset(client))
       return
     }
     if (fate === undefined || 'request' in fate) {
@@ -288,8 +289,8 @@ class Relay {
     else if (fate === 'trickle') return this.#trickle(bytes)
     else {
       this.#isMute = true
-      if (fate === 'cut') client.resetAndDestroy()
-      else if (fate === 'cut-midway') client.write(bytes.subarray(0, bytes.length >> 1), () => client.resetAndDestroy())
+      if (fate === 'cut') reset(client)
+      else if (fate === 'cut-midway') client.write(bytes.subarray(0, bytes.length >> 1), () => reset(client))
     }
   }
 
