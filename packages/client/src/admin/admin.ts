@@ -27,7 +27,7 @@ import * as transactions from './transactions.ts'
 
 export interface AdminOptions extends AdminConfigOptions, ConnectionOptions, Environment {}
 
-type ValidateOnly = AdminCallOptions & { /** Check, and change nothing. */ readonly validateOnly?: boolean }
+type ValidateOnly<O = AdminCallOptions> = O & { /** Check, and change nothing. */ readonly validateOnly?: boolean }
 
 /**
  * Manages a cluster; one method per operation of Java's Admin. Every call is retried until its `timeoutMs` (`defaultApiTimeoutMs`).
@@ -48,12 +48,15 @@ export class Admin {
 
   // --- topics ------------------------------------------------------------------------------------------------------------------------
 
-  createTopics(newTopics: readonly topics.NewTopic[], options: ValidateOnly = {}): Promise<topics.CreatedTopic[]> {
+  createTopics(
+    newTopics: readonly topics.NewTopic[],
+    options: ValidateOnly<topics.TopicMutationOptions> = {},
+  ): Promise<topics.CreatedTopic[]> {
     return topics.createTopics(this.#context, newTopics, options)
   }
 
   /** By name, or by id: `{ topicIds }`. */
-  deleteTopics(topicsToDelete: topics.TopicsToFind, options: AdminCallOptions = {}): Promise<void> {
+  deleteTopics(topicsToDelete: topics.TopicsToFind, options: topics.TopicMutationOptions = {}): Promise<void> {
     return topics.deleteTopics(this.#context, topicsToDelete, options)
   }
 
@@ -70,7 +73,7 @@ export class Admin {
     return topics.describeTopics(this.#context, topicsToDescribe, options)
   }
 
-  createPartitions(newPartitions: readonly topics.NewPartitions[], options: ValidateOnly = {}): Promise<void> {
+  createPartitions(newPartitions: readonly topics.NewPartitions[], options: ValidateOnly<topics.TopicMutationOptions> = {}): Promise<void> {
     return topics.createPartitions(this.#context, newPartitions, options)
   }
 

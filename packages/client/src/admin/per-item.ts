@@ -55,7 +55,7 @@ export async function perItem<I, V>(
       }
       pending = pending.filter((item) => {
         const { error } = outcomes.get(item)!
-        return error !== undefined && isRetriableNow(error)
+        return error !== undefined && isRetriableNow(error) && (retry.retryIf?.(error) ?? true)
       })
       lastFailure = pending.length === 0 ? undefined : outcomes.get(pending[0]!)?.error
       if (lastFailure === undefined) return

@@ -4,6 +4,7 @@ import {
   AddRaftVoter,
   CreateAcls,
   CreateDelegationToken,
+  CreateTopics,
   DeleteTopics,
   DescribeCluster,
   DescribeDelegationToken,
@@ -90,6 +91,29 @@ test('with bootstrapControllers the active controller is asked, also when it cha
   assert.deepEqual([controllerId, brokers.map(({ nodeId }) => nodeId)], [2, [1, 2]])
   assert.throws(() => new Admin({ bootstrapControllers: 'a:1', bootstrapServers: 'b:1' }), /do not go together/)
   assert.throws(() => new Admin({ bootstrapControllers: 'a' }), /bootstrapControllers: 'a' is not host:port/)
+})
+
+test('a quota on changes of topics is waited for, or told at once to who does not want to wait (KIP-599)', async (t) => {
+  const broker = await fakeBroker(t)
+  const admin = new Admin({ bootstrapServers: broker.bootstrapServers, ...quick })
+  t.after(() => admin.close())
+  const isEven = () => broker.requests(CreateTopics).length % 2 === 0
+  broker.serve(CreateTopics, ({ topics }) => ({
+    topics: topics.map(({ name }) => ({
+      name,
+      topicId: uuid,
+      errorCode: name === 'b' && !isEven() ? errorTable.THROTTLING_QUOTA_EXCEEDED.code : 0,
+      errorMessage: null,
+      configs: null,
+    })),
+  }))
+  await admin.createTopics([{ topic: 'a' }, { topic: 'b' }])
+  assert.deepEqual(
+    broker.requests(CreateTopics).map(({ topics }) => topics.map(({ name }) => name)),
+    [['a', 'b'], ['b']],
+  )
+  await assert.rejects(admin.createTopics([{ topic: 'b' }], { retryOnQuotaViolation: false }), { code: 'THROTTLING_QUOTA_EXCEEDED' })
+  assert.equal(broker.requests(CreateTopics).length, 3)
 })
 
 test('a coordinator moves: its group is looked for again, the others are not asked twice', async (t) => {

@@ -7,7 +7,8 @@ import {
   type DescribeTopicPartitionsResponse,
   Metadata,
 } from '@tidelog/protocol'
-import { UnsupportedVersionError } from '../errors.ts'
+import type { RetryOptions } from '../cluster/cluster.ts'
+import { hasCode, isRetriable, UnsupportedVersionError } from '../errors.ts'
 import { type AclOperation, operationsOf } from './acl-operations.ts'
 import { type AdminCallOptions, type AdminContext, callOptions } from './admin-client.ts'
 import { askController, outcomeOf, perItem } from './per-item.ts'
@@ -59,6 +60,21 @@ export interface TopicDescription extends TopicListing {
   readonly partitions: readonly PartitionDescription[]
 }
 
+/** What calls that change topics take, since brokers may bound how many of them a client makes (`controller_mutation_rate`). KIP-599. */
+export interface TopicMutationOptions extends AdminCallOptions {
+  /** Whether to wait and ask again after THROTTLING_QUOTA_EXCEEDED; true when absent. */
+  readonly retryOnQuotaViolation?: boolean
+}
+
+function mutationOptions(
+  context: AdminContext,
+  what: string,
+  { retryOnQuotaViolation = true, ...options }: TopicMutationOptions,
+): RetryOptions {
+  const retryIf = (error: unknown) => isRetriable(error) && (retryOnQuotaViolation || !hasCode(error, 'THROTTLING_QUOTA_EXCEEDED'))
+  return { ...callOptions(context, what, options), retryIf }
+}
+
 /** Topics by name, or by id. */
 export type TopicsToFind = readonly string[] | { readonly topicIds: readonly string[] }
 
@@ -77,9 +93,9 @@ const entriesOf = (configs: NewTopic['configs'] = {}) => (configs instanceof Map
 export async function createTopics(
   context: AdminContext,
   topics: readonly NewTopic[],
-  options: AdminCallOptions & { readonly validateOnly?: boolean },
+  options: TopicMutationOptions & { readonly validateOnly?: boolean },
 ): Promise<CreatedTopic[]> {
-  const retry = callOptions(context, 'createTopics', options)
+  const retry = mutationOptions(context, 'createTopics', options)
   const wanted = new Map(topics.map((topic) => [topic.topic, topic]))
   const outcomes = await perItem(context, [...wanted.keys()], retry, topicText, async (names) => {
     const response = await askController(context, options, (connection) =>
@@ -109,9 +125,9 @@ export async function createTopics(
   }))
 }
 
-export async function deleteTopics(context: AdminContext, topics: TopicsToFind, options: AdminCallOptions): Promise<void> {
+export async function deleteTopics(context: AdminContext, topics: TopicsToFind, options: TopicMutationOptions): Promise<void> {
   const { keys, byId } = keysOf(topics)
-  const outcomes = await perItem(context, keys, callOptions(context, 'deleteTopics', options), topicText, async (pending) => {
+  const outcomes = await perItem(context, keys, mutationOptions(context, 'deleteTopics', options), topicText, async (pending) => {
     const response = await askController(context, options, (connection) =>
       connection.send(DeleteTopics, (version) => {
         if (byId && version < OLDEST_DELETE_BY_ID) throw new UnsupportedVersionError('the broker cannot delete topics by id')
@@ -144,9 +160,9 @@ export interface NewPartitions {
 export async function createPartitions(
   context: AdminContext,
   topics: readonly NewPartitions[],
-  options: AdminCallOptions & { readonly validateOnly?: boolean },
+  options: TopicMutationOptions & { readonly validateOnly?: boolean },
 ): Promise<void> {
-  const retry = callOptions(context, 'createPartitions', options)
+  const retry = mutationOptions(context, 'createPartitions', options)
   const wanted = new Map(topics.map((topic) => [topic.topic, topic]))
   const outcomes = await perItem(context, [...wanted.keys()], retry, topicText, async (names) => {
     const response = await askController(context, options, (connection) =>

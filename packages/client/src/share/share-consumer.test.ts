@@ -12,6 +12,7 @@ import {
   ShareGroupHeartbeat,
 } from '@tidelog/protocol'
 import { batchOf, type FakeBroker, fakeBroker, metadataOf, startTestBroker, until } from '@tidelog/testkit'
+import { fromProperties } from '../config/from-properties.ts'
 import { UnsupportedVersionError } from '../errors.ts'
 import { string } from '../serde/serde.ts'
 import type { AcknowledgementOutcome } from './acknowledgements.ts'
@@ -312,7 +313,14 @@ test('reading takes a subscription and one reader, acknowledging the right mode;
   const broker = await shareBroker(t, [{ records: values(1), ranges: [[0, 0, 1]] }])
   assert.throws(() => new ShareConsumer({ bootstrapServers: 'a:1' }), /groupId/)
   assert.throws(() => new ShareConsumer({ bootstrapServers: 'a:1', groupId: 'g', autoOffsetReset: 'latest' } as never), /autoOffsetReset/)
-  const idle = new ShareConsumer({ bootstrapServers: broker.bootstrapServers, groupId: 'g' })
+  // A consumer's properties serve as well: what is not for share consumers is overlooked.
+  const shared = {
+    'group.id': 'g',
+    'auto.offset.reset': 'latest',
+    'share.acknowledgement.mode': 'EXPLICIT',
+    'share.acquire.mode': 'record_limit',
+  }
+  const idle = new ShareConsumer(fromProperties({ 'bootstrap.servers': broker.bootstrapServers, ...shared }))
   await assert.rejects(idle.poll(), { code: 'ILLEGAL_STATE' })
   await idle.close()
   const share = consumerOf(t, broker)
