@@ -1,5 +1,5 @@
 import type { Message, PartitionerArgs } from 'kafkajs'
-import { failure, kafkaOf, type Program } from './program.ts'
+import { failure, kafkaOf, ledTopics, type Program } from './program.ts'
 
 const keyed = (count: number): Message[] => Array.from({ length: count }, (_, i) => ({ key: `key-${i}`, value: `value-${i}` }))
 
@@ -9,7 +9,9 @@ export const producing: Program = async (library, bootstrap) => {
   const { CompressionTypes, Partitioners } = library
   const admin = kafka.admin()
   await admin.connect()
-  await admin.createTopics({ topics: ['a', 'b', 'custom', 'legacy'].map((topic) => ({ topic, numPartitions: 7 })) })
+  const topics = ['a', 'b', 'custom', 'legacy']
+  await admin.createTopics({ topics: topics.map((topic) => ({ topic, numPartitions: 7 })) })
+  await ledTopics(admin, topics)
   const results: unknown[] = []
 
   const producer = kafka.producer()
@@ -74,6 +76,7 @@ export const transacting: Program = async (library, bootstrap) => {
   const admin = kafka.admin()
   await admin.connect()
   await admin.createTopics({ topics: [{ topic: 'paid' }] })
+  await ledTopics(admin, ['paid'])
   const results: unknown[] = []
   const producer = kafka.producer({ transactionalId: 'cashier', idempotent: true, maxInFlightRequests: 1 })
   await producer.connect()
