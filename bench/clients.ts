@@ -25,16 +25,18 @@ interface Workload {
   readonly clients?: readonly string[]
 }
 
+const readers = ['ours', 'kafkajs', 'platformatic', 'node-rdkafka']
+
 const workloads: Record<string, Workload> = {
   'produce-100b': { mode: 'produce', bytes: 100, records: 2_000_000 },
-  'produce-1k': { mode: 'produce', bytes: 1024, records: 2_000_000, clients: ['ours', 'kafkajs', 'platformatic'] },
+  'produce-1k': { mode: 'produce', bytes: 1024, records: 2_000_000, clients: ['ours', 'ours-defaults', 'kafkajs', 'platformatic'] },
   // The two that make a request of each call hold up to a gigabyte of them.
   singles: { mode: 'singles', bytes: 100, records: 2_000_000, recordsOf: { kafkajs: 20_000, platformatic: 50_000 } },
   // Waits for 5 ms of linger each time.
   awaited: { mode: 'awaited', bytes: 100, records: 10_000, recordsOf: { 'node-rdkafka': 500 } },
-  'consume-100b': { mode: 'consume', bytes: 100, records: 2_000_000 },
+  'consume-100b': { mode: 'consume', bytes: 100, records: 2_000_000, clients: readers },
   'consume-100b-batches': { mode: 'consume-batches', bytes: 100, records: 2_000_000, clients: ['ours', 'kafkajs'] },
-  'consume-1k': { mode: 'consume', bytes: 1024, records: 2_000_000 },
+  'consume-1k': { mode: 'consume', bytes: 1024, records: 2_000_000, clients: readers },
 }
 
 const PEERS = { kafkajs: '2.2.4', '@platformatic/kafka': '1.35.0', 'node-rdkafka': '3.6.1' } as const
@@ -64,7 +66,7 @@ const { values: options } = parseArgs({
 })
 const part = Number(options.part)
 const chosen = options.clients.split(',')
-const peersDir = chosen.some((client) => client !== 'ours') ? installPeers() : process.cwd()
+const peersDir = chosen.some(isPeer) ? installPeers() : process.cwd()
 interface Sample {
   readonly broker: string
   readonly workload: string
@@ -141,11 +143,15 @@ function printRow(ofWorkload: readonly Sample[], workload: string, figure: strin
     median(ofWorkload.filter((sample) => sample.client === client).flatMap(({ figures }) => figures[figure] ?? [])),
   )
   if (byClient.every((value) => value === undefined)) return
-  const peers = byClient.filter((value, index) => value !== undefined && chosen[index] !== 'ours') as number[]
+  const peers = byClient.filter((value, index) => value !== undefined && isPeer(chosen[index]!)) as number[]
   const best = better === 'higher' ? Math.max(...peers) : Math.min(...peers)
   const ours = byClient[chosen.indexOf('ours')]
   const ratio = ours === undefined || peers.length === 0 ? '–' : `${(ours / best).toFixed(2)}×`
   console.log(`| ${workload} | ${label} | ${byClient.map(shown).join(' | ')} | ${ratio} |`)
+}
+
+function isPeer(client: string): boolean {
+  return !client.startsWith('ours')
 }
 
 function median(values: readonly number[]): number | undefined {

@@ -1,4 +1,4 @@
-/** The clients that are compared, each used as its own documentation says for throughput. Peers are loaded from the folder that the driver runs in. */
+/** The clients that are compared, each used as its own documentation says for throughput; ours also as it is without any option. Peers are loaded from the folder that the driver runs in. */
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
@@ -32,6 +32,12 @@ const adapters: Record<string, () => Promise<Adapter>> = {
     single: async ({ bootstrap, topic }) => tidelog.singles(bootstrap, topic),
     consume: ({ bootstrap, topic }, seen) => tidelog.consumer(bootstrap, topic, seen),
     consumeBatches: ({ bootstrap, topic }, seen) => batches.consumer(bootstrap, topic, seen),
+  }),
+
+  'ours-defaults': async () => ({
+    producer: async ({ bootstrap, topic }) => tidelog.producer(bootstrap, topic, {}),
+    single: async ({ bootstrap, topic }) => tidelog.singles(bootstrap, topic, {}),
+    consume: ({ bootstrap, topic }, seen) => tidelog.consumer(bootstrap, topic, seen),
   }),
 
   kafkajs: async () => {
