@@ -1,5 +1,5 @@
 import { OffsetCommit, OffsetDelete } from '@tidelog/protocol'
-import { fetchOffsetsOfGroups, NEWEST_VERSION_BY_NAME, onCoordinator } from '../cluster/group-offsets.ts'
+import { committedTopics, fetchOffsetsOfGroups, NEWEST_VERSION_BY_NAME, onCoordinator } from '../cluster/group-offsets.ts'
 import { perCoordinator } from '../cluster/per-coordinator.ts'
 import { checkErrorCode } from '../errors.ts'
 import { groupByTopic, type OffsetAndMetadata, type PartitionMap, partitionName, type TopicPartition } from '../topic-partition.ts'
@@ -65,15 +65,7 @@ export async function alterGroupOffsets(
         groupId,
         generationIdOrMemberEpoch: NO_GENERATION,
         memberId: '',
-        topics: [...groupByTopic(offsets)].map(([name, entries]) => ({
-          name,
-          partitions: entries.map(({ partition, offset, leaderEpoch, metadata }) => ({
-            partitionIndex: partition,
-            committedOffset: offset,
-            committedLeaderEpoch: leaderEpoch ?? -1,
-            committedMetadata: metadata ?? '',
-          })),
-        })),
+        topics: committedTopics(offsets),
       },
       { maxVersion: NEWEST_VERSION_BY_NAME },
     )

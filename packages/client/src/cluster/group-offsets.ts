@@ -8,6 +8,19 @@ import type { Outcome } from './outcome.ts'
 /** The versions of OffsetCommit and OffsetFetch up to here name topics; later ones take ids, which a group's old offsets need not have any more. */
 export const NEWEST_VERSION_BY_NAME = 9
 
+/** Offsets as OffsetCommit has them, and TxnOffsetCommit from version 2 on. */
+export function committedTopics(offsets: Iterable<TopicPartition & OffsetAndMetadata>) {
+  return [...groupByTopic(offsets)].map(([name, entries]) => ({
+    name,
+    partitions: entries.map(({ partition, offset, leaderEpoch, metadata }) => ({
+      partitionIndex: partition,
+      committedOffset: offset,
+      committedLeaderEpoch: leaderEpoch ?? -1,
+      committedMetadata: metadata ?? '',
+    })),
+  }))
+}
+
 /** A request to the coordinator of a group, which is looked for again when it has moved. */
 export function onCoordinator<T>(
   cluster: Cluster,

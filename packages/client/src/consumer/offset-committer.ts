@@ -1,8 +1,8 @@
 import { OffsetCommit } from '@tidelog/protocol'
 import type { Cluster, RetryOptions } from '../cluster/cluster.ts'
-import { fetchGroupOffsets, NEWEST_VERSION_BY_NAME } from '../cluster/group-offsets.ts'
+import { committedTopics, fetchGroupOffsets, NEWEST_VERSION_BY_NAME } from '../cluster/group-offsets.ts'
 import { BrokerError, type ClientError, CommitFailedError, hasCode, isRetriable } from '../errors.ts'
-import { groupByTopic, type OffsetAndMetadata, type PartitionMap, partitionName, type TopicPartition } from '../topic-partition.ts'
+import { type OffsetAndMetadata, type PartitionMap, partitionName, type TopicPartition } from '../topic-partition.ts'
 import type { ConsumerMetrics } from './consumer-metrics.ts'
 import type { GroupCoordinator } from './group-coordinator.ts'
 
@@ -98,15 +98,7 @@ export class OffsetCommitter {
       generationIdOrMemberEpoch: generationId,
       memberId,
       groupInstanceId: version >= OLDEST_STATIC ? groupInstanceId : null,
-      topics: [...groupByTopic(offsets)].map(([name, entries]) => ({
-        name,
-        partitions: entries.map(({ partition, offset, leaderEpoch, metadata }) => ({
-          partitionIndex: partition,
-          committedOffset: offset,
-          committedLeaderEpoch: leaderEpoch ?? -1,
-          committedMetadata: metadata ?? '',
-        })),
-      })),
+      topics: committedTopics(offsets),
     })
   }
 }

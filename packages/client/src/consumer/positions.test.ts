@@ -133,21 +133,21 @@ test('lag and lead are by partition, the largest and the smallest by client, and
     const lag = isolationLevel === 'read_committed' ? 7 : 8
     assert.deepEqual([consumer.currentLag(a), consumer.currentLag(places[1]!)], [lag, 0])
     const metrics = consumer.metrics()
-    const valueOf = (name: string, partition?: number) =>
+    const metricOf = (name: string, partition?: number) =>
       metrics.find((metric) => metric.name === name && metric.tags.partition === (partition === undefined ? undefined : String(partition)))
         ?.value
     assert.deepEqual(
       [
-        valueOf('records-lag', 0),
-        valueOf('records-lag', 1),
-        valueOf('records-lag-max'),
-        valueOf('records-lead', 0),
-        valueOf('records-lead-min'),
+        metricOf('records-lag', 0),
+        metricOf('records-lag', 1),
+        metricOf('records-lag-max'),
+        metricOf('records-lead', 0),
+        metricOf('records-lead-min'),
       ],
       [lag, 0, lag, 3, 3],
     )
-    assert.ok(valueOf('fetch-rate')! > 0 && valueOf('bytes-consumed-rate')! > 0 && valueOf('records-consumed-rate')! > 0)
-    assert.ok(valueOf('fetch-total')! > 0 && valueOf('fetch-size-max')! > 0 && valueOf('bytes-consumed-total')! > 0)
+    assert.ok(metricOf('fetch-rate')! > 0 && metricOf('bytes-consumed-rate')! > 0 && metricOf('records-consumed-rate')! > 0)
+    assert.ok(metricOf('fetch-total')! > 0 && metricOf('fetch-size-max')! > 0 && metricOf('bytes-consumed-total')! > 0)
     await pollUntil(consumer, () => true)
   }
   await pending.abortTransaction()

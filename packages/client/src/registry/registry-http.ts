@@ -1,8 +1,9 @@
-import { Agent as HttpAgent, type IncomingMessage, request as requestHttp } from 'node:http'
+import { Agent as HttpAgent, request as requestHttp } from 'node:http'
 import { Agent as HttpsAgent, request as requestHttps } from 'node:https'
 import type { Clock, Random } from '@tidelog/core'
 import { backoffMs, before, Deadline, sleep, until } from '../cluster/wait.ts'
 import { ClosedError, InvalidOptionError, SchemaRegistryError } from '../errors.ts'
+import { readText } from '../http-text.ts'
 import type { TlsOptions } from '../security/tls-settings.ts'
 
 export interface BasicAuth {
@@ -147,11 +148,10 @@ export class RegistryHttp {
       }
       outgoing.on('error', fail)
       outgoing.on('response', (incoming) => {
-        readText(incoming, (error, received) => {
+        readText(incoming, MAX_RESPONSE_BYTES).then((received) => {
           timer.cancel()
-          if (error !== undefined) fail(error)
-          else resolve({ status: incoming.statusCode ?? 0, text: received })
-        })
+          resolve({ status: incoming.statusCode ?? 0, text: received })
+        }, fail)
       })
       outgoing.end(text)
     })
@@ -162,18 +162,6 @@ export class RegistryHttp {
 /** The registry is not who it should be, or does not know this client: a second look changes nothing. */
 const isAboutTrust = (error: NodeJS.ErrnoException): boolean =>
   /^(?:CERT_|DEPTH_ZERO_|SELF_SIGNED_|UNABLE_TO_|HOSTNAME_|ERR_TLS_|ERR_SSL_)/.test(error.code ?? '')
-
-function readText(incoming: IncomingMessage, done: (error: Error | undefined, text: string) => void): void {
-  const chunks: Buffer[] = []
-  let sizeBytes = 0
-  incoming.on('data', (chunk: Buffer) => {
-    sizeBytes += chunk.length
-    if (sizeBytes > MAX_RESPONSE_BYTES) incoming.destroy(new Error(`the answer is longer than ${MAX_RESPONSE_BYTES} bytes`))
-    else chunks.push(chunk)
-  })
-  incoming.on('error', (error) => done(error, ''))
-  incoming.on('end', () => done(undefined, Buffer.concat(chunks).toString('utf8')))
-}
 
 function answerOf(what: string, { status, text }: { readonly status: number; readonly text: string }): unknown {
   let answer: unknown

@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url'
 import type { Clock } from '@tidelog/core'
 import { backoffMs, sleep } from '../cluster/wait.ts'
 import { AuthenticationError, ClientError, InvalidOptionError, isRetriable } from '../errors.ts'
+import { readText } from '../http-text.ts'
 import type { OAuthBearerToken } from './sasl/oauth-bearer.ts'
 import type { SecurityContext } from './security-context.ts'
 
@@ -186,18 +187,11 @@ function post(url: URL, { authorization, body, timeoutMs, clock, signal }: Token
       'content-type': 'application/x-www-form-urlencoded',
       'content-length': Buffer.byteLength(body),
     }
+    const fail = (error: Error) => reject(unavailable(`did not come from ${url.host}: ${error.message}`, error))
     const request = send(url, { method: 'POST', headers, agent: false, signal }, (response) => {
-      const chunks: Buffer[] = []
-      let bytes = 0
-      response.on('data', (chunk: Buffer) => {
-        bytes += chunk.length
-        if (bytes > MAX_ANSWER_BYTES) request.destroy(new Error(`the answer is longer than ${MAX_ANSWER_BYTES} bytes`))
-        else chunks.push(chunk)
-      })
-      response.on('end', () => resolve({ status: response.statusCode ?? 0, text: Buffer.concat(chunks).toString() }))
-      response.on('error', (error) => reject(unavailable(`did not come from ${url.host}: ${error.message}`, error)))
+      readText(response, MAX_ANSWER_BYTES).then((text) => resolve({ status: response.statusCode ?? 0, text }), fail)
     })
-    request.on('error', (error) => reject(unavailable(`did not come from ${url.host}: ${error.message}`, error)))
+    request.on('error', fail)
     const timer = clock.setTimer(timeoutMs, () => request.destroy(new Error(`there was no answer within ${timeoutMs} ms`)))
     request.on('close', () => timer.cancel())
     request.end(body)

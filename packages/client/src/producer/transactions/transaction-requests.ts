@@ -1,5 +1,6 @@
 import { AddOffsetsToTxn, AddPartitionsToTxn, EndTxn, InitProducerId, TxnOffsetCommit } from '@tidelog/protocol'
 import type { BrokerConnection } from '../../cluster/broker-connection.ts'
+import { committedTopics } from '../../cluster/group-offsets.ts'
 import { BrokerError, checkErrorCode, UnsupportedVersionError } from '../../errors.ts'
 import { groupByTopic, type OffsetAndMetadata, partitionName, type TopicPartition } from '../../topic-partition.ts'
 import type { ProducerIdAndEpoch } from '../producer-batch.ts'
@@ -25,7 +26,6 @@ const FIRST_OF_VERSION_2 = { Produce: 12, TxnOffsetCommit: 5, EndTxn: 5 } as con
 const NEWEST_ADD_PARTITIONS = 3
 const OLDEST_BUMP = 3
 const OLDEST_WITH_MEMBER = 3
-const OLDEST_WITH_LEADER_EPOCH = 2
 
 /** Newest version to speak in a transaction, for APIs that mean something else in the other version of transactions. */
 export const maxVersionOf = (api: keyof typeof FIRST_OF_VERSION_2, version: TransactionVersion): { readonly maxVersion?: number } =>
@@ -99,16 +99,6 @@ export async function commitOffsets(
   { groupId, generationId = -1, memberId = '', groupInstanceId = null }: TransactionGroup,
   offsets: readonly (TopicPartition & OffsetAndMetadata)[],
 ): Promise<void> {
-  const topicsIn = (apiVersion: number) =>
-    [...groupByTopic(offsets)].map(([name, entries]) => ({
-      name,
-      partitions: entries.map(({ partition, offset, leaderEpoch, metadata }) => ({
-        partitionIndex: partition,
-        committedOffset: offset,
-        committedMetadata: metadata ?? '',
-        ...(apiVersion >= OLDEST_WITH_LEADER_EPOCH ? { committedLeaderEpoch: leaderEpoch ?? -1 } : {}),
-      })),
-    }))
   const response = await connection.send(
     TxnOffsetCommit,
     (apiVersion) => ({
@@ -117,7 +107,7 @@ export async function commitOffsets(
       producerId,
       producerEpoch,
       ...(apiVersion >= OLDEST_WITH_MEMBER ? { generationId, memberId, groupInstanceId } : {}),
-      topics: topicsIn(apiVersion),
+      topics: committedTopics(offsets),
     }),
     maxVersionOf('TxnOffsetCommit', version),
   )
