@@ -1,20 +1,11 @@
 import type { Clock, Random } from '@tidelog/core'
 import { ConnectionError, connect, type ExchangeObserver, type FramedConnection, type Resolver } from '@tidelog/net'
 import { type Api, ApiVersions, type ApiVersionsResponse, errorTable, type RequestInput, type ResponseOf } from '@tidelog/protocol'
-import {
-  AuthenticationError,
-  ClientError,
-  checkErrorCode,
-  DisconnectedError,
-  MalformedResponseError,
-  TimeoutError,
-  TlsError,
-  UnresolvedHostError,
-  UnsupportedVersionError,
-} from '../errors.ts'
+import { type ClientError, checkErrorCode, DisconnectedError, UnsupportedVersionError } from '../errors.ts'
 import { authenticate } from '../security/sasl/authenticate.ts'
 import type { SaslMechanism } from '../security/sasl/sasl-mechanism.ts'
 import type { Security } from '../security/security.ts'
+import { asClientError } from './client-error.ts'
 
 /** What this client calls itself. KIP-511. */
 export const clientSoftware = { clientSoftwareName: 'tidelog', clientSoftwareVersion: '0.1.0' }
@@ -219,27 +210,5 @@ async function negotiate(connection: FramedConnection, isTls: boolean): Promise<
     }
     const known = response.apiKeys.find(({ apiKey }) => apiKey === ApiVersions.key)
     version = known === undefined ? 0 : Math.max(0, Math.min(known.maxVersion, version - 1))
-  }
-}
-
-function asClientError(error: unknown): ClientError {
-  if (error instanceof ClientError) return error
-  if (!(error instanceof ConnectionError)) {
-    const message = error instanceof Error ? error.message : String(error)
-    return new ClientError('INVALID_ARGUMENT', message, { cause: error })
-  }
-  switch (error.reason) {
-    case 'timeout':
-      return new TimeoutError(error.message, error)
-    case 'malformed':
-      return new MalformedResponseError(error.message, error)
-    case 'tls':
-      return new TlsError(error.message, error)
-    case 'proxy':
-      return new AuthenticationError('PROXY_AUTHENTICATION_FAILED', error.message, error)
-    case 'unresolved':
-      return new UnresolvedHostError(error.message, { retriable: true, cause: error })
-    default:
-      return new DisconnectedError(error.message, error)
   }
 }

@@ -101,6 +101,7 @@ const owned = (mechanism: SaslMechanism): SaslMechanism => ({
       get isComplete() {
         return exchange.isComplete
       },
+      fail: (reason) => exchange.fail?.(reason),
     }
   },
 })

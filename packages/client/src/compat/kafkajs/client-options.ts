@@ -56,7 +56,7 @@ export async function clientOptions(
   metadataMaxAge = METADATA_MAX_AGE_MS,
 ): Promise<ClientOptions> {
   return {
-    ...securityOptions(config),
+    ...securityOptions(config, logger),
     bootstrapServers: await brokersOf(config),
     clientId: config.clientId ?? 'kafkajs',
     socketConnectionSetupTimeoutMs: config.connectionTimeout ?? CONNECTION_TIMEOUT_MS,

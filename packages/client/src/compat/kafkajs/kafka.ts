@@ -15,14 +15,15 @@ import type { Producer, ProducerConfig } from './types-producer.ts'
 export class Kafka {
   readonly #context: KafkaContext
 
-  /** @throws KafkaJSNotImplemented for `sasl` with mechanism aws or an authenticationProvider */
+  /** @throws KafkaJSNonRetriableError for `sasl` that cannot work: half a login, a mechanism that there is not */
   constructor(config: KafkaConfig) {
-    // Not at the first connect(): who cannot log in shall know at once.
-    securityOptions(config)
     const { logLevel: level = logLevel.INFO, logCreator = consoleLogCreator } = config
+    const logger = createLogger(level, logCreator, systemClock)
+    // Not at the first connect(): who cannot log in shall know at once.
+    securityOptions(config, logger)
     this.#context = {
       config,
-      logger: createLogger(level, logCreator, systemClock),
+      logger,
       clock: systemClock,
       random: systemRandom,
     }

@@ -50,12 +50,25 @@ export const isKafkaJSError = (error: unknown): error is KafkaJSError => error i
 export const isRebalancing = (error: unknown): boolean =>
   error instanceof KafkaJSProtocolError && ['REBALANCE_IN_PROGRESS', 'NOT_COORDINATOR_FOR_GROUP', 'ILLEGAL_GENERATION'].includes(error.type)
 
-const authenticationFailures = ['SASL_AUTHENTICATION_FAILED', 'UNSUPPORTED_SASL_MECHANISM', 'ILLEGAL_SASL_STATE'] as const
+/** A login that failed in the user's authenticationProvider; `cause` is what it threw. */
+export class ProviderError extends ClientError {
+  override name = 'ProviderError'
+  override readonly cause: Error
+  constructor(cause: Error, { retriable }: { readonly retriable: boolean }) {
+    const code = retriable ? 'LOGIN_UNAVAILABLE' : 'SASL_AUTHENTICATION_FAILED'
+    super(code, `sasl: the authenticationProvider failed: ${cause.message}`, { retriable, fatal: !retriable })
+    this.cause = cause
+  }
+}
 
 /** One failure of our client as kafkajs would have thrown it, without saying whether it was tried again. */
 export function kafkaJSErrorOf(error: unknown): Error {
   if (!(error instanceof Error)) return new KafkaJSNonRetriableError(String(error))
-  if (hasCode(error, ...authenticationFailures)) return new KafkaJSSASLAuthenticationError(error.message)
+  if (error instanceof ProviderError) return error.cause
+  if (hasCode(error, 'SASL_AUTHENTICATION_FAILED')) return new KafkaJSSASLAuthenticationError(error.message)
+  // Said before there is a login that could fail.
+  for (const name of ['UNSUPPORTED_SASL_MECHANISM', 'ILLEGAL_SASL_STATE'] as const)
+    if (hasCode(error, name)) return errorNamed(name, error.message)
   // Brokers told older clients so.
   if (hasCode(error, 'PRODUCER_FENCED')) return errorNamed('INVALID_PRODUCER_EPOCH', error.message)
   if (error instanceof TransactionAbortableError) return kafkaJSErrorOf(error.cause)

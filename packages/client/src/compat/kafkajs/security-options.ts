@@ -1,12 +1,14 @@
+import type { SaslMechanism } from '../../security/sasl/sasl-mechanism.ts'
 import type { ConnectionOptions as OurOptions, SaslOptions } from '../../security/security.ts'
-import { KafkaJSNonRetriableError, KafkaJSNotImplemented } from './errors.ts'
-import type { ISocketFactory, KafkaConfig, SASLOptions as TheirOptions } from './types-client.ts'
+import { mechanismOfProvider } from './authentication-provider.ts'
+import { KafkaJSNonRetriableError } from './errors.ts'
+import type { ISocketFactory, KafkaConfig, Logger, SASLOptions as TheirOptions } from './types-client.ts'
 
-export type SecurityOptions = Pick<OurOptions, 'tls' | 'socketFactory'> & { readonly sasl?: SaslOptions }
+export type SecurityOptions = Pick<OurOptions, 'tls' | 'socketFactory'> & { readonly sasl?: SaslOptions | SaslMechanism }
 
-/** @throws KafkaJSNotImplemented for logins that cannot be had here, KafkaJSNonRetriableError for mechanisms that are none */
-export function securityOptions({ ssl, sasl, socketFactory }: KafkaConfig): SecurityOptions {
-  const login = sasl === undefined ? undefined : saslOf(sasl)
+/** @throws KafkaJSNonRetriableError for half a login, and for mechanisms that are none */
+export function securityOptions({ ssl, sasl, socketFactory }: KafkaConfig, logger: Logger): SecurityOptions {
+  const login = sasl === undefined ? undefined : saslOf(sasl, logger)
   // The user's sockets speak TLS by themselves.
   const isTls = ssl !== undefined && ssl !== false && socketFactory === undefined
   return {
@@ -16,12 +18,8 @@ export function securityOptions({ ssl, sasl, socketFactory }: KafkaConfig): Secu
   }
 }
 
-function saslOf(options: NonNullable<KafkaConfig['sasl']>): SaslOptions {
-  if ('authenticationProvider' in options) {
-    throw new KafkaJSNotImplemented(
-      `sasl: an authenticationProvider (${options.mechanism}) cannot be used here; a token for oauthbearer can come from anywhere`,
-    )
-  }
+function saslOf(options: NonNullable<KafkaConfig['sasl']>, logger: Logger): SaslOptions | SaslMechanism {
+  if ('authenticationProvider' in options && options.authenticationProvider !== undefined) return mechanismOfProvider(options, logger)
   const mechanism = String(options.mechanism).toLowerCase() as TheirOptions['mechanism']
   const given = { ...options, mechanism } as TheirOptions
   switch (given.mechanism) {
@@ -37,7 +35,7 @@ function saslOf(options: NonNullable<KafkaConfig['sasl']>): SaslOptions {
       return { mechanism: 'OAUTHBEARER', token: async () => (await oauthBearerProvider()).value }
     }
     case 'aws':
-      throw new KafkaJSNotImplemented('sasl: aws is not served; MSK takes oauthbearer with a token of aws-msk-iam-sasl-signer-js')
+      return awsLogin(given)
     default:
       throw new KafkaJSNonRetriableError(`sasl: there is no mechanism ${String(options.mechanism)}`)
   }
@@ -52,6 +50,17 @@ function passwordLogin(
 }
 
 const nothing = (): void => {}
+
+/** What brokers with kafkajs's own AWS plug-in take: who one is and the keys in one message, by NULs. */
+function awsLogin({ authorizationIdentity, accessKeyId, secretAccessKey, sessionToken = '' }: Extract<TheirOptions, { mechanism: 'aws' }>) {
+  if (!authorizationIdentity || !accessKeyId || !secretAccessKey)
+    throw new KafkaJSNonRetriableError('sasl: AWS needs an authorizationIdentity, an accessKeyId and a secretAccessKey')
+  const message = Buffer.from([authorizationIdentity, accessKeyId, secretAccessKey, sessionToken].join('\0'))
+  return {
+    name: 'AWS',
+    start: async () => ({ isComplete: true, next: (challenge) => (challenge === undefined ? message : undefined) }),
+  } satisfies SaslMechanism
+}
 
 const socketsOf =
   (factory: ISocketFactory, ssl: KafkaConfig['ssl']): NonNullable<OurOptions['socketFactory']> =>

@@ -1,9 +1,10 @@
 import type { Clock } from '@tidelog/core'
 import type { FramedConnection } from '@tidelog/net'
 import { errorName, errorTable, SaslAuthenticate, SaslHandshake } from '@tidelog/protocol'
+import { asClientError } from '../../cluster/client-error.ts'
 import { before, Deadline, until } from '../../cluster/wait.ts'
-import { AuthenticationError, BrokerError } from '../../errors.ts'
-import type { SaslMechanism } from './sasl-mechanism.ts'
+import { AuthenticationError, BrokerError, ClientError } from '../../errors.ts'
+import type { SaslExchange, SaslMechanism } from './sasl-mechanism.ts'
 
 export interface SaslPeer {
   readonly host: string
@@ -29,28 +30,53 @@ const MAX_ROUNDS = 8
 export async function authenticate(peer: SaslPeer, mechanism: SaslMechanism): Promise<number> {
   const { host, port, send, versionOf, clock, timeoutMs, signal } = peer
   const name = `the broker at ${host}:${port}`
-  const bounded = <T>(promise: Promise<T>) =>
+  const bounded: Bounded = (promise) =>
     before(until(promise, signal), clock, new Deadline(clock, timeoutMs), `what ${mechanism.name} needs for the login at ${name}`)
   const handshakeVersion = versionOf(SaslHandshake)
-  const version = versionOf(SaslAuthenticate)
   // Version 0 would be followed by bare bytes, without the frames of SaslAuthenticate.
   if (handshakeVersion < 1) throw new AuthenticationError('UNSUPPORTED_VERSION', `${name} serves SASL only as Kafka before 1.0 did`)
   const exchange = await bounded(mechanism.start({ host, port, signal }))
-  const { errorCode, mechanisms } = await send(SaslHandshake, handshakeVersion, { mechanism: mechanism.name })
-  checkHandshake(name, mechanism.name, errorCode, mechanisms)
+  try {
+    const { errorCode, mechanisms } = await send(SaslHandshake, handshakeVersion, { mechanism: mechanism.name })
+    checkHandshake(name, mechanism.name, errorCode, mechanisms)
+    return await converse(peer, mechanism.name, exchange, bounded)
+  } catch (error) {
+    const reason = asClientError(error)
+    throw await bounded(told(exchange, reason)).catch(() => reason)
+  }
+}
+
+/** What is to be thrown when a login has failed by `reason`. */
+async function told(exchange: SaslExchange, reason: ClientError): Promise<ClientError> {
+  try {
+    await exchange.fail?.(reason)
+    return reason
+  } catch (error) {
+    return error instanceof ClientError ? error : reason
+  }
+}
+
+type Bounded = <T>(promise: Promise<T>) => Promise<T>
+
+/** @returns How long the login holds, in ms */
+async function converse(
+  { host, port, send, versionOf }: SaslPeer,
+  mechanism: string,
+  exchange: SaslExchange,
+  bounded: Bounded,
+): Promise<number> {
+  const name = `the broker at ${host}:${port}`
+  const version = versionOf(SaslAuthenticate)
   let challenge: Buffer | undefined
   let lifetimeMs = 0
   for (let round = 0; ; round++) {
     const message = await bounded(Promise.resolve(exchange.next(challenge)))
     if (message === undefined) break
     if (round >= MAX_ROUNDS)
-      throw new AuthenticationError('ILLEGAL_SASL_STATE', `${name} does not come to an end of the ${mechanism.name} login`)
+      throw new AuthenticationError('ILLEGAL_SASL_STATE', `${name} does not come to an end of the ${mechanism} login`)
     const answer = await send(SaslAuthenticate, version, { authBytes: Buffer.from(message) })
     if (answer.errorCode === errorTable.SASL_AUTHENTICATION_FAILED.code || answer.errorCode === errorTable.ILLEGAL_SASL_STATE.code)
-      throw new AuthenticationError(
-        errorName(answer.errorCode),
-        `${name} refuses the ${mechanism.name} login: ${answer.errorMessage ?? ''}`,
-      )
+      throw new AuthenticationError(errorName(answer.errorCode), `${name} refuses the ${mechanism} login: ${answer.errorMessage ?? ''}`)
     if (answer.errorCode !== 0) throw new BrokerError(answer.errorCode, `login at ${name}`, answer.errorMessage)
     challenge = answer.authBytes
     lifetimeMs = answer.sessionLifetimeMs

@@ -1,3 +1,5 @@
+import type { ClientError } from '../../errors.ts'
+
 /** The client's side of one exchange, from its first message on. */
 export interface SaslExchange {
   /**
@@ -8,6 +10,12 @@ export interface SaslExchange {
   next(challenge: Buffer | undefined): Uint8Array | undefined | Promise<Uint8Array | undefined>
   /** Whether the exchange may end here: a mechanism in which the broker proves itself is not done before it has. */
   readonly isComplete: boolean
+  /**
+   * Hears that the login has failed, by the broker's answer, the connection or the exchange itself; nothing is asked of it afterwards.
+   * @param reason What is going to be thrown
+   * @throws ClientError that is to be thrown in its place
+   */
+  fail?(reason: ClientError): void | Promise<void>
 }
 
 /** Where a login is made. */

@@ -231,6 +231,29 @@ test("a mechanism of one's own hears where it logs in, and answers what the brok
   await assert.rejects(admin.listTopics({ timeoutMs: 300 }), { code: 'TIMEOUT', message: /no ticket/ })
 })
 
+test("a mechanism of one's own hears that its login has failed, and may say so in its own words", async (t) => {
+  const broker = await saslBroker(t, ['MINE'], () => () => denied)
+  const reasons: unknown[] = []
+  const mechanism = (fail: (reason: unknown) => void): SaslMechanism => ({
+    name: 'MINE',
+    start: async () => ({ next: () => Buffer.from('hello'), isComplete: true, fail }),
+  })
+  const own = new AuthenticationError('SASL_AUTHENTICATION_FAILED', 'the card has expired')
+  const speaking = mechanism((reason) => {
+    reasons.push(reason)
+    throw own
+  })
+  await assert.rejects(listTopics(t, broker, speaking), own)
+  assert.match(String(reasons[0]), /refuses the MINE login: invalid credentials/)
+  // What is no error of a client's is not what the login failed by.
+  const stumbling = mechanism(() => {
+    throw new Error('a defect')
+  })
+  await assert.rejects(listTopics(t, broker, stumbling), /invalid credentials/)
+  const listening = mechanism(() => {})
+  await assert.rejects(listTopics(t, broker, listening), /invalid credentials/)
+})
+
 test('a function that never gives the login holds up neither calls nor close()', async (t) => {
   const broker = await saslBroker(t, ['PLAIN'], () => () => granted())
   const password = () => new Promise<string>(() => {})
