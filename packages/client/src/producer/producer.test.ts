@@ -2,7 +2,8 @@ import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
 import { seededRandom } from '@tidelog/core'
 import type { Exchange } from '@tidelog/net'
-import { freePort, startTestBroker, TcpProxy, until } from '@tidelog/testkit'
+import { Produce } from '@tidelog/protocol'
+import { freePort, startProxied, startTestBroker, TcpProxy, until } from '@tidelog/testkit'
 import { Admin } from '../admin/admin.ts'
 import { Consumer } from '../consumer/consumer.ts'
 import type { ConsumerRecord } from '../consumer/consumer-record.ts'
@@ -377,4 +378,28 @@ test('after a batch whose fate nobody knows, sequences start again under a new e
   const values = (await contentOf(cluster, 'a'))[0]!.map(({ value }) => value)
   assert.equal(values[0], 'before')
   assert.deepEqual(values.slice(-1), ['4'])
+})
+
+test('a broker that throttles is left alone for as long as it says, and no longer than a request may wait', async (t) => {
+  const { proxy } = await startProxied(t, { topics: { a: 2 } })
+  const arrivedMs: number[] = []
+  const throttleTimesMs = [80, 2 ** 31 - 1]
+  proxy.onRequest(Produce, () => void arrivedMs.push(performance.now()))
+  proxy.onAnswer(Produce, (answer) => ({ ...answer, throttleTimeMs: throttleTimesMs.shift() ?? 0 }))
+  const { bootstrapServers } = proxy
+  const producer = producerOf(t, { bootstrapServers, batchSize: 1, maxInFlightRequestsPerConnection: 1, requestTimeoutMs: 300 })
+  await producer.send({ topic: 'a', partition: 0, value: 'first' })
+  // Neither what is full, which would follow an answer at once, nor what is for another partition of that broker slips through.
+  const sent = await producer.sendMany([0, 1, 0, 1].map((partition) => ({ topic: 'a', partition, value: 'later' })))
+  assert.deepEqual(
+    sent.map(({ partition, offset }) => [partition, offset]),
+    [
+      [0, 1],
+      [1, 0],
+      [0, 2],
+      [1, 1],
+    ],
+  )
+  const [first, second, third] = arrivedMs
+  assert.ok(second! - first! >= 79 && third! - second! >= 299, arrivedMs.join())
 })

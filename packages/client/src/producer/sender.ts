@@ -30,6 +30,8 @@ interface NodeState {
   isConnecting: boolean
   /** Monotonic time since when something waits for it that it does not take; undefined: it takes what there is. */
   refusingSinceMs: number | undefined
+  /** Monotonic time until which the broker takes nothing from this client, by its quota. KIP-219. */
+  throttledUntilMs: number
 }
 
 /** Up to this size compressing on the loop costs less than handing it to another thread. */
@@ -175,6 +177,11 @@ export class Sender {
   #sendTo(leaderId: number, queues: readonly PartitionQueue[], nowMs: number, onlySealed: boolean): void {
     const { cluster } = this.#options
     const node = this.#nodeOf(leaderId)
+    if (node.throttledUntilMs > nowMs) {
+      node.refusingSinceMs ??= nowMs
+      this.#arm(node.throttledUntilMs, nowMs)
+      return
+    }
     const connection = cluster.openConnectionTo(leaderId)
     if (connection === undefined) {
       node.refusingSinceMs ??= nowMs
@@ -313,7 +320,13 @@ export class Sender {
         node.inFlight--
         this.#requestsInFlight--
         const nowMs = cluster.clock.monotonic()
-        metrics.answered(nowMs - sentMs, response?.throttleTimeMs ?? 0, nowMs)
+        const throttleTimeMs = response?.throttleTimeMs ?? 0
+        metrics.answered(nowMs - sentMs, throttleTimeMs, nowMs)
+        if (throttleTimeMs > 0) {
+          // Longer than a request may wait nobody is held off: then it is sent to again, and says again.
+          const untilMs = nowMs + Math.min(throttleTimeMs, config['request.timeout.ms'])
+          node.throttledUntilMs = Math.max(node.throttledUntilMs, untilMs)
+        }
         this.#outcomes.answered(batches, response ?? undefined)
         // What is full goes before the user's code has its turn, so that the broker has something to do meanwhile.
         if (!this.#isStopped) this.#pass(true)
@@ -331,7 +344,7 @@ export class Sender {
   #nodeOf(nodeId: number): NodeState {
     let node = this.#nodes.get(nodeId)
     if (node === undefined) {
-      node = { inFlight: 0, isConnecting: false, refusingSinceMs: undefined }
+      node = { inFlight: 0, isConnecting: false, refusingSinceMs: undefined, throttledUntilMs: 0 }
       this.#nodes.set(nodeId, node)
     }
     return node
