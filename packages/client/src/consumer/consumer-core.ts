@@ -339,6 +339,11 @@ export class ConsumerCore<K, V> {
       throw new CommitFailedError(`this consumer is no member of group ${groupId} at the moment: its offsets were not committed`)
     }
     const deadline = this.cluster.deadline(timeoutMs)
+    // What the user commits is done, also what the last poll brought: an automatic commit must not take it back.
+    for (const { topic, partition, offset, leaderEpoch = -1 } of offsets) {
+      const state = this.#states.get({ topic, partition })
+      if (state?.consumed !== undefined && state.consumed.offset < offset) state.consumed = { offset, leaderEpoch }
+    }
     await committer.commit(offsets, { deadline, what: 'commit', signal })
     this.#interceptors?.onCommit(offsets)
     for (const { topic, partition, offset } of offsets) {

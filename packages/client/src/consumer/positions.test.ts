@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { seededRandom } from '@tidelog/core'
-import { Fetch } from '@tidelog/protocol'
-import { pollUntil, readValues, startProxied } from '@tidelog/testkit'
+import { Fetch, OffsetCommit } from '@tidelog/protocol'
+import { pollUntil, readValues, startProxied, until } from '@tidelog/testkit'
 
 const a = { topic: 'a', partition: 0 }
 const numbers = (count: number, from = 0): string[] => Array.from({ length: count }, (_, i) => String(from + i))
@@ -151,4 +151,23 @@ test('lag and lead are by partition, the largest and the smallest by client, and
     await pollUntil(consumer, () => true)
   }
   await pending.abortTransaction()
+})
+
+test('an automatic commit takes nothing back that the user has committed of the last poll', async (t) => {
+  const { proxy, send, consumer: make } = await startProxied(t, { topics: { a: 2 } })
+  await send('a', 0, ...numbers(3))
+  const other = { topic: 'a', partition: 1 }
+  const consumer = make({ groupId: 'g', autoCommitIntervalMs: 200 })
+  consumer.assign([a, other])
+  assert.deepEqual(await readValues(consumer, 3), numbers(3))
+  await consumer.commit([{ ...a, offset: 3 }])
+  const named = () => proxy.requests(OffsetCommit).flatMap(({ request }) => request.topics[0]!.partitions)
+  await until(() => named().some(({ partitionIndex }) => partitionIndex === 1))
+  assert.equal((await consumer.committed([a])).get(a)!.offset, 3)
+  assert.equal(
+    named()
+      .filter(({ partitionIndex }) => partitionIndex === 0)
+      .at(-1)!.committedOffset,
+    3,
+  )
 })
