@@ -6,7 +6,14 @@ import { PartitionMap, type TopicPartition } from '../../topic-partition.ts'
 import type { Assignor } from '../assignors/assignor.ts'
 import type { CommitIdentity } from '../offset-committer.ts'
 import { type Joined, joinGroup } from './join-group.ts'
-import { FirstFailure, type GroupMembershipOperation, type Membership, type MembershipOptions, publishRebalance } from './membership.ts'
+import {
+  FirstFailure,
+  type GroupMembershipOperation,
+  loseAll,
+  type Membership,
+  type MembershipOptions,
+  publishRebalance,
+} from './membership.ts'
 import { topicShape } from './topic-shape.ts'
 
 export interface ClassicMembershipOptions extends MembershipOptions {
@@ -227,15 +234,8 @@ export class ClassicMembership implements Membership {
 
   async #loseAll(): Promise<void> {
     this.#isLost = false
-    const { actions, coordinator } = this.#options
-    const lost = actions.owned()
     this.#lastAssigned = []
-    if (lost.length === 0) return
-    try {
-      await actions.lose(lost)
-    } finally {
-      publishRebalance(coordinator.groupId, { generationId: this.#generationId, memberId: this.#memberId }, { lost })
-    }
+    await loseAll(this.#options, { generationId: this.#generationId, memberId: this.#memberId })
   }
 
   /** Has the group rebalance when the subscription's topics are others than it was joined with, or those that the leader assigned have changed. */

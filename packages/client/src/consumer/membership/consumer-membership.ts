@@ -5,7 +5,14 @@ import { ClientError, checkErrorCode, hasCode, isRetriable } from '../../errors.
 import type { TopicPartition } from '../../topic-partition.ts'
 import type { CommitIdentity } from '../offset-committer.ts'
 import { HeartbeatRequest, type Said } from './heartbeat-request.ts'
-import { FirstFailure, type GroupMembershipOperation, type Membership, type MembershipOptions, publishRebalance } from './membership.ts'
+import {
+  FirstFailure,
+  type GroupMembershipOperation,
+  loseAll,
+  type Membership,
+  type MembershipOptions,
+  publishRebalance,
+} from './membership.ts'
 import { idPartitionKey, type TopicIdPartition, TopicNames } from './topic-ids.ts'
 
 const JOINING = 0
@@ -172,15 +179,8 @@ export class ConsumerMembership implements Membership {
 
   async #loseAll(): Promise<void> {
     this.#isLost = false
-    const { actions, coordinator } = this.#options
-    const lost = actions.owned()
     this.#owned = []
-    if (lost.length === 0) return
-    try {
-      await actions.lose(lost)
-    } finally {
-      publishRebalance(coordinator.groupId, { generationId: this.#epoch, memberId: this.#memberId }, { lost })
-    }
+    await loseAll(this.#options, { generationId: this.#epoch, memberId: this.#memberId })
   }
 
   #sayGoodbye(memberEpoch: number): Promise<unknown> {

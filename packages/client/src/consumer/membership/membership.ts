@@ -78,6 +78,20 @@ export function publishRebalance(
   consumerChannels.rebalance.publish({ groupId, generationId, memberId, assigned, revoked, lost })
 }
 
+/** Whatever the member owns is somebody else's by now: the listener hears of it, and then the channel, also when the listener throws. */
+export async function loseAll(
+  { actions, coordinator }: Pick<MembershipOptions, 'actions' | 'coordinator'>,
+  identity: Pick<CommitIdentity, 'generationId' | 'memberId'>,
+): Promise<void> {
+  const lost = actions.owned()
+  if (lost.length === 0) return
+  try {
+    await actions.lose(lost)
+  } finally {
+    publishRebalance(coordinator.groupId, identity, { lost })
+  }
+}
+
 /** A rebalance goes on to its end when a listener throws, as in Java: the first error is thrown when the rest is done. */
 export class FirstFailure {
   #failure: { readonly error: unknown } | undefined
