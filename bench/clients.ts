@@ -79,13 +79,15 @@ let port = 27_900
 for (let run = 0; run < Number(options.runs); run++) {
   for (const broker of options.brokers.split(',')) {
     port += 10
-    await withBroker(broker, { port, overrides: { 'group.initial.rebalance.delay.ms': '0' } }, () => measureAll(broker))
+    // Whoever comes first warms the broker up for the others: each has its turn.
+    const inTurn = chosen.map((_, index) => chosen[(index + run) % chosen.length]!)
+    await withBroker(broker, { port, overrides: { 'group.initial.rebalance.delay.ms': '0' } }, () => measureAll(broker, inTurn))
   }
 }
 printTables()
 if (options.json !== undefined) writeFileSync(options.json, JSON.stringify(samples, null, 1))
 
-async function measureAll(broker: string): Promise<void> {
+async function measureAll(broker: string, clients: readonly string[]): Promise<void> {
   const bootstrap = `127.0.0.1:${port}`
   await using admin = new Admin({ bootstrapServers: bootstrap })
   for (const name of options.only.split(',')) {
@@ -93,7 +95,7 @@ async function measureAll(broker: string): Promise<void> {
     if (workload === undefined) throw new Error(`no workload ${name}; there are ${Object.keys(workloads).join(', ')}`)
     const isReading = workload.mode.startsWith('consume')
     if (isReading) await fill(bootstrap, admin, name, workload)
-    for (const client of chosen) {
+    for (const client of clients) {
       if (workload.clients !== undefined && !workload.clients.includes(client)) continue
       const topic = isReading ? name : `${name}-${client}`
       if (!isReading) await admin.createTopics([{ topic, numPartitions: PARTITIONS, replicationFactor: 1 }])

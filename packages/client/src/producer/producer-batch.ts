@@ -62,13 +62,7 @@ export class ProducerBatch {
     this.createdMs = createdMs
     this.codec = codec
     this.isTransactional = isTransactional
-    this.#builder = new BatchBuilder({
-      codec,
-      expectedBytes,
-      isTransactional,
-      ...(level === undefined ? {} : { level }),
-      ...(buffer === undefined ? {} : { buffer }),
-    })
+    this.#builder = new BatchBuilder({ codec, level, expectedBytes, buffer, isTransactional })
   }
 
   get builder(): BatchBuilder {
@@ -99,17 +93,16 @@ export class ProducerBatch {
 
   /** Makes the bytes, on the loop. */
   build(): void {
-    this.bytes = this.#builder.build({ ...this.producer, baseSequence: this.baseSequence })
+    const { producer, baseSequence } = this
+    this.bytes = this.#builder.build({ producerId: producer?.producerId ?? -1, producerEpoch: producer?.producerEpoch ?? -1, baseSequence })
   }
 
   /** Stamps bytes that are there already. */
   stamp(): void {
     if (this.bytes === undefined || this.producer === undefined) return
-    batchHeader.setProducerState(this.bytes, 0, {
-      ...this.producer,
-      baseSequence: this.baseSequence,
-      isTransactional: this.isTransactional,
-    })
+    const { baseSequence, isTransactional } = this
+    const { producerId, producerEpoch } = this.producer
+    batchHeader.setProducerState(this.bytes, 0, { producerId, producerEpoch, baseSequence, isTransactional })
   }
 
   /** Hands each of the two halves its listeners. @param count Records of the first half. */

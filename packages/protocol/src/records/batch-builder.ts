@@ -19,7 +19,7 @@ export interface NewRecord {
 export interface BatchOptions {
   readonly codec?: CodecName
   /** The codec's level, its default when absent. */
-  readonly level?: number
+  readonly level?: number | undefined
   /** Offset of the first record; a producer leaves it at 0 and the leader sets it. */
   readonly baseOffset?: number
   /** Offset of the last record when compaction has removed it (inclusive); else that of the last one appended. */
@@ -37,7 +37,7 @@ export interface BatchOptions {
   /** Room to begin with. */
   readonly expectedBytes?: number
   /** Memory to begin in, instead of new memory; whoever gives it must not use it before the batch has gone out of use. */
-  readonly buffer?: Buffer
+  readonly buffer?: Buffer | undefined
 }
 
 /** What an idempotent producer knows only when it sends. */
