@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict'
 import { join } from 'node:path'
-import test from 'node:test'
+import test, { type TestContext } from 'node:test'
 import { create, createFileRegistry, type DescMessage } from '@bufbuild/protobuf'
-import { FieldDescriptorProto_Type as FieldType, FileDescriptorProtoSchema } from '@bufbuild/protobuf/wkt'
+import { FileDescriptorProtoSchema } from '@bufbuild/protobuf/wkt'
+import { protobufFiles, startTestRegistry } from '@tidelog/testkit'
 import { Consumer, Producer, type Serde } from 'tidelog'
 import { recordNameStrategy, SchemaRegistry } from 'tidelog/schema-registry'
 import { avro } from 'tidelog/serdes/avro'
@@ -42,38 +43,10 @@ const productSchema = {
 }
 const productOf = (index: number) => ({ name: `product ${index}`, price: index / 4 })
 
-/** What the script's messages() makes. */
-function messages(): (name: string) => DescMessage {
-  const field = (name: string, number: number, type: FieldType, typeName?: string) => ({
-    name,
-    number,
-    type,
-    label: 1,
-    ...(typeName === undefined ? {} : { typeName }),
-  })
-  const address = create(FileDescriptorProtoSchema, {
-    name: 'shop/address.proto',
-    package: 'shop',
-    syntax: 'proto3',
-    messageType: [{ name: 'Address', field: [field('city', 1, FieldType.STRING)] }],
-  })
-  const order = create(FileDescriptorProtoSchema, {
-    name: 'shop/order.proto',
-    package: 'shop',
-    syntax: 'proto3',
-    dependency: ['shop/address.proto'],
-    messageType: [
-      { name: 'Other', field: [field('text', 1, FieldType.STRING)] },
-      {
-        name: 'Order',
-        field: [field('id', 1, FieldType.STRING), field('to', 2, FieldType.MESSAGE, '.shop.Address')],
-        nestedType: [{ name: 'Line', field: [field('count', 1, FieldType.INT32)] }],
-      },
-    ],
-  })
-  const files = createFileRegistry(order, (name) => (name === address.name ? address : undefined))
-  return (name) => files.getMessage(name)!
-}
+const files = createFileRegistry(create(FileDescriptorProtoSchema, protobufFiles.order), () =>
+  create(FileDescriptorProtoSchema, protobufFiles.address),
+)
+const messageOf = (name: string): DescMessage => files.getMessage(name)!
 
 /** Values without the classes that decoders make them of. */
 const plain = (value: unknown): unknown =>
@@ -87,21 +60,23 @@ async function valuesOf<T>(bootstrapServers: string, topic: string, serde: Serde
   return values
 }
 
-test("Confluent's Avro, Protobuf and JSON Schema serializers read what ours wrote and the reverse, over a registry of their kind", async (t) => {
+/** Confluent's serializers and ours write, and read what the other has written. */
+async function exchange(t: TestContext, registryUrl: Promise<string>, schemaIdSerializer: 'prefix' | 'header'): Promise<void> {
   const python = await pythonWith('confluent-kafka-serdes-2.16.0', ['confluent-kafka[avro,protobuf,json,schemaregistry]==2.16.0'])
-  const [broker, url] = await Promise.all([startBrokerProcess(t), startSchemaRegistry(t)])
+  const [broker, url] = await Promise.all([startBrokerProcess(t), registryUrl])
   const { bootstrap: bootstrapServers } = broker
-  const script = (mode: 'write' | 'read') => succeed(python, [join(compatDir, 'python', 'serdes.py'), mode, bootstrapServers, url])
+  const script = (mode: 'write' | 'read') =>
+    succeed(python, [join(compatDir, 'python', 'serdes.py'), mode, schemaIdSerializer, bootstrapServers, url])
   await script('write')
 
   using registry = new SchemaRegistry({ url })
-  const messageOf = messages()
+  const base = { registry, schemaIdSerializer }
   const shipmentOf = (index: number) => create(messageOf('shop.Order'), { id: `order ${index}`, to: { city: 'Rome' } } as never)
   const lineOf = (index: number) => create(messageOf('shop.Order.Line'), { count: index } as never)
-  const orders = avro({ registry, schema: orderSchema, references: [{ name: 'shop.Money', subject: 'shop.Money', version: 1 }] })
-  const products = jsonSchema({ registry, schema: productSchema, references: [{ name: 'price.json', subject: 'shop.Price', version: 1 }] })
-  const shipments = protobuf({ registry, message: messageOf('shop.Order') })
-  const lines = protobuf({ registry, message: messageOf('shop.Order.Line'), subjectNameStrategy: recordNameStrategy })
+  const orders = avro({ ...base, schema: orderSchema, references: [{ name: 'shop.Money', subject: 'shop.Money', version: 1 }] })
+  const products = jsonSchema({ ...base, schema: productSchema, references: [{ name: 'price.json', subject: 'shop.Price', version: 1 }] })
+  const shipments = protobuf({ ...base, message: messageOf('shop.Order') })
+  const lines = protobuf({ ...base, message: messageOf('shop.Order.Line'), subjectNameStrategy: recordNameStrategy })
 
   const reads = async <T>(topic: string, serde: Serde<T>, makeValue: (index: number) => unknown) =>
     assert.deepEqual(plain(await valuesOf(bootstrapServers, topic, serde)), plain(indexes.map(makeValue)), topic)
@@ -122,7 +97,18 @@ test("Confluent's Avro, Protobuf and JSON Schema serializers read what ours wrot
   await writes('ts-protobuf', shipments, shipmentOf)
   await writes('ts-lines', lines, lineOf)
   await script('read')
-})
+}
+
+test("Confluent's Avro, Protobuf and JSON Schema serializers read what ours wrote and the reverse, over a registry of their kind", (t) =>
+  exchange(t, startSchemaRegistry(t), 'prefix'))
+
+// Over a registry of ours: the one above gives schemas no GUID.
+test('so they do when records name their schemas in headers', (t) =>
+  exchange(
+    t,
+    startTestRegistry(t).then(({ url }) => url),
+    'header',
+  ))
 
 test('a registry that others wrote: subjects, versions, compatibility, deletion', async (t) => {
   using registry = new SchemaRegistry({ url: await startSchemaRegistry(t) })

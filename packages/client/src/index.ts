@@ -76,7 +76,7 @@ export { type Partitioner, roundRobinPartitioner } from './producer/partitioner.
 export { Producer } from './producer/producer.ts'
 export type { ProducerInterceptor } from './producer/producer-interceptor.ts'
 export type { ProducerOptions } from './producer/producer-options.ts'
-export type { HeaderInput, HeadersInput, OnDelivery, ProducerRecord, RecordMetadata } from './producer/producer-record.ts'
+export type { HeadersInput, OnDelivery, ProducerRecord, RecordMetadata } from './producer/producer-record.ts'
 export type { WritableOptions } from './producer/producer-streams.ts'
 export type { RecordSender, Transaction } from './producer/transactions/transaction.ts'
 export type { TransactionGroup } from './producer/transactions/transaction-requests.ts'
@@ -89,9 +89,11 @@ export {
   boolean,
   bytes,
   type Deserializer,
+  type DeserializerContext,
   type DeserializerOption,
   float32,
   float64,
+  type HeaderInput,
   int16,
   int32,
   int64,
@@ -99,6 +101,7 @@ export {
   type Serde,
   type SerdeContext,
   type Serializer,
+  type SerializerContext,
   type SerializerOption,
   string,
   synchronous,

@@ -38,7 +38,11 @@ export async function startTestRegistry(t: Pick<TestContext, 'after'>, tls?: Tls
   const versionOf = (subject: string, version: number) => {
     const id = subjects.get(subject)?.[version - 1]
     if (id === undefined) throw new NotFound(40402, 'Version not found.')
-    return { subject, version, id, ...schemas[id - 1] }
+    return { subject, version, id, guid: guidOf(id), ...schemas[id - 1] }
+  }
+  const schemaWith = (id: number) => {
+    const stored = schemas[id - 1] ?? notFound(40403, 'Schema not found')
+    return { ...stored, guid: guidOf(id) }
   }
   const routes: [pattern: RegExp, handle: (parts: string[], method: string, body: Stored & { compatibility?: string }) => unknown][] = [
     [/^\/subjects$/, () => [...subjects.keys()]],
@@ -50,7 +54,7 @@ export async function startTestRegistry(t: Pick<TestContext, 'after'>, tls?: Tls
         const id = idOf(body)
         if (ids === undefined) subjects.set(subject, [id])
         else if (!ids.includes(id)) ids.push(id)
-        return { id }
+        return { id, guid: guidOf(id) }
       },
     ],
     [
@@ -72,7 +76,8 @@ export async function startTestRegistry(t: Pick<TestContext, 'after'>, tls?: Tls
         return version === 0 ? notFound(40403, 'Schema not found') : versionOf(subject, version)
       },
     ],
-    [/^\/schemas\/ids\/(\d+)$/, ([id]) => schemas[Number(id) - 1] ?? notFound(40403, 'Schema not found')],
+    [/^\/schemas\/ids\/(\d+)$/, ([id]) => schemaWith(Number(id))],
+    [/^\/schemas\/guids\/([^/]+)$/, ([guid]) => schemaWith(schemas.findIndex((_, index) => guidOf(index + 1) === guid) + 1)],
     [
       /^\/compatibility\/subjects\/([^/]+)\/versions\/latest$/,
       ([subject = '']) => ({ is_compatible: subjects.has(subject), messages: [] }),
@@ -129,6 +134,9 @@ export async function startTestRegistry(t: Pick<TestContext, 'after'>, tls?: Tls
     schemas,
   }
 }
+
+/** Of the schema with an id. */
+const guidOf = (id: number): string => `ffeeddcc-bbaa-4988-8776-${id.toString(16).padStart(12, '0')}`
 
 class NotFound extends Error {
   readonly code: number

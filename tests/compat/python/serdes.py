@@ -1,18 +1,21 @@
 """Confluent's serializers against ours: 'write' fills the topics py-avro, py-protobuf, py-json; 'read' reads ts-avro, ts-protobuf, ts-json.
+Records name their schemas in a prefix or in a header.
 
-    serdes.py write|read BOOTSTRAP REGISTRY
+    serdes.py write|read prefix|header BOOTSTRAP REGISTRY
 """
 import sys
 
 from confluent_kafka import Consumer, Producer
-from confluent_kafka.schema_registry import Schema, SchemaReference, SchemaRegistryClient, record_subject_name_strategy
+from confluent_kafka.schema_registry import (
+    Schema, SchemaReference, SchemaRegistryClient, header_schema_id_serializer, prefix_schema_id_serializer, record_subject_name_strategy)
 from confluent_kafka.schema_registry.avro import AvroDeserializer, AvroSerializer
 from confluent_kafka.schema_registry.json_schema import JSONDeserializer, JSONSerializer
 from confluent_kafka.schema_registry.protobuf import ProtobufDeserializer, ProtobufSerializer
 from confluent_kafka.serialization import MessageField, SerializationContext
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 
-MODE, BOOTSTRAP, REGISTRY = sys.argv[1:]
+MODE, FRAMING, BOOTSTRAP, REGISTRY = sys.argv[1:]
+FRAMED = {'schema.id.serializer': header_schema_id_serializer if FRAMING == 'header' else prefix_schema_id_serializer}
 registry = SchemaRegistryClient({'url': REGISTRY})
 
 MONEY = '{"type":"record","name":"Money","namespace":"shop","fields":[{"name":"amount","type":"long"},{"name":"currency","type":"string"}]}'
@@ -70,14 +73,16 @@ def write():
     assert money > 0
     price = registry.register_schema('shop.Price', Schema(PRICE, 'JSON'))
     assert price > 0
-    avro = AvroSerializer(registry, Schema(ORDER, 'AVRO', [SchemaReference('shop.Money', 'shop.Money', 1)]))
-    json = JSONSerializer(Schema(PRODUCT, 'JSON', [SchemaReference('price.json', 'shop.Price', 1)]), registry)
-    shipments = ProtobufSerializer(MESSAGES['shop.Order'], registry, {'use.deprecated.format': False})
-    lines = ProtobufSerializer(MESSAGES['shop.Order.Line'], registry, {'use.deprecated.format': False, 'subject.name.strategy': record_subject_name_strategy})
+    avro = AvroSerializer(registry, Schema(ORDER, 'AVRO', [SchemaReference('shop.Money', 'shop.Money', 1)]), conf=FRAMED)
+    json = JSONSerializer(Schema(PRODUCT, 'JSON', [SchemaReference('price.json', 'shop.Price', 1)]), registry, conf=FRAMED)
+    shipments = ProtobufSerializer(MESSAGES['shop.Order'], registry, {'use.deprecated.format': False, **FRAMED})
+    lines = ProtobufSerializer(MESSAGES['shop.Order.Line'], registry, {'use.deprecated.format': False, 'subject.name.strategy': record_subject_name_strategy, **FRAMED})
     producer = Producer({'bootstrap.servers': BOOTSTRAP})
     for index in range(COUNT):
         for topic, serializer, value in [('py-avro', avro, order_of(index)), ('py-json', json, product_of(index)), ('py-protobuf', shipments, shipment_of(index)), ('py-lines', lines, line_of(index))]:
-            producer.produce(topic, serializer(value, SerializationContext(topic, MessageField.VALUE)))
+            headers = [('other', b'1')]
+            payload = serializer(value, SerializationContext(topic, MessageField.VALUE, headers))
+            producer.produce(topic, payload, headers=headers)
     assert producer.flush(30) == 0
 
 
@@ -95,7 +100,9 @@ def read():
         message = consumer.poll(20)
         assert message is not None and message.error() is None, message and message.error()
         deserializer, expected = readers[message.topic()]
-        value = deserializer(message.value(), SerializationContext(message.topic(), MessageField.VALUE))
+        headers = message.headers()
+        assert [name for name, _ in headers or []] == (['__value_schema_id'] if FRAMING == 'header' else []), headers
+        value = deserializer(message.value(), SerializationContext(message.topic(), MessageField.VALUE, headers))
         assert value == expected(seen[message.topic()]), (value, expected(seen[message.topic()]))
         seen[message.topic()] += 1
     consumer.close()

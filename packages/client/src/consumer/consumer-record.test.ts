@@ -4,7 +4,8 @@ import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import { libuvOffload } from '@tidelog/core'
 import { buildBatch, type NewRecord } from '@tidelog/protocol'
-import { bytes, int32, json, string } from '../serde/serde.ts'
+import { SerializationError } from '../errors.ts'
+import { bytes, type Deserializer, int32, json, string, synchronous } from '../serde/serde.ts'
 import { type ConsumerRecord, decodeAll, type RecordDeserializers } from './consumer-record.ts'
 import { FetchedChunk } from './fetched-chunk.ts'
 import { PartitionState } from './partition-state.ts'
@@ -159,4 +160,18 @@ test('P10: headers that go beyond their record are an error of their own, the re
   assert.equal(record.value!.toString(), 'v')
   assert.throws(() => record.headers, { code: 'SERIALIZATION_FAILED', message: /the headers of t-0@40/ })
   assert.equal(chunk.next()!.value!.toString(), 'w')
+})
+
+test("deserializers see their record's headers when they ask for them; broken ones fail only those that do", () => {
+  const seeing: Deserializer<string> = (data, { topic, isKey, headers }) =>
+    `${topic} ${isKey} ${data} ${headers!.map(({ key, value }) => `${key}=${value}`)}`
+  const [record] = recordsOf([sample], { key: seeing, value: synchronous(seeing) })
+  record!.decode()
+  assert.deepEqual([record!.key, record!.detach().value], ['t true k h=1,h=null', 't false {"n":1} h=1,h=null'])
+  const [broken] = recordsOf([{ ...sample, headers: [{ key: 'h', value: Buffer.from('long') }] }], { key: string.deserialize, value: synchronous(seeing) })
+  const { valueBytes } = broken!
+  // The header's length, behind the count, the key's length and the key.
+  Buffer.from(valueBytes!.buffer).writeUInt8(0x7e, valueBytes!.byteOffset + valueBytes!.length + 3)
+  assert.equal(broken!.key, 'k')
+  assert.throws(() => broken!.value, SerializationError)
 })

@@ -192,7 +192,7 @@ export class ConsumerRecord<K = Buffer, V = Buffer> {
   #read<T>(what: string, read: RangeReader<T | Promise<T>>, at: number, length: number): Decoded<T> | Promise<T> {
     if (length < 0) return null
     try {
-      return read(this.#batch.bytes, at, at + length)
+      return read(this.#batch.bytes, at, at + length, this)
     } catch (error) {
       return new Unreadable(this.#failure(what, error))
     }

@@ -1,11 +1,6 @@
 import type { NewHeader } from '@tidelog/protocol'
 import type { ClientError } from '../errors.ts'
-
-export interface HeaderInput {
-  readonly key: string
-  /** Text becomes UTF-8. */
-  readonly value: Uint8Array | string | null
-}
+import type { HeaderInput } from '../serde/serde.ts'
 
 /** In their order, duplicates kept; or an object when names are unique. */
 export type HeadersInput = readonly HeaderInput[] | Readonly<Record<string, Uint8Array | string | null>>
@@ -37,10 +32,13 @@ export type OnDelivery = (error: ClientError | undefined, metadata: RecordMetada
 
 const bytesOf = (value: Uint8Array | string | null): Uint8Array | null => (typeof value === 'string' ? Buffer.from(value, 'utf8') : value)
 
-export function headersOf(headers: HeadersInput): readonly NewHeader[] {
-  if (Array.isArray(headers)) return (headers as readonly HeaderInput[]).map(({ key, value }) => ({ key, value: bytesOf(value) }))
-  return Object.entries(headers as Readonly<Record<string, Uint8Array | string | null>>).map(([key, value]) => ({
-    key,
-    value: bytesOf(value),
-  }))
+export const headersOf = (headers: HeadersInput): readonly NewHeader[] =>
+  inOrder(headers).map(({ key, value }) => ({ key, value: bytesOf(value) }))
+
+/** A list of its own, which may be changed. */
+export const headerListOf = (headers: HeadersInput | undefined): HeaderInput[] => (headers === undefined ? [] : [...inOrder(headers)])
+
+function inOrder(headers: HeadersInput): readonly HeaderInput[] {
+  if (Array.isArray(headers)) return headers as readonly HeaderInput[]
+  return Object.entries(headers as Readonly<Record<string, Uint8Array | string | null>>).map(([key, value]) => ({ key, value }))
 }

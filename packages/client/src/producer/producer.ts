@@ -7,7 +7,6 @@ import { before, Deadline, until, type WaitOptions } from '../cluster/wait.ts'
 import type { ProducerConfig } from '../config/producer-config.ts'
 import { type ClientError, ClosedError, IllegalStateError, RecordTooLargeError, SerializationError } from '../errors.ts'
 import type { Metric } from '../metrics.ts'
-import { defaultSerializer, type SerdeContext, type Serializer, serializerOf } from '../serde/serde.ts'
 import type { OffsetAndMetadata, TopicPartition } from '../topic-partition.ts'
 import { Accumulator } from './accumulator.ts'
 import { BulkDelivery, CallbackDelivery, type Delivery, type RecordListener, SAME_FOR_ALL } from './delivery.ts'
@@ -16,8 +15,9 @@ import type { Partitioner } from './partitioner.ts'
 import { ProducerIdentity } from './producer-identity.ts'
 import { ProducerMetrics } from './producer-metrics.ts'
 import { type ProducerOptions, resolveProducerOptions } from './producer-options.ts'
-import { headersOf, type OnDelivery, type ProducerRecord, type RecordMetadata } from './producer-record.ts'
+import type { OnDelivery, ProducerRecord, RecordMetadata } from './producer-record.ts'
 import { type WritableOptions, writableOf, writableStreamOf } from './producer-streams.ts'
+import { RecordSerializer } from './record-serializer.ts'
 import { Sender } from './sender.ts'
 import { TopicRouter } from './topic-router.ts'
 import { type RecordSender, runTransaction, type Transaction } from './transactions/transaction.ts'
@@ -43,14 +43,11 @@ export class Producer<K = unknown, V = unknown> {
   readonly #hooked: HookedSender<K, V> | undefined
   readonly #metrics = new ProducerMetrics()
   readonly #clock: TurnClock
-  readonly #serializeKey: Serializer<K>
-  readonly #serializeValue: Serializer<V>
+  readonly #serializer: RecordSerializer<K, V>
   #closing: Promise<void> | undefined
   /** The first failure of an enqueued record that has no callback, for the next flush(). */
   #unreported: ClientError | undefined
   readonly #maxRecordBytes: number
-  #keyContext: SerdeContext = { topic: '', isKey: true }
-  #valueContext: SerdeContext = { topic: '', isKey: false }
   /** Size of the record that found no room last. */
   #refusedBytes = 0
 
@@ -59,9 +56,7 @@ export class Producer<K = unknown, V = unknown> {
     const config = resolveProducerOptions(options)
     const { clock = systemClock, random = systemRandom, logger = silentLogger, observer } = options
     this.#config = config
-    this.#serializeKey = options.keySerializer === undefined ? (defaultSerializer as Serializer<K>) : serializerOf(options.keySerializer)
-    this.#serializeValue =
-      options.valueSerializer === undefined ? (defaultSerializer as Serializer<V>) : serializerOf(options.valueSerializer)
+    this.#serializer = new RecordSerializer(options)
     const base = { client: 'producer', config, clock, random, logger, observer, connection: options }
     const cluster = new Cluster({ ...base, allowAutoTopicCreation: true })
     this.#cluster = cluster
@@ -396,35 +391,7 @@ export class Producer<K = unknown, V = unknown> {
   }
 
   #prepare(record: ProducerRecord<K, V>): NewRecord | Promise<NewRecord> {
-    const { topic, key, value, headers } = record
-    const timestamp = record.timestamp ?? this.#clock.now()
-    try {
-      const keyBytes = key == null ? null : this.#serializeKey(key, this.#contextOf(topic, true))
-      const valueBytes = value == null ? null : this.#serializeValue(value, this.#contextOf(topic, false))
-      if (keyBytes instanceof Promise || valueBytes instanceof Promise) {
-        return Promise.all([keyBytes, valueBytes]).then(
-          ([k, v]) => ({ timestamp, key: k, value: v, ...(headers === undefined ? {} : { headers: headersOf(headers) }) }),
-          (error) => {
-            throw serializationError(topic, error)
-          },
-        )
-      }
-      return headers === undefined
-        ? { timestamp, key: keyBytes, value: valueBytes }
-        : { timestamp, key: keyBytes, value: valueBytes, headers: headersOf(headers) }
-    } catch (error) {
-      throw serializationError(topic, error)
-    }
-  }
-
-  /** The same one for a run of records of one topic. */
-  #contextOf(topic: string, isKey: boolean): SerdeContext {
-    const last = isKey ? this.#keyContext : this.#valueContext
-    if (last.topic === topic) return last
-    const context = { topic, isKey }
-    if (isKey) this.#keyContext = context
-    else this.#valueContext = context
-    return context
+    return this.#serializer.serialize(record, record.timestamp ?? this.#clock.now())
   }
 
   #sizeOf(record: NewRecord, topic: string): number {
@@ -437,8 +404,3 @@ export class Producer<K = unknown, V = unknown> {
     return bytes
   }
 }
-
-const serializationError = (topic: string, cause: unknown): SerializationError =>
-  cause instanceof SerializationError
-    ? cause
-    : new SerializationError(`a record for ${topic} cannot be serialized: ${cause instanceof Error ? cause.message : String(cause)}`, cause)

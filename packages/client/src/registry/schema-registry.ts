@@ -30,12 +30,18 @@ export interface RegistrySchema {
   readonly references: readonly SchemaReference[]
 }
 
-/** A schema's place in the registry. */
-export interface SubjectVersion extends RegistrySchema {
-  readonly subject: string
-  readonly version: number
+/** What a registry calls a schema. */
+export interface RegisteredSchema {
   /** The same for equal schemas of all subjects. */
   readonly id: number
+  /** The same in every registry; Confluent's have it since 7.9, others may not. */
+  readonly guid?: string | undefined
+}
+
+/** A schema's place in the registry. */
+export interface SubjectVersion extends RegistrySchema, RegisteredSchema {
+  readonly subject: string
+  readonly version: number
 }
 
 /** A schema together with the name by which others refer to it. */
@@ -70,7 +76,7 @@ const MAX_REFERENCED = 1000
 export class SchemaRegistry {
   readonly #http: RegistryHttp
   readonly #schemas: BoundedCache<RegistrySchema>
-  readonly #ids: BoundedCache<number>
+  readonly #registered: BoundedCache<RegisteredSchema>
   readonly #versions: BoundedCache<SubjectVersion>
 
   /** @throws InvalidOptionError that names the option. */
@@ -81,7 +87,7 @@ export class SchemaRegistry {
       throw new InvalidOptionError('cacheCapacity is not a whole number above 0')
     this.#http = new RegistryHttp(options, { clock, random })
     this.#schemas = new BoundedCache(cacheCapacity)
-    this.#ids = new BoundedCache(cacheCapacity)
+    this.#registered = new BoundedCache(cacheCapacity)
     this.#versions = new BoundedCache(cacheCapacity)
   }
 
@@ -89,10 +95,15 @@ export class SchemaRegistry {
    * Registers a schema as the subject's newest version, unless the subject has it already. Remembered.
    * @returns Its id. @throws SchemaRegistryError with status 409 when it is not compatible with the versions before it
    */
-  register(subject: string, schema: RegistrySchema, { normalize = false, signal }: RegisterOptions = {}): Promise<number> {
-    const registering = this.#ids.get(`${normalize} ${keyOf(subject, schema)}`, async () => {
+  async register(subject: string, schema: RegistrySchema, options: RegisterOptions = {}): Promise<number> {
+    return (await this.registerWithResponse(subject, schema, options)).id
+  }
+
+  /** As register(), with the GUID where the registry has them. */
+  registerWithResponse(subject: string, schema: RegistrySchema, { normalize = false, signal }: RegisterOptions = {}): Promise<RegisteredSchema> {
+    const registering = this.#registered.get(`${normalize} ${keyOf(subject, schema)}`, async () => {
       const path = `/subjects/${encodeURIComponent(subject)}/versions${queryOf({ normalize })}`
-      return idOf(await this.#http.call({ method: 'POST', path, body: bodyOf(schema) }))
+      return registeredOf(await this.#http.call({ method: 'POST', path, body: bodyOf(schema) }))
     })
     return until(registering, signal)
   }
@@ -111,10 +122,12 @@ export class SchemaRegistry {
    * @param format As Confluent's parameter: `serialized` for the descriptor of a Protobuf schema.
    */
   schemaById(id: number, { format, signal }: WaitOptions & { readonly format?: string | undefined } = {}): Promise<RegistrySchema> {
-    const found = this.#schemas.get(`${id} ${format ?? ''}`, async () =>
-      schemaOf(await this.#http.call({ method: 'GET', path: `/schemas/ids/${id}${queryOf({ format })}` })),
-    )
-    return until(found, signal)
+    return this.#schemaAt(`/schemas/ids/${id}${queryOf({ format })}`, signal)
+  }
+
+  /** The schema with a GUID, which is the same in every registry. Remembered. @throws SchemaRegistryError with status 404 when the registry does not have it */
+  schemaByGuid(guid: string, { format, signal }: WaitOptions & { readonly format?: string | undefined } = {}): Promise<RegistrySchema> {
+    return this.#schemaAt(`/schemas/guids/${encodeURIComponent(guid)}${queryOf({ format })}`, signal)
   }
 
   /** One version of a subject: what `latest` is may change, a numbered one is remembered. */
@@ -200,10 +213,15 @@ export class SchemaRegistry {
     this.close()
   }
 
+  #schemaAt(path: string, signal: AbortSignal | undefined): Promise<RegistrySchema> {
+    const found = this.#schemas.get(path, async () => schemaOf(await this.#http.call({ method: 'GET', path })))
+    return until(found, signal)
+  }
+
   /** Something that makes remembered ids and versions wrong. */
   async #change(request: RegistryRequest): Promise<unknown> {
     const answer = await this.#http.call(request)
-    this.#ids.clear()
+    this.#registered.clear()
     this.#versions.clear()
     return answer
   }
@@ -238,10 +256,10 @@ function listOf(answer: unknown, of: 'string' | 'number'): (string | number)[] {
   return answer
 }
 
-function idOf(answer: unknown): number {
-  const { id } = objectOf(answer)
+function registeredOf(answer: unknown): RegisteredSchema {
+  const { id, guid } = objectOf(answer)
   if (!isInt32(id)) throw unexpected(answer)
-  return id
+  return { id, ...(typeof guid === 'string' ? { guid } : {}) }
 }
 
 const isInt32 = (value: unknown): value is number => Number.isInteger(value) && (value as number) >= 0 && (value as number) < 2 ** 31
@@ -261,5 +279,5 @@ function referenceOf(answer: unknown): SchemaReference {
 function versionOf(answer: unknown): SubjectVersion {
   const { subject, version } = objectOf(answer)
   if (typeof subject !== 'string' || !isInt32(version)) throw unexpected(answer)
-  return { ...schemaOf(answer), subject, version, id: idOf(answer) }
+  return { ...schemaOf(answer), ...registeredOf(answer), subject, version }
 }

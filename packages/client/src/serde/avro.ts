@@ -5,13 +5,13 @@ import {
   checkSerdeOptions,
   type DecodeFramed,
   type EncodeFramed,
+  NO_PREFIX,
   type RegistrySerdeOptions,
   registrySerde,
 } from '../registry/registry-serde.ts'
 import type { NamedSchema, RegistrySchema, SchemaReference } from '../registry/schema-registry.ts'
-import { HEADER_BYTES, writeHeader } from '../registry/wire-format.ts'
 import { boundsCheckOf } from './avro-bounds.ts'
-import { type Serde, synchronous } from './serde.ts'
+import { dataOnly, type Serde } from './serde.ts'
 
 export interface AvroOptions extends RegistrySerdeOptions {
   /** An Avro schema, as an object or as JSON. A deserializer over a registry can do without: it then reads records as they were written. */
@@ -34,16 +34,15 @@ export function avro<T = unknown>(options: AvroOptions): Serde<T> {
   if (registry === undefined) {
     if (schema === undefined) throw new InvalidOptionError('schema is missing: without a registry Avro cannot do without')
     const type = typeOf({ schemaType: 'AVRO', schema: textOf(schema), references: [] }, [], options)
-    const encode = encoderOf<T>(type, 0)
     const decode = decoderOf<T>(type, type)
-    return synchronous({ serialize: (value: T) => encode(value, 0), deserialize: (bytes: Buffer) => decode(bytes, 0) })
+    return dataOnly({ serialize: encoderOf<T>(type, NO_PREFIX), deserialize: (bytes: Buffer) => decode(bytes, 0) })
   }
   const own: RegistrySchema | undefined = schema === undefined ? undefined : { schemaType: 'AVRO', schema: textOf(schema), references }
   return registrySerde<T>(
     {
       schema: own === undefined ? undefined : () => own,
       recordName: own === undefined ? undefined : nameOf(parsed(own.schema)),
-      encoder: (by, referenced) => encoderOf(typeOf(by, referenced, options), HEADER_BYTES),
+      encoder: (by, referenced, prefix) => encoderOf(typeOf(by, referenced, options), prefix),
       reader: {
         async byWriter(by, referenced) {
           const writer = typeOf(by, referenced, options)
@@ -58,19 +57,18 @@ export function avro<T = unknown>(options: AvroOptions): Serde<T> {
 /** Where a record's first encoding begins; the next ones begin with the size of the largest. */
 const FIRST_SIZE_BYTES = 256
 
-/** @param headerBytes Room for the schema's id, written when there is any. */
-function encoderOf<T>(type: avsc.Type, headerBytes: number): EncodeFramed<T> {
+function encoderOf<T>(type: avsc.Type, prefix: Uint8Array): EncodeFramed<T> {
   let sizeBytes = FIRST_SIZE_BYTES
-  return (value, schemaId) => {
+  return (value) => {
     let target = Buffer.allocUnsafe(sizeBytes)
-    let end = type.encode(value, target, headerBytes)
+    let end = type.encode(value, target, prefix.length)
     if (end < 0) {
       // Minus the number of bytes that were missing.
       sizeBytes = target.length - end
       target = Buffer.allocUnsafe(sizeBytes)
-      end = type.encode(value, target, headerBytes)
+      end = type.encode(value, target, prefix.length)
     }
-    if (headerBytes > 0) writeHeader(target, schemaId)
+    target.set(prefix)
     return target.subarray(0, end)
   }
 }

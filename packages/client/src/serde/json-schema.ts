@@ -7,12 +7,12 @@ import {
   checkSerdeOptions,
   type DecodeFramed,
   type EncodeFramed,
+  NO_PREFIX,
   type RegistrySerdeOptions,
   registrySerde,
 } from '../registry/registry-serde.ts'
 import type { NamedSchema, RegistrySchema, SchemaReference } from '../registry/schema-registry.ts'
-import { HEADER_BYTES, writeHeader } from '../registry/wire-format.ts'
-import { type Serde, synchronous } from './serde.ts'
+import { dataOnly, type Serde } from './serde.ts'
 
 export interface JsonSchemaOptions extends RegistrySerdeOptions {
   /** A JSON Schema of draft 7, 2019-09 or 2020-12, as an object or as JSON. A deserializer over a registry can do without: the writer's counts then. */
@@ -41,15 +41,14 @@ export function jsonSchema<T = unknown>(options: JsonSchemaOptions): Serde<T> {
   if (registry === undefined) {
     if (own === undefined) throw new InvalidOptionError('schema is missing: without a registry JSON Schema cannot do without')
     const check = checkOf(own, [], options)
-    const encode = encoderOf<T>(check, 0)
     const decode = decoderOf<T>(check)
-    return synchronous({ serialize: (value: T) => encode(value, 0), deserialize: (bytes: Buffer) => decode(bytes, 0) })
+    return dataOnly({ serialize: encoderOf<T>(check, NO_PREFIX), deserialize: (bytes: Buffer) => decode(bytes, 0) })
   }
   return registrySerde<T>(
     {
       schema: own === undefined ? undefined : () => own,
       recordName: own === undefined ? undefined : titleOf(own),
-      encoder: (by, referenced) => encoderOf(checkOf(by, referenced, options), HEADER_BYTES),
+      encoder: (by, referenced, prefix) => encoderOf(checkOf(by, referenced, options), prefix),
       reader: {
         async byWriter(by, referenced) {
           return decoderOf(own === undefined ? checkOf(by, referenced, options) : checkOf(own, await registry.referencesOf(own), options))
@@ -60,14 +59,14 @@ export function jsonSchema<T = unknown>(options: JsonSchemaOptions): Serde<T> {
   )
 }
 
-function encoderOf<T>(check: Check, headerBytes: number): EncodeFramed<T> {
-  return (value, schemaId) => {
+function encoderOf<T>(check: Check, prefix: Uint8Array): EncodeFramed<T> {
+  return (value) => {
     check(value)
     const text = JSON.stringify(value)
     if (text === undefined) throw new SerializationError(`JSON has no text for ${typeof value}`)
-    const record = Buffer.allocUnsafe(headerBytes + Buffer.byteLength(text))
-    if (headerBytes > 0) writeHeader(record, schemaId)
-    record.write(text, headerBytes)
+    const record = Buffer.allocUnsafe(prefix.length + Buffer.byteLength(text))
+    record.set(prefix)
+    record.write(text, prefix.length)
     return record
   }
 }

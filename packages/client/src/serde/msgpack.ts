@@ -1,6 +1,6 @@
 /** The entry point `tidelog/serdes/msgpack`; needs the package `@msgpack/msgpack`. */
 import { Decoder, type DecoderOptions, Encoder, type EncoderOptions } from '@msgpack/msgpack'
-import { type Serde, synchronous } from './serde.ts'
+import { dataOnly, type Serde } from './serde.ts'
 
 /** @typeParam ContextType What extension codecs are given; most need none. */
 export type MsgpackOptions = Omit<EncoderOptions, 'context'> & Omit<DecoderOptions, 'context'>
@@ -12,7 +12,7 @@ export type MsgpackOptions = Omit<EncoderOptions, 'context'> & Omit<DecoderOptio
 export function msgpack<T = unknown>(options: MsgpackOptions = {}): Serde<T> {
   const encoder = new Encoder(options)
   const decoder = new Decoder(options)
-  return synchronous({
+  return dataOnly({
     serialize: (value: T) => encoder.encode(value),
     deserialize: (bytes: Buffer) => decoder.decode(bytes) as T,
   })

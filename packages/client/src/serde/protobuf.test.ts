@@ -1,39 +1,14 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { create, createFileRegistry, type DescMessage, type MessageShape } from '@bufbuild/protobuf'
-import { FileDescriptorProtoSchema, FieldDescriptorProto_Type as Type } from '@bufbuild/protobuf/wkt'
-import { startTestRegistry } from '@tidelog/testkit'
+import { FileDescriptorProtoSchema } from '@bufbuild/protobuf/wkt'
+import { protobufFiles, startTestRegistry } from '@tidelog/testkit'
 import { recordNameStrategy, SchemaRegistry } from '../registry/schema-registry.ts'
 import { protobuf } from './protobuf.ts'
+import type { HeaderInput } from './serde.ts'
 
-const field = (name: string, number: number, type: Type, typeName?: string) => ({
-  name,
-  number,
-  type,
-  label: 1,
-  ...(typeName === undefined ? {} : { typeName }),
-})
-const address = create(FileDescriptorProtoSchema, {
-  name: 'shop/address.proto',
-  package: 'shop',
-  syntax: 'proto3',
-  messageType: [{ name: 'Address', field: [field('city', 1, Type.STRING)] }],
-})
-const orders = create(FileDescriptorProtoSchema, {
-  name: 'shop/order.proto',
-  package: 'shop',
-  syntax: 'proto3',
-  dependency: ['shop/address.proto'],
-  messageType: [
-    { name: 'Other' },
-    {
-      name: 'Order',
-      field: [field('id', 1, Type.STRING), field('to', 2, Type.MESSAGE, '.shop.Address')],
-      nestedType: [{ name: 'Line', field: [field('count', 1, Type.INT32)] }],
-    },
-  ],
-})
-const files = createFileRegistry(orders, (name) => (name === address.name ? address : undefined))
+const { address, order: orders } = protobufFiles
+const files = createFileRegistry(create(FileDescriptorProtoSchema, orders), () => create(FileDescriptorProtoSchema, address))
 const messageOf = (name: string): DescMessage => files.getMessage(name)!
 const value = { topic: 'orders', isKey: false }
 const order = create(messageOf('shop.Order'), { id: 'a', to: { city: 'Rome' } } as never)
@@ -71,6 +46,23 @@ test('a nested message is named by the way to it, and by its full name for subje
   const line = create(messageOf('shop.Order.Line'), { count: 3 } as never) as MessageShape<DescMessage>
   assert.deepEqual([...(await serde.serialize(line, value))!], [0, 0, 0, 0, 2, 4, 2, 0, 8, 3])
   assert.ok((await registry.subjects()).includes('shop.Order.Line'))
+})
+
+test('a schema in a header takes the index of the message along, and leaves the bytes bare', async (t) => {
+  const { url, requests } = await startTestRegistry(t)
+  using registry = new SchemaRegistry({ url })
+  const serde = protobuf({ message: messageOf('shop.Order'), registry, schemaIdSerializer: 'header' })
+  const headers: HeaderInput[] = []
+  const bytes = Buffer.from((await serde.serialize(order, { ...value, headers }))!)
+  assert.deepEqual([...bytes], body)
+  const { guid } = await registry.version('orders-value', 'latest')
+  const header = Buffer.concat([Buffer.of(1), Buffer.from(guid!.replaceAll('-', ''), 'hex'), Buffer.of(2, 2)])
+  assert.deepEqual(headers, [{ key: '__value_schema_id', value: header }])
+  requests.length = 0
+  const read = (last: Buffer) => serde.deserialize(bytes, { ...value, headers: [{ key: '__value_schema_id', value: last }] })
+  assert.deepEqual(read(header), order)
+  assert.deepEqual(requests, [])
+  assert.throws(() => read(header.subarray(0, 17)), /message indexes are cut short/)
 })
 
 test('bytes that are no message are errors', () => {

@@ -4,8 +4,8 @@ import { FileDescriptorProtoSchema } from '@bufbuild/protobuf/wkt'
 import { InvalidOptionError } from '../errors.ts'
 import { checkSerdeOptions, type RegistrySerdeOptions, registrySerde } from '../registry/registry-serde.ts'
 import type { RegistrySchema, SchemaReference, SchemaRegistry } from '../registry/schema-registry.ts'
-import { HEADER_BYTES, messageIndexBytes, readMessageIndexes, writeHeader } from '../registry/wire-format.ts'
-import { type Serde, synchronous } from './serde.ts'
+import { messageIndexBytes } from '../registry/wire-format.ts'
+import { dataOnly, type Serde } from './serde.ts'
 
 export interface ProtobufOptions<Desc extends DescMessage> extends RegistrySerdeOptions {
   /** What protoc-gen-es calls `OrderSchema`. */
@@ -27,28 +27,24 @@ export function protobuf<Desc extends DescMessage>(options: ProtobufOptions<Desc
   const { message, registry, referenceSubjectName = (file: string) => file } = options
   if (message?.kind !== 'message') throw new InvalidOptionError('message is missing: the schema of a message, as protoc-gen-es makes it')
   if (registry === undefined) {
-    return synchronous({
+    return dataOnly({
       serialize: (value: MessageShape<Desc>) => toBinary(message, value),
       deserialize: (bytes: Buffer) => fromBinary(message, bytes),
     })
   }
-  const indexes = messageIndexBytes(indexesOf(message))
-  const bodyStart = HEADER_BYTES + indexes.length
   return registrySerde<MessageShape<Desc>>(
     {
       schema: () => registered(message.file, registry, referenceSubjectName, options),
       recordName: message.typeName,
-      encoder: () => (value, schemaId) => {
+      messageIndexes: messageIndexBytes(indexesOf(message)),
+      encoder: (_, __, prefix) => (value) => {
         const body = toBinary(message, value)
-        const record = Buffer.allocUnsafe(bodyStart + body.length)
-        writeHeader(record, schemaId)
-        record.set(indexes, HEADER_BYTES)
-        record.set(body, bodyStart)
+        const record = Buffer.allocUnsafe(prefix.length + body.length)
+        record.set(prefix)
+        record.set(body, prefix.length)
         return record
       },
-      reader: {
-        anyWriter: (bytes, start) => fromBinary(message, bytes.subarray(readMessageIndexes(bytes, start).end)),
-      },
+      reader: { anyWriter: (bytes, start) => fromBinary(message, bytes.subarray(start)) },
     },
     { ...options, registry },
   )

@@ -1,17 +1,38 @@
 import { viewOf } from '@tidelog/core'
+import type { RecordHeader } from '@tidelog/protocol'
 import { SerializationError } from '../errors.ts'
 
 /**
  * Turns a key or a value into bytes; null stays null (a tombstone).
  * A serializer may return a promise: send() and sendMany() then await it, enqueue() cannot.
  */
-export type Serializer<T> = (data: T, context: SerdeContext) => Uint8Array | null | Promise<Uint8Array | null>
+export type Serializer<T> = (data: T, context: SerializerContext) => Uint8Array | null | Promise<Uint8Array | null>
 /** The bytes are a view on the fetched batch, valid for as long as it is referenced; copy what you keep (`Buffer.from(bytes)`). */
-export type Deserializer<T> = (bytes: Buffer, context: SerdeContext) => T | Promise<T>
+export type Deserializer<T> = (bytes: Buffer, context: DeserializerContext) => T | Promise<T>
 
+/** What a key or value belongs to. */
 export interface SerdeContext {
   readonly topic: string
   readonly isKey: boolean
+}
+
+/** A header of a record that is on its way to a topic. */
+export interface HeaderInput {
+  readonly key: string
+  /** Text becomes UTF-8. */
+  readonly value: Uint8Array | string | null
+}
+
+/** What a serializer knows of the record. */
+export interface SerializerContext extends SerdeContext {
+  /** The record's headers in their order, a list of this record's own that a serializer may change. The key's serializer goes first. Absent: whoever calls has none to give. */
+  readonly headers?: HeaderInput[] | undefined
+}
+
+/** What a deserializer knows of the record. */
+export interface DeserializerContext extends SerdeContext {
+  /** The record's headers in their order, read when they are asked for. Absent: whoever calls has none to give. @throws SerializationError when their bytes make no sense */
+  readonly headers?: readonly RecordHeader[] | undefined
 }
 
 /** Both directions in one value, so that one name configures producers and consumers: `keySerializer: string`. */
@@ -40,30 +61,68 @@ export function synchronous<S extends Deserializer<unknown> | { readonly deseria
   return serde
 }
 
-/** Reads a key or value where it lies in a larger buffer, from `at` up to `end`. */
-export type RangeReader<T> = (buffer: Buffer, at: number, end: number) => T
-/** Of those of ours that need no view on their bytes, which may cost more than what they make of them. */
-const rangeReaders = new WeakMap<Deserializer<unknown>, RangeReader<unknown>>()
+/** Ours that look at nothing but their data: they are spared a context of their own for each record. */
+const ignoringContext = new WeakSet<Serializer<never> | Deserializer<unknown>>()
+export const ignoresContext = (serializer: Serializer<never>): boolean => ignoringContext.has(serializer)
 
-function readingRanges<T, S extends { readonly deserialize: Deserializer<T> }>(serde: S, rangeReader: RangeReader<T>): S {
-  rangeReaders.set(serde.deserialize, rangeReader)
+/** As `synchronous`, of a serde of ours that looks at nothing but its data. */
+export function dataOnly<S extends { readonly serialize: Serializer<never>; readonly deserialize: Deserializer<unknown> }>(serde: S): S {
+  ignoringContext.add(serde.serialize)
+  ignoringContext.add(serde.deserialize)
   return synchronous(serde)
 }
 
-const view: RangeReader<Buffer> = (buffer, at, end) => viewOf(buffer.buffer, buffer.byteOffset + at, end - at)
-const text: RangeReader<string> = (buffer, at, end) => buffer.toString('utf8', at, end)
+/** The record that a key or value is of. */
+export interface RecordOrigin {
+  readonly topic: string
+  readonly headers: readonly RecordHeader[]
+}
+
+class OriginContext implements DeserializerContext {
+  readonly topic: string
+  readonly isKey: boolean
+  readonly #record: RecordOrigin
+
+  constructor(record: RecordOrigin, isKey: boolean) {
+    this.topic = record.topic
+    this.isKey = isKey
+    this.#record = record
+  }
+
+  get headers(): readonly RecordHeader[] {
+    return this.#record.headers
+  }
+}
+
+/** Reads a key or value of a record where it lies in a larger buffer, from `at` up to `end`. */
+export type RangeReader<T> = (buffer: Buffer, at: number, end: number, record: RecordOrigin) => T
+/** Of those of ours that need no view on their bytes, which may cost more than what they make of them. */
+const rangeReaders = new WeakMap<Deserializer<unknown>, RangeReader<unknown>>()
+
+function readingRanges<T, S extends { readonly serialize: Serializer<never>; readonly deserialize: Deserializer<T> }>(
+  serde: S,
+  rangeReader: (buffer: Buffer, at: number, end: number) => T,
+): S {
+  rangeReaders.set(serde.deserialize, rangeReader)
+  return dataOnly(serde)
+}
+
+const view = (buffer: Buffer, at: number, end: number): Buffer => viewOf(buffer.buffer, buffer.byteOffset + at, end - at)
+const text = (buffer: Buffer, at: number, end: number): string => buffer.toString('utf8', at, end)
 
 /** How to read what `deserializer` reads; bytes as they are without one. */
 export function rangeReaderOf<T>(deserializer: Deserializer<T> | undefined, context: SerdeContext): RangeReader<T | Promise<T>> {
-  if (deserializer === undefined) return view as RangeReader<T>
+  if (deserializer === undefined) return view as RangeReader<never>
   const own = rangeReaders.get(deserializer) as RangeReader<T> | undefined
-  return own ?? ((buffer, at, end) => deserializer(view(buffer, at, end), context))
+  if (own !== undefined) return own
+  if (ignoringContext.has(deserializer)) return (buffer, at, end) => deserializer(view(buffer, at, end), context)
+  return (buffer, at, end, record) => deserializer(view(buffer, at, end), new OriginContext(record, context.isKey))
 }
 
 const asBuffer = (data: Uint8Array): Buffer => (Buffer.isBuffer(data) ? data : Buffer.from(data.buffer, data.byteOffset, data.byteLength))
 
 function fixedWidth<T>(name: string, width: number, write: (buffer: Buffer, value: T) => void, read: (buffer: Buffer) => T): Serde<T> {
-  return synchronous({
+  return dataOnly({
     serialize(value: T) {
       const buffer = Buffer.allocUnsafe(width)
       write(buffer, value)
@@ -172,6 +231,7 @@ export const defaultSerializer: Serializer<unknown> = (data) => {
   if (data instanceof Uint8Array) return asBuffer(data)
   throw new SerializationError(`without a serializer a key or value is a string or bytes, not ${typeof data}`)
 }
+ignoringContext.add(defaultSerializer)
 
 /** Kafka's serializer classes that a properties file may name. */
 export const serdesByClassName: ReadonlyMap<string, Serde<never>> = new Map<string, Serde<never>>(

@@ -1,4 +1,5 @@
-import type { HeaderInput, RecordMetadata as OurMetadata, ProducerRecord as OurRecord } from '../../producer/producer-record.ts'
+import type { RecordMetadata as OurMetadata, ProducerRecord as OurRecord } from '../../producer/producer-record.ts'
+import type { HeaderInput } from '../../serde/serde.ts'
 import type { TopicPartition } from '../../topic-partition.ts'
 import { codecNameOf } from './compression.ts'
 import { KafkaJSNonRetriableError } from './errors.ts'
