@@ -1,8 +1,9 @@
 export type { Exchange, ExchangeObserver } from '@tidelog/net'
 export type { AclOperation } from './admin/acl-operations.ts'
 export type * from './admin/acls.ts'
-export * from './admin/admin.ts'
-export type { AdminCallOptions, Environment } from './admin/admin-client.ts'
+export { Admin } from './admin/admin.ts'
+export type { AdminCallOptions } from './admin/admin-client.ts'
+export type { AdminOptions } from './admin/admin-options.ts'
 export type * from './admin/client-quotas.ts'
 export type * from './admin/cluster-state.ts'
 export type * from './admin/configs.ts'
@@ -21,7 +22,6 @@ export type * from './admin/transactions.ts'
 export type { FoundOffset, IsolationLevel, OffsetQuery, OffsetSpec } from './cluster/list-offsets.ts'
 export type { BrokerNode, PartitionInfo, TopicInfo } from './cluster/metadata-cache.ts'
 export type { WaitOptions } from './cluster/wait.ts'
-export { fromProperties, type PropertiesOptions } from './config/from-properties.ts'
 export type {
   Assignor,
   GroupAssignment,
@@ -42,6 +42,7 @@ export type { GroupMembershipOperation } from './consumer/membership/membership.
 export type { HandlerContext, RunOptions } from './consumer/partition-runner.ts'
 export { PolledRecords } from './consumer/polled-records.ts'
 export { SubscriptionPattern } from './consumer/subscription.ts'
+export type { Environment } from './environment.ts'
 export {
   AuthenticationError,
   BrokerError,
@@ -71,6 +72,7 @@ export {
   UnresolvedHostError,
   UnsupportedVersionError,
 } from './errors.ts'
+export { fromProperties, type PropertiesOptions } from './from-properties.ts'
 export type { Metric } from './metrics.ts'
 export { type Partitioner, roundRobinPartitioner } from './producer/partitioner.ts'
 export { Producer } from './producer/producer.ts'

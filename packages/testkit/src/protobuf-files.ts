@@ -1,14 +1,8 @@
 const STRING = 9
-const MESSAGE = 11
+const MESSAGE = 11 as const
 const INT32 = 5
 
-const field = <T extends typeof STRING | typeof MESSAGE | typeof INT32>(name: string, number: number, type: T, typeName = '') => ({
-  name,
-  number,
-  type,
-  label: 1 as const,
-  typeName,
-})
+const field = <T extends typeof STRING | typeof INT32>(name: string, number: number, type: T) => ({ name, number, type, label: 1 as const })
 
 /** As descriptors, for serdes of Protobuf to be tested with: a file that imports another, whose second message has one in it. */
 export const protobufFiles = {
@@ -27,7 +21,7 @@ export const protobufFiles = {
       { name: 'Other', field: [field('text', 1, STRING)] },
       {
         name: 'Order',
-        field: [field('id', 1, STRING), field('to', 2, MESSAGE, '.shop.Address')],
+        field: [field('id', 1, STRING), { name: 'to', number: 2, type: MESSAGE, typeName: '.shop.Address', label: 1 as const }],
         nestedType: [{ name: 'Line', field: [field('count', 1, INT32)] }],
       },
     ],

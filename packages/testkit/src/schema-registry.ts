@@ -113,7 +113,8 @@ export async function startTestRegistry(t: Pick<TestContext, 'after'>, tls?: Tls
           ?.slice(1)
           .map((part) => decodeURIComponent(part ?? '')) ?? []
       try {
-        answerWith(response, 200, found?.[1](parts, request.method ?? '', text === '' ? {} : JSON.parse(text)))
+        const [, handle] = found ?? notFound(404, 'HTTP 404 Not Found')
+        answerWith(response, 200, handle(parts, request.method ?? '', text === '' ? {} : JSON.parse(text)))
       } catch (error) {
         const { code, message } = error as NotFound
         answerWith(response, 404, { error_code: code, message })

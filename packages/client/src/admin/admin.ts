@@ -1,13 +1,12 @@
 import { silentLogger, systemClock, systemRandom } from '@tidelog/core'
 import { Cluster } from '../cluster/cluster.ts'
 import type { FoundOffset, IsolationLevel, OffsetQuery } from '../cluster/list-offsets.ts'
-import { type AdminConfigOptions, adminConfig, bootstrapControllersOf } from '../config/admin-config.ts'
-import { checkOptionNames } from '../config/option-names.ts'
+import { bootstrapControllersOf } from '../config/admin-config.ts'
 import type { Metric } from '../metrics.ts'
-import type { ConnectionOptions } from '../security/security.ts'
 import type { OffsetAndMetadata, PartitionMap, TopicPartition } from '../topic-partition.ts'
 import * as acls from './acls.ts'
-import type { AdminCallOptions, AdminContext, Environment } from './admin-client.ts'
+import type { AdminCallOptions, AdminContext } from './admin-client.ts'
+import { type AdminOptions, resolveAdminOptions } from './admin-options.ts'
 import * as quotas from './client-quotas.ts'
 import * as state from './cluster-state.ts'
 import * as configs from './configs.ts'
@@ -25,8 +24,6 @@ import { clientInstanceId } from './telemetry.ts'
 import * as topics from './topics.ts'
 import * as transactions from './transactions.ts'
 
-export interface AdminOptions extends AdminConfigOptions, ConnectionOptions, Environment {}
-
 type ValidateOnly<O = AdminCallOptions> = O & { /** Check, and change nothing. */ readonly validateOnly?: boolean }
 
 /**
@@ -38,9 +35,8 @@ export class Admin {
 
   /** @throws InvalidOptionError that names the option. */
   constructor(options: AdminOptions) {
-    checkOptionNames(adminConfig, options, [])
+    const config = resolveAdminOptions(options)
     const { clock = systemClock, random = systemRandom, logger = silentLogger, observer } = options
-    const config = adminConfig.resolve(options)
     const base = { client: 'admin client', config, clock, random, logger, observer, connection: options }
     const cluster = new Cluster({ ...base, allowAutoTopicCreation: false, bootstrapControllers: bootstrapControllersOf(config) })
     this.#context = { cluster, config }

@@ -5,7 +5,7 @@ import { runInNewContext } from 'node:vm'
 import { libuvOffload } from '@tidelog/core'
 import { buildBatch, type NewRecord } from '@tidelog/protocol'
 import { SerializationError } from '../errors.ts'
-import { bytes, type Deserializer, int32, json, string, synchronous } from '../serde/serde.ts'
+import { bytes, type Deserializer, type DeserializerContext, int32, json, string, synchronous } from '../serde/serde.ts'
 import { type ConsumerRecord, decodeAll, type RecordDeserializers } from './consumer-record.ts'
 import { FetchedChunk } from './fetched-chunk.ts'
 import { PartitionState } from './partition-state.ts'
@@ -111,7 +111,7 @@ test('a serde reads a key or value where it lies, and gives what it would of a c
     -5,
   )
   const contexts: unknown[] = []
-  const own = (data: Buffer, context: object) => contexts.push(context, data.toString())
+  const own = (data: Buffer, { topic, isKey }: DeserializerContext) => contexts.push({ topic, isKey }, data.toString())
   recordsOf([sample], { key: own, value: own })[0]!.decode()
   assert.deepEqual(contexts, [{ topic: 't', isKey: true }, 'k', { topic: 't', isKey: false }, '{"n":1}'])
 })
@@ -168,7 +168,10 @@ test("deserializers see their record's headers when they ask for them; broken on
   const [record] = recordsOf([sample], { key: seeing, value: synchronous(seeing) })
   record!.decode()
   assert.deepEqual([record!.key, record!.detach().value], ['t true k h=1,h=null', 't false {"n":1} h=1,h=null'])
-  const [broken] = recordsOf([{ ...sample, headers: [{ key: 'h', value: Buffer.from('long') }] }], { key: string.deserialize, value: synchronous(seeing) })
+  const [broken] = recordsOf([{ ...sample, headers: [{ key: 'h', value: Buffer.from('long') }] }], {
+    key: string.deserialize,
+    value: synchronous(seeing),
+  })
   const { valueBytes } = broken!
   // The header's length, behind the count, the key's length and the key.
   Buffer.from(valueBytes!.buffer).writeUInt8(0x7e, valueBytes!.byteOffset + valueBytes!.length + 3)

@@ -4,7 +4,7 @@ import { seededRandom } from '@tidelog/core'
 import { Metadata } from '@tidelog/protocol'
 import { ApiProxy, startTestBroker } from '@tidelog/testkit'
 import { Admin } from '../admin/admin.ts'
-import { fromProperties } from '../config/from-properties.ts'
+import { fromProperties } from '../from-properties.ts'
 import { roundRobinPartitioner, StickyPartitions } from './partitioner.ts'
 import { Producer } from './producer.ts'
 

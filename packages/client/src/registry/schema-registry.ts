@@ -3,8 +3,8 @@
  * Karapace, Redpanda). The serdes of `tidelog/serdes/avro`, `…/protobuf` and `…/json-schema` take one.
  */
 import { systemClock, systemRandom } from '@tidelog/core'
-import type { Environment } from '../admin/admin-client.ts'
 import { until, type WaitOptions } from '../cluster/wait.ts'
+import type { Environment } from '../environment.ts'
 import { InvalidOptionError, SchemaRegistryError } from '../errors.ts'
 import { BoundedCache } from './bounded-map.ts'
 import { RegistryHttp, type RegistryHttpOptions, type RegistryRequest } from './registry-http.ts'
@@ -100,7 +100,11 @@ export class SchemaRegistry {
   }
 
   /** As register(), with the GUID where the registry has them. */
-  registerWithResponse(subject: string, schema: RegistrySchema, { normalize = false, signal }: RegisterOptions = {}): Promise<RegisteredSchema> {
+  registerWithResponse(
+    subject: string,
+    schema: RegistrySchema,
+    { normalize = false, signal }: RegisterOptions = {},
+  ): Promise<RegisteredSchema> {
     const registering = this.#registered.get(`${normalize} ${keyOf(subject, schema)}`, async () => {
       const path = `/subjects/${encodeURIComponent(subject)}/versions${queryOf({ normalize })}`
       return registeredOf(await this.#http.call({ method: 'POST', path, body: bodyOf(schema) }))

@@ -1,11 +1,10 @@
 import { SerializationError } from '../errors.ts'
-import type { SerdeContext } from '../serde/serde.ts'
 
 /**
  * Under which subject a registry keeps the schema of a topic's keys or values.
  * @param recordName The schema's own name: Avro's full name, Protobuf's message, JSON Schema's title; undefined when it has none.
  */
-export type SubjectNameStrategy = (context: SerdeContext, recordName: string | undefined) => string
+export type SubjectNameStrategy = (context: { readonly topic: string; readonly isKey: boolean }, recordName: string | undefined) => string
 
 /** `TOPIC-key`, `TOPIC-value`: one schema a topic. The default. */
 export const topicNameStrategy: SubjectNameStrategy = ({ topic, isKey }) => `${topic}-${isKey ? 'key' : 'value'}`

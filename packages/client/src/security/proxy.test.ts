@@ -4,7 +4,8 @@ import { createServer as createHttpServer } from 'node:http'
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net'
 import { type TestContext, test } from 'node:test'
 import { startScriptedBroker, TestAuthority } from '@tidelog/testkit'
-import { Admin, type AdminOptions } from '../admin/admin.ts'
+import { Admin } from '../admin/admin.ts'
+import type { AdminOptions } from '../admin/admin-options.ts'
 import { AuthenticationError, type ClientError } from '../errors.ts'
 
 const authority = new TestAuthority()

@@ -1,6 +1,8 @@
 /** The entry point `tidelog/serdes/avro`; needs the package `avsc`. */
 import avsc from 'avsc'
 import { InvalidOptionError, SerializationError } from '../errors.ts'
+import type { NamedSchema, RegistrySchema, SchemaReference } from '../registry/schema-registry.ts'
+import { boundsCheckOf } from './avro-bounds.ts'
 import {
   checkSerdeOptions,
   type DecodeFramed,
@@ -8,9 +10,7 @@ import {
   NO_PREFIX,
   type RegistrySerdeOptions,
   registrySerde,
-} from '../registry/registry-serde.ts'
-import type { NamedSchema, RegistrySchema, SchemaReference } from '../registry/schema-registry.ts'
-import { boundsCheckOf } from './avro-bounds.ts'
+} from './registry-serde.ts'
 import { dataOnly, type Serde } from './serde.ts'
 
 export interface AvroOptions extends RegistrySerdeOptions {

@@ -3,6 +3,7 @@ import { Ajv, type Options as AjvOptions } from 'ajv'
 import { Ajv2019 } from 'ajv/dist/2019.js'
 import { Ajv2020 } from 'ajv/dist/2020.js'
 import { InvalidOptionError, SerializationError } from '../errors.ts'
+import type { NamedSchema, RegistrySchema, SchemaReference } from '../registry/schema-registry.ts'
 import {
   checkSerdeOptions,
   type DecodeFramed,
@@ -10,8 +11,7 @@ import {
   NO_PREFIX,
   type RegistrySerdeOptions,
   registrySerde,
-} from '../registry/registry-serde.ts'
-import type { NamedSchema, RegistrySchema, SchemaReference } from '../registry/schema-registry.ts'
+} from './registry-serde.ts'
 import { dataOnly, type Serde } from './serde.ts'
 
 export interface JsonSchemaOptions extends RegistrySerdeOptions {

@@ -2,10 +2,10 @@
 import { type DescFile, type DescMessage, fromBinary, type MessageShape, toBinary } from '@bufbuild/protobuf'
 import { FileDescriptorProtoSchema } from '@bufbuild/protobuf/wkt'
 import { InvalidOptionError } from '../errors.ts'
-import { checkSerdeOptions, type RegistrySerdeOptions, registrySerde } from '../registry/registry-serde.ts'
 import type { RegistrySchema, SchemaReference, SchemaRegistry } from '../registry/schema-registry.ts'
-import { messageIndexBytes } from '../registry/wire-format.ts'
+import { checkSerdeOptions, type RegistrySerdeOptions, registrySerde } from './registry-serde.ts'
 import { dataOnly, type Serde } from './serde.ts'
+import { messageIndexBytes } from './wire-format.ts'
 
 export interface ProtobufOptions<Desc extends DescMessage> extends RegistrySerdeOptions {
   /** What protoc-gen-es calls `OrderSchema`. */

@@ -112,7 +112,7 @@ const text = (buffer: Buffer, at: number, end: number): string => buffer.toStrin
 
 /** How to read what `deserializer` reads; bytes as they are without one. */
 export function rangeReaderOf<T>(deserializer: Deserializer<T> | undefined, context: SerdeContext): RangeReader<T | Promise<T>> {
-  if (deserializer === undefined) return view as RangeReader<never>
+  if (deserializer === undefined) return view as RangeReader<unknown> as RangeReader<T>
   const own = rangeReaders.get(deserializer) as RangeReader<T> | undefined
   if (own !== undefined) return own
   if (ignoringContext.has(deserializer)) return (buffer, at, end) => deserializer(view(buffer, at, end), context)

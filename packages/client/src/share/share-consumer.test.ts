@@ -12,8 +12,8 @@ import {
   ShareGroupHeartbeat,
 } from '@tidelog/protocol'
 import { batchOf, type FakeBroker, fakeBroker, metadataOf, startTestBroker, until } from '@tidelog/testkit'
-import { fromProperties } from '../config/from-properties.ts'
 import { UnsupportedVersionError } from '../errors.ts'
+import { fromProperties } from '../from-properties.ts'
 import { string } from '../serde/serde.ts'
 import type { AcknowledgementOutcome } from './acknowledgements.ts'
 import { ShareConsumer } from './share-consumer.ts'

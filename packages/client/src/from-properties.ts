@@ -1,12 +1,12 @@
 import type { ConfigRow } from '@tidelog/core'
-import { InvalidOptionError } from '../errors.ts'
-import { type Partitioner, roundRobinPartitioner } from '../producer/partitioner.ts'
-import { type Serde, serdesByClassName } from '../serde/serde.ts'
-import { type AdminConfigOptions, adminConfig } from './admin-config.ts'
-import type { ClientConfig } from './client-config.ts'
-import { type ConsumerConfigOptions, consumerConfig } from './consumer-config.ts'
-import { fromPropertiesMark } from './option-names.ts'
-import { type ProducerConfigOptions, producerConfig } from './producer-config.ts'
+import { type AdminConfigOptions, adminConfig } from './config/admin-config.ts'
+import type { ClientConfig } from './config/client-config.ts'
+import { type ConsumerConfigOptions, consumerConfig } from './config/consumer-config.ts'
+import { fromPropertiesMark } from './config/option-names.ts'
+import { type ProducerConfigOptions, producerConfig } from './config/producer-config.ts'
+import { InvalidOptionError } from './errors.ts'
+import { type Partitioner, roundRobinPartitioner } from './producer/partitioner.ts'
+import { type Serde, serdesByClassName } from './serde/serde.ts'
 
 /** Options for any of the clients; each takes what concerns it. */
 export type PropertiesOptions = Omit<ProducerConfigOptions, SerdeName> &

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { Admin } from '../admin/admin.ts'
-import { Consumer } from '../consumer/consumer.ts'
-import { Producer } from '../producer/producer.ts'
+import { Admin } from './admin/admin.ts'
+import { Consumer } from './consumer/consumer.ts'
 import { fromProperties } from './from-properties.ts'
+import { Producer } from './producer/producer.ts'
 
 test("Kafka's dotted names become options that every client takes, each what concerns it", async () => {
   const options = fromProperties({

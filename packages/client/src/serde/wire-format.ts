@@ -58,7 +58,8 @@ export function writerSchemaEnd(bytes: Buffer): number {
     throw new SerializationError(`the first byte is ${magic}, and 0 or 1 where a schema's id or GUID follows`)
   }
   const end = 1 + (magic === GUID_FOLLOWS ? GUID_BYTES : ID_BYTES)
-  if (bytes.length < end) throw new SerializationError(`${bytes.length} bytes are too few for a schema's ${magic === GUID_FOLLOWS ? 'GUID' : 'id'}`)
+  if (bytes.length < end)
+    throw new SerializationError(`${bytes.length} bytes are too few for a schema's ${magic === GUID_FOLLOWS ? 'GUID' : 'id'}`)
   return end
 }
 

@@ -1,8 +1,8 @@
 import { InvalidOptionError, SerializationError } from '../errors.ts'
-import type { DeserializerContext, Serde, SerdeContext, SerializerContext } from '../serde/serde.ts'
-import { BoundedMap } from './bounded-map.ts'
-import type { NamedSchema, RegisteredSchema, RegistrySchema, SchemaRegistry } from './schema-registry.ts'
-import { type SubjectNameStrategy, topicNameStrategy } from './subject-names.ts'
+import { BoundedMap } from '../registry/bounded-map.ts'
+import type { NamedSchema, RegisteredSchema, RegistrySchema, SchemaRegistry } from '../registry/schema-registry.ts'
+import { type SubjectNameStrategy, topicNameStrategy } from '../registry/subject-names.ts'
+import type { DeserializerContext, Serde, SerdeContext, SerializerContext } from './serde.ts'
 import {
   guidOf,
   readMessageIndexes,

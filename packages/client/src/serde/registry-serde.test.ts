@@ -2,9 +2,9 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { answerWith, startTestRegistry } from '@tidelog/testkit'
 import { InvalidOptionError, SerializationError } from '../errors.ts'
-import { avro } from '../serde/avro.ts'
-import type { HeaderInput } from '../serde/serde.ts'
-import { SchemaRegistry } from './schema-registry.ts'
+import { SchemaRegistry } from '../registry/schema-registry.ts'
+import { avro } from './avro.ts'
+import type { HeaderInput } from './serde.ts'
 
 const schema = 'string' as const
 const value = { topic: 'a', isKey: false }
@@ -73,7 +73,10 @@ test('a header of an unknown kind, one that is cut short, and a GUID that the re
     assert.throws(() => reader.deserialize(body, { ...value, headers: [headerOf(header)] }), SerializationError)
   }
   const unknown = headerOf(bytesOf('00000000-0000-4000-8000-000000000000'))
-  await assert.rejects(async () => reader.deserialize(body, { ...value, headers: [unknown] }), { code: 'SCHEMA_REGISTRY', errorCode: 40403 })
+  await assert.rejects(async () => reader.deserialize(body, { ...value, headers: [unknown] }), {
+    code: 'SCHEMA_REGISTRY',
+    errorCode: 40403,
+  })
 })
 
 test('a registry without GUIDs, or with such as are none, cannot name schemas in headers', async (t) => {
@@ -82,7 +85,10 @@ test('a registry without GUIDs, or with such as are none, cannot name schemas in
   const serde = avro<string>({ registry, schema, schemaIdSerializer: 'header' })
   for (const answer of [{ id: 1 }, { id: 1, guid: 'none' }]) {
     faults.push((_, response) => answerWith(response, 200, answer))
-    await assert.rejects(async () => serde.serialize('hi', { topic: `a-${JSON.stringify(answer)}`, isKey: false, headers: [] }), SerializationError)
+    await assert.rejects(
+      async () => serde.serialize('hi', { topic: `a-${JSON.stringify(answer)}`, isKey: false, headers: [] }),
+      SerializationError,
+    )
   }
   assert.throws(() => avro({ registry, schema, schemaIdSerializer: 'suffix' as never }), InvalidOptionError)
   assert.throws(() => avro({ schema, schemaIdSerializer: 'header' }), /needs a registry/)
