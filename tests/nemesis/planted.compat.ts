@@ -1,14 +1,12 @@
 import assert from 'node:assert/strict'
-import { closeSync, mkdtempSync, openSync, readdirSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
-import { fileURLToPath } from 'node:url'
-import { freePort } from '@tidelog/testkit'
-import { BatteredBroker, until } from './battered-broker.ts'
+import { until } from './battered-broker.ts'
 import type { Verdict } from './checker.ts'
 import { buildDriver, Driver, Recorder } from './load.ts'
 import type { DiskName } from './lying-disks.ts'
+import { plantedBroker } from './planted-process.ts'
 import { failFsync, kill, killAmidWrites, LIMIT_MS, type Scenario } from './planted-scenarios.ts'
 
 /** Records a second: enough for some to be on their way whenever something happens. */
@@ -17,19 +15,12 @@ const RATE = 1000
 /** Runs it under the load of franz-go producers and a reader, and has the history judged. */
 async function judge(t: TestContext, disk: DiskName, { act }: Scenario): Promise<Verdict> {
   const driverPath = await buildDriver()
-  const work = mkdtempSync(join(tmpdir(), 'tidelog-planted-'))
-  const [dir, control] = [join(work, 'data'), join(work, 'control')]
-  const port = await freePort()
-  const logFd = openSync(join(work, 'broker.log'), 'a')
-  const program = fileURLToPath(new URL('planted-broker.js', import.meta.url))
-  const broker = new BatteredBroker({ port, command: [process.execPath, program, disk, dir, String(port), control], logFd })
+  const { broker, port, work, dir, control, end } = await plantedBroker(disk)
   const recorder = new Recorder(join(work, 'history.jsonl'))
   let driver: Driver | undefined
   t.after(async () => {
     await driver?.kill()
-    await broker.kill()
-    closeSync(logFd)
-    rmSync(work, { recursive: true, force: true })
+    await end()
   })
   await broker.start()
   driver = new Driver(driverPath, { port, rate: RATE, seed: 1, isBrief: true }, recorder)

@@ -1,28 +1,21 @@
 import assert from 'node:assert/strict'
-import { closeSync, mkdtempSync, openSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
-import { fileURLToPath } from 'node:url'
 import { connect } from '@tidelog/net'
 import { Fetch, iterateBatches, readRecords } from '@tidelog/protocol'
-import { createTopic, freePort } from '@tidelog/testkit'
+import { createTopic } from '@tidelog/testkit'
 import { IdempotentWriter, UnexpectedAnswer } from '../crash/idempotent-writer.ts'
-import { BatteredBroker, until } from './battered-broker.ts'
+import { until } from './battered-broker.ts'
 import { HistoryChecker, type Verdict } from './checker.ts'
 import type { DiskName } from './lying-disks.ts'
+import { plantedBroker } from './planted-process.ts'
 import { failFsync, failFsyncThenPower, kill, killAmidWrites, LIMIT_MS, type Scenario } from './planted-scenarios.ts'
 
 const topic = 'planted'
 const partitions = 2
 /** Runs it under the load of an idempotent writer and has the history judged. */
 async function judge(t: TestContext, disk: DiskName, { configs, act }: Scenario): Promise<Verdict> {
-  const work = mkdtempSync(join(tmpdir(), 'tidelog-planted-'))
-  const [dir, control] = [join(work, 'data'), join(work, 'control')]
-  const port = await freePort()
-  const logFd = openSync(join(work, 'broker.log'), 'a')
-  const program = fileURLToPath(new URL('planted-broker.js', import.meta.url))
-  const broker = new BatteredBroker({ port, command: [process.execPath, program, disk, dir, String(port), control], logFd })
+  const { broker, port, dir, control, end } = await plantedBroker(disk)
   const checker = new HistoryChecker()
   const event = { time: 0, process: 1, client: 'writer' }
   let acked = 0
@@ -42,9 +35,7 @@ async function judge(t: TestContext, disk: DiskName, { configs, act }: Scenario)
   })
   t.after(async () => {
     writer.abandon()
-    await broker.kill()
-    closeSync(logFd)
-    rmSync(work, { recursive: true, force: true })
+    await end()
   })
   await broker.start()
   const connection = await connect({ host: '127.0.0.1', port, clientId: 'planted', requestTimeoutMs: 20_000 })

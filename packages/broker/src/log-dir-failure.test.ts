@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import { test } from 'node:test'
+import { type TestContext, test } from 'node:test'
 import {
   AlterReplicaLogDirs,
   DeleteRecords,
@@ -50,6 +50,21 @@ function readOnlyIn(failing: () => string | undefined): FileSystem {
     async makeDirectory(path) {
       check(path)
       return nodeFileSystem.makeDirectory(path)
+    },
+  }
+}
+
+/** Two log dirs of one broker; `fail` says which takes no changes from now on. */
+async function twoDirs(t: TestContext) {
+  const base = await temporaryDirectory(t)
+  const dirs = [join(base, 'one'), join(base, 'two')]
+  let failing: string | undefined
+  return {
+    dirs,
+    config: { 'log.dirs': dirs.join(','), 'node.id': '1' },
+    fs: readOnlyIn(() => failing),
+    fail: (dir: string | undefined) => {
+      failing = dir
     },
   }
 }
@@ -115,11 +130,7 @@ async function codesOf(connection: Connection, partition: number): Promise<Recor
 }
 
 test('L20: a log dir that turns read-only under load goes offline alone: its partitions have no leader and answer 56, the other dir serves', async (t) => {
-  const base = await temporaryDirectory(t)
-  const dirs = [join(base, 'one'), join(base, 'two')]
-  const config = { 'log.dirs': dirs.join(','), 'node.id': '1' }
-  let failing: string | undefined
-  const fs = readOnlyIn(() => failing)
+  const { dirs, config, fs, fail } = await twoDirs(t)
   const broker = await startTestBroker({ config, fs })
   t.after(() => broker.close())
   const connection = await connectTo(t, broker)
@@ -133,7 +144,7 @@ test('L20: a log dir that turns read-only under load goes offline alone: its par
   const lost = places.indexOf(dirs[1]!)
   const kept = places.indexOf(dirs[0]!)
   for (let round = 0; round < 30; round++) {
-    if (round === 10) failing = dirs[1]
+    if (round === 10) fail(dirs[1])
     await Promise.all([0, 1, 2].map((index) => produce(connection, index, `${index}-${round}`, acked)))
   }
   assert.deepEqual([acked.get(lost)!.length, acked.get(kept)!.length], [10, 30])
@@ -168,11 +179,7 @@ test('L20: a log dir that turns read-only under load goes offline alone: its par
 })
 
 test('L20: a topic with partitions on a failed disk is deleted at once; what comes back with the disk is set aside, beside a new topic of its name', async (t) => {
-  const base = await temporaryDirectory(t)
-  const dirs = [join(base, 'one'), join(base, 'two')]
-  const config = { 'log.dirs': dirs.join(','), 'node.id': '1' }
-  let failing: string | undefined
-  const fs = readOnlyIn(() => failing)
+  const { dirs, config, fs, fail } = await twoDirs(t)
   let broker = await startTestBroker({ config, fs })
   t.after(() => broker.close())
   let connection = await connectTo(t, broker)
@@ -181,7 +188,7 @@ test('L20: a topic with partitions on a failed disk is deleted at once; what com
   const acked = new Map<number, string[]>()
   for (const index of [0, 1]) assert.equal(await produce(connection, index, `old ${index}`, acked), 0)
   const lost = (await dirOf(connection, topic, 0)) === dirs[1] ? 0 : 1
-  failing = dirs[1]
+  fail(dirs[1])
   assert.equal(await produce(connection, lost, 'lost', acked), 56)
   await untilLeaderIs(connection, lost, -1)
 
@@ -199,7 +206,8 @@ test('L20: a topic with partitions on a failed disk is deleted at once; what com
   }
   await broker.close()
 
-  for (failing of [dirs[1], undefined]) {
+  for (const failing of [dirs[1], undefined]) {
+    fail(failing)
     broker = await startTestBroker({ config, fs })
     connection = await connectTo(t, broker)
     for (const index of [0, 1]) {
@@ -224,11 +232,7 @@ test('L20: a topic with partitions on a failed disk is deleted at once; what com
 })
 
 test('L20: a start without one of several log dirs serves the others and makes nothing anew; a start that finds it repaired serves all of it', async (t) => {
-  const base = await temporaryDirectory(t)
-  const dirs = [join(base, 'one'), join(base, 'two')]
-  const config = { 'log.dirs': dirs.join(','), 'node.id': '1' }
-  let failing: string | undefined
-  const fs = readOnlyIn(() => failing)
+  const { dirs, config, fs, fail } = await twoDirs(t)
   const acked = new Map<number, string[]>()
   let broker = await startTestBroker({ config, fs })
   t.after(() => broker.close())
@@ -238,7 +242,7 @@ test('L20: a start without one of several log dirs serves the others and makes n
   const lost = (await dirOf(connection, topic, 0)) === dirs[1] ? 0 : 1
   await broker.close()
 
-  failing = dirs[1]
+  fail(dirs[1])
   broker = await startTestBroker({ config, fs })
   connection = await connectTo(t, broker)
   assert.deepEqual((await untilLeaderIs(connection, lost, -1)).offlineReplicas, [1])
@@ -246,7 +250,7 @@ test('L20: a start without one of several log dirs serves the others and makes n
   assert.equal(await produce(connection, 1 - lost, 'kept', acked), 0)
   await broker.close()
 
-  failing = undefined
+  fail(undefined)
   broker = await startTestBroker({ config, fs })
   connection = await connectTo(t, broker)
   for (const index of [0, 1]) {
@@ -255,7 +259,7 @@ test('L20: a start without one of several log dirs serves the others and makes n
   }
   await broker.close()
 
-  failing = dirs[0]
+  fail(dirs[0])
   await assert.rejects(startTestBroker({ config, fs }), /one cannot be used as a log dir: EROFS/)
 })
 

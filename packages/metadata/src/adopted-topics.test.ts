@@ -2,9 +2,9 @@ import assert from 'node:assert/strict'
 import test from 'node:test'
 import { type Logger, seededRandom, silentLogger } from '@tidelog/core'
 import { type FoundPartition, topicsOfKraft } from './adopted-topics.ts'
+import { folder, ordersId } from './adoption-harness.test.ts'
 import { type KraftPartition, KraftState } from './kraft/kraft-state.ts'
 
-const ordersId = 'IQPsQipHTsKy71ijwH7wGA'
 const otherId = '_____w__TUyAAAAAAAAAAA'
 const here: KraftPartition = { replicas: [1], isr: [1], leaderEpoch: 4, eligibleLeaderReplicas: [] }
 
@@ -16,14 +16,6 @@ function kraftOf(...topics: { name?: string; topicId?: string; partitions: (Kraf
   }
   return state
 }
-
-const folder = (topic: string, partition: number, overrides: Partial<FoundPartition> = {}): FoundPartition => ({
-  topic,
-  partition,
-  topicId: ordersId,
-  lastLeaderEpoch: 3,
-  ...overrides,
-})
 
 function topicsOf(kraft: KraftState, found: readonly FoundPartition[]) {
   const warnings: string[] = []

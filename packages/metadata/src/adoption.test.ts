@@ -2,20 +2,11 @@ import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
 import { seededRandom, silentLogger } from '@tidelog/core'
 import { openTestStore } from '@tidelog/testkit'
-import type { FoundPartition } from './adopted-topics.ts'
 import { type AdoptionOptions, adoptLogDirs } from './adoption.ts'
+import { folder, ordersId } from './adoption-harness.test.ts'
 import { openCluster } from './cluster.ts'
 import { ProducerIdAllocator } from './producer-id-allocator.ts'
 import type { MetadataStore } from './store/metadata-store.ts'
-
-const ordersId = 'IQPsQipHTsKy71ijwH7wGA'
-const folder = (topic: string, partition: number, overrides: Partial<FoundPartition> = {}): FoundPartition => ({
-  topic,
-  partition,
-  topicId: ordersId,
-  lastLeaderEpoch: 3,
-  ...overrides,
-})
 
 async function adopt(t: TestContext, overrides: Partial<AdoptionOptions>) {
   const store = (await openTestStore(t)).connect()

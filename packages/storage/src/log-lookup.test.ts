@@ -3,19 +3,10 @@ import { readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { seededRandom } from '@tidelog/core'
-import { type BatchOptions, buildBatch, iterateBatches, type NewRecord } from '@tidelog/protocol'
+import { buildBatch, iterateBatches } from '@tidelog/protocol'
 import { type TemporaryLog, temporaryLog } from '@tidelog/testkit'
-import { type AppendResult, type Log, verifyPartition } from './index.ts'
-
-const nowMs = 1_700_000_000_000
-
-const record = (value: string, more: Partial<NewRecord> = {}): NewRecord => ({ value: Buffer.from(value), timestamp: nowMs, ...more })
-const batchOf = (values: readonly string[], options: BatchOptions = {}): Buffer =>
-  buildBatch(
-    values.map((value) => record(value)),
-    options,
-  )
-const append = (log: Log, batch: Buffer, leaderEpoch = 0): Promise<AppendResult> => log.append(batch, { leaderEpoch, origin: 'client' })
+import { type Log, verifyPartition } from './index.ts'
+import { append, batchOf, nowMs, record } from './log-harness.test.ts'
 
 test('segments roll by size, by time and when the index is full; active indexes are preallocated and trimmed', async (t) => {
   const { log, dir, clock } = await temporaryLog(t, {

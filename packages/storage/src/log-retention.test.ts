@@ -1,21 +1,10 @@
 import assert from 'node:assert/strict'
 import { readdir } from 'node:fs/promises'
 import { test } from 'node:test'
-import { type BatchOptions, buildBatch, KafkaError, type NewRecord } from '@tidelog/protocol'
+import { buildBatch } from '@tidelog/protocol'
 import { temporaryLog, valuesIn } from '@tidelog/testkit'
-import { type AppendResult, type Log, verifyPartition } from './index.ts'
-
-const nowMs = 1_700_000_000_000
-
-const record = (value: string, more: Partial<NewRecord> = {}): NewRecord => ({ value: Buffer.from(value), timestamp: nowMs, ...more })
-const batchOf = (values: readonly string[], options: BatchOptions = {}): Buffer =>
-  buildBatch(
-    values.map((value) => record(value)),
-    options,
-  )
-const append = (log: Log, batch: Buffer, leaderEpoch = 0): Promise<AppendResult> => log.append(batch, { leaderEpoch, origin: 'client' })
-
-const refusedWith = (code: number) => (error: unknown) => error instanceof KafkaError && error.code === code
+import { verifyPartition } from './index.ts'
+import { append, batchOf, nowMs, record, refusedWith } from './log-harness.test.ts'
 
 test('retention.bytes and retention.ms delete the oldest segments below the high watermark, whose files go after file.delete.delay.ms', async (t) => {
   const { log, clock, dir } = await temporaryLog(t, { 'retention.ms': '5000', 'retention.bytes': '600', 'file.delete.delay.ms': '100' })

@@ -3,30 +3,10 @@ import { readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { seededRandom } from '@tidelog/core'
-import {
-  type BatchOptions,
-  batchHeader,
-  buildBatch,
-  buildEndTxnMarker,
-  iterateBatches,
-  KafkaError,
-  type NewRecord,
-  readRecords,
-} from '@tidelog/protocol'
+import { type BatchOptions, batchHeader, buildBatch, buildEndTxnMarker, iterateBatches, readRecords } from '@tidelog/protocol'
 import { temporaryLog, valuesIn } from '@tidelog/testkit'
-import { type AppendResult, type Log, verifyPartition } from './index.ts'
-
-const nowMs = 1_700_000_000_000
-
-const record = (value: string, more: Partial<NewRecord> = {}): NewRecord => ({ value: Buffer.from(value), timestamp: nowMs, ...more })
-const batchOf = (values: readonly string[], options: BatchOptions = {}): Buffer =>
-  buildBatch(
-    values.map((value) => record(value)),
-    options,
-  )
-const append = (log: Log, batch: Buffer, leaderEpoch = 0): Promise<AppendResult> => log.append(batch, { leaderEpoch, origin: 'client' })
-
-const refusedWith = (code: number) => (error: unknown) => error instanceof KafkaError && error.code === code
+import { verifyPartition } from './index.ts'
+import { append, batchOf, nowMs, record, refusedWith } from './log-harness.test.ts'
 
 test('appends get their offsets in order of the calls and are read back as they were sent', async (t) => {
   const { log, dir, reopen } = await temporaryLog(t)

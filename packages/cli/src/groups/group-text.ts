@@ -5,6 +5,7 @@ import { padded } from '../rows.ts'
 const missing = '-'
 const shown = (value: string | number | undefined) => (value === undefined || value === '' ? missing : String(value))
 const widest = (minimum: number, values: readonly string[]) => values.reduce((width, value) => Math.max(width, value.length), minimum)
+const widestOf = <T>(rows: readonly T[], minimum: number, textOf: (row: T) => string) => widest(minimum, rows.map(textOf))
 
 export interface PartitionOffsets {
   readonly group: string
@@ -26,27 +27,15 @@ export function lagOf({ currentOffset, logEndOffset }: PartitionOffsets): number
 /** `--describe --offsets`. */
 export function offsetsTable(rows: readonly PartitionOffsets[], { verbose }: { verbose: boolean }): string {
   const widths = [
-    widest(
-      15,
-      rows.map(({ group }) => group),
-    ),
-    widest(
-      15,
-      rows.map(({ topic }) => topic),
-    ),
+    widestOf(rows, 15, ({ group }) => group),
+    widestOf(rows, 15, ({ topic }) => topic),
     10,
     ...(verbose ? [15] : []),
     15,
     15,
     15,
-    widest(
-      15,
-      rows.map(({ consumerId }) => shown(consumerId)),
-    ),
-    widest(
-      15,
-      rows.map(({ host }) => shown(host)),
-    ),
+    widestOf(rows, 15, ({ consumerId }) => shown(consumerId)),
+    widestOf(rows, 15, ({ host }) => shown(host)),
     0,
   ]
   const header = ['GROUP', 'TOPIC', 'PARTITION', 'CURRENT-OFFSET', 'LOG-END-OFFSET', 'LAG', 'CONSUMER-ID', 'HOST', 'CLIENT-ID']
@@ -102,30 +91,11 @@ export function membersTable(rows: readonly GroupMember[], { verbose }: { verbos
   const targets = rows.map(({ targetAssignment }) => (targetAssignment === undefined ? missing : assignmentText(targetAssignment)))
   const isMixed = verbose && rows.some(({ upgraded }) => upgraded === false)
   const widths = [
-    widest(
-      15,
-      rows.map(({ group }) => group),
-    ),
-    widest(
-      15,
-      rows.map(({ consumerId }) => consumerId),
-    ),
-    ...(withInstance
-      ? [
-          widest(
-            17,
-            rows.map(({ groupInstanceId }) => groupInstanceId ?? ''),
-          ),
-        ]
-      : []),
-    widest(
-      15,
-      rows.map(({ host }) => host),
-    ),
-    widest(
-      15,
-      rows.map(({ clientId }) => clientId),
-    ),
+    widestOf(rows, 15, ({ group }) => group),
+    widestOf(rows, 15, ({ consumerId }) => consumerId),
+    ...(withInstance ? [widestOf(rows, 17, ({ groupInstanceId }) => groupInstanceId ?? '')] : []),
+    widestOf(rows, 15, ({ host }) => host),
+    widestOf(rows, 15, ({ clientId }) => clientId),
     15,
     ...(verbose ? [15, widest(20, assignments), 15, widest(20, targets)] : []),
     ...(isMixed ? [0] : []),
@@ -186,11 +156,7 @@ export interface ListedGroup {
 /** `--list`: bare names, or columns for what was asked. */
 export function groupList(rows: readonly ListedGroup[], { type, state }: { type: boolean; state: boolean }): string {
   if (!type && !state) return rows.map(({ group }) => `${group}\n`).join('')
-  const width =
-    widest(
-      15,
-      rows.map(({ group }) => group),
-    ) + 10
+  const width = widestOf(rows, 15, ({ group }) => group) + 10
   const lines = rows.map((row) => [row.group, ...(type ? [row.type] : []), ...(state ? [row.state] : [])])
   const header = ['GROUP', ...(type ? ['TYPE'] : []), ...(state ? ['STATE'] : [])]
   return [header, ...lines].map((cells) => `${padded(cells, [width, 20, 20])}\n`).join('')
@@ -205,18 +171,7 @@ export interface NewOffset {
 
 /** `--reset-offsets`. */
 export function newOffsetsTable(rows: readonly NewOffset[]): string {
-  const widths = [
-    widest(
-      15,
-      rows.map(({ group }) => group),
-    ),
-    widest(
-      15,
-      rows.map(({ topic }) => topic),
-    ),
-    10,
-    0,
-  ]
+  const widths = [widestOf(rows, 15, ({ group }) => group), widestOf(rows, 15, ({ topic }) => topic), 10, 0]
   return asTable(
     [
       ['GROUP', 'TOPIC', 'PARTITION', 'NEW-OFFSET'],
@@ -235,14 +190,7 @@ export function newOffsetsCsv(rows: readonly NewOffset[], { withGroup }: { withG
 export function deletedOffsetsTable(
   rows: readonly { readonly topic: string; readonly partition: number; readonly status: string }[],
 ): string {
-  const widths = [
-    widest(
-      15,
-      rows.map(({ topic }) => topic),
-    ),
-    10,
-    15,
-  ]
+  const widths = [widestOf(rows, 15, ({ topic }) => topic), 10, 15]
   return asTable([['TOPIC', 'PARTITION', 'STATUS'], ...rows.map(({ topic, partition, status }) => [topic, partition, status])], widths)
 }
 

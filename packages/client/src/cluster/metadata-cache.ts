@@ -29,6 +29,8 @@ export interface TopicInfo {
   readonly partitions: readonly PartitionInfo[]
 }
 
+type MetadataPartition = MetadataResponse['topics'][number]['partitions'][number]
+
 /** A newer leader than the metadata knows, from a Produce or Fetch answer. KIP-951. */
 export interface LeaderHint {
   readonly topic: string
@@ -138,19 +140,31 @@ function topicOf(
   name: string,
   topicId: string,
   isInternal: boolean,
-  partitions: MetadataResponse['topics'][number]['partitions'],
+  partitions: readonly MetadataPartition[],
   before: TopicInfo | undefined,
 ): TopicInfo {
   const isSame = before !== undefined && (before.topicId === topicId || topicId === ZERO_UUID)
   const infos: PartitionInfo[] = []
   // Kafka numbers partitions without gaps; an index beyond the list is no partition of this topic.
-  for (const { partitionIndex, leaderId, leaderEpoch, replicaNodes, isrNodes, offlineReplicas } of partitions) {
+  for (const partition of partitions) {
+    const { partitionIndex, leaderEpoch } = partition
     if (partitionIndex < 0 || partitionIndex >= partitions.length) continue
     const known = isSame ? before.partitions[partitionIndex] : undefined
     const isStale = known !== undefined && leaderEpoch >= 0 && leaderEpoch < known.leaderEpoch
-    infos[partitionIndex] = isStale
-      ? known
-      : { topic: name, partition: partitionIndex, leaderId, leaderEpoch, replicas: replicaNodes, isr: isrNodes, offlineReplicas }
+    infos[partitionIndex] = isStale ? known : partitionInfoOf(name, partition)
   }
   return { name, topicId, isInternal, partitions: infos.filter((info) => info !== undefined) }
 }
+
+export const partitionInfoOf = (
+  topic: string,
+  { partitionIndex, leaderId, leaderEpoch, replicaNodes, isrNodes, offlineReplicas }: MetadataPartition,
+): PartitionInfo => ({
+  topic,
+  partition: partitionIndex,
+  leaderId,
+  leaderEpoch,
+  replicas: replicaNodes,
+  isr: isrNodes,
+  offlineReplicas,
+})

@@ -1,6 +1,6 @@
 import { Metadata } from '@tidelog/protocol'
 import { type FoundOffset, listOffsets, type OffsetSpec } from '../cluster/list-offsets.ts'
-import type { PartitionInfo } from '../cluster/metadata-cache.ts'
+import { type PartitionInfo, partitionInfoOf } from '../cluster/metadata-cache.ts'
 import { before, Deadline, type WaitOptions } from '../cluster/wait.ts'
 import { ClosedError, IllegalStateError, InvalidOptionError } from '../errors.ts'
 import type { Metric } from '../metrics.ts'
@@ -323,7 +323,7 @@ export class Consumer<K = Buffer, V = Buffer> {
         .filter(({ errorCode, name }) => errorCode === 0 && name !== null)
         .map(({ name, partitions }) => [
           name!,
-          partitions.map((partition) => infoOf(name!, partition)).sort((a, b) => a.partition - b.partition),
+          partitions.map((partition) => partitionInfoOf(name!, partition)).sort((a, b) => a.partition - b.partition),
         ]),
     )
   }
@@ -427,23 +427,3 @@ export class Consumer<K = Buffer, V = Buffer> {
 
 /** Positions are looked up in the background; a look now and then finds what woke somebody else. */
 const LOOK_AGAIN_MS = 100
-
-interface MetadataPartition {
-  readonly errorCode: number
-  readonly partitionIndex: number
-  readonly leaderId: number
-  readonly leaderEpoch: number
-  readonly replicaNodes: readonly number[]
-  readonly isrNodes: readonly number[]
-  readonly offlineReplicas: readonly number[]
-}
-
-const infoOf = (topic: string, partition: MetadataPartition): PartitionInfo => ({
-  topic,
-  partition: partition.partitionIndex,
-  leaderId: partition.leaderId,
-  leaderEpoch: partition.leaderEpoch,
-  replicas: partition.replicaNodes,
-  isr: partition.isrNodes,
-  offlineReplicas: partition.offlineReplicas,
-})
