@@ -42,6 +42,8 @@ const workloads: Record<string, Workload> = {
 const PEERS = { kafkajs: '2.2.4', '@platformatic/kafka': '1.35.0', 'node-rdkafka': '3.6.1' } as const
 const RUN_TIMEOUT_MS = 180_000
 const PARTITIONS = 6
+/** Sent before anything is measured: a JVM that has just started is several times slower than one at work. */
+const WARM_UP_RECORDS = 2_000_000
 const driver = fileURLToPath(new URL('clients/driver.js', import.meta.url))
 
 type Figures = Record<string, number>
@@ -90,6 +92,8 @@ if (options.json !== undefined) writeFileSync(options.json, JSON.stringify(sampl
 async function measureAll(broker: string, clients: readonly string[]): Promise<void> {
   const bootstrap = `127.0.0.1:${port}`
   await using admin = new Admin({ bootstrapServers: bootstrap })
+  await fill(bootstrap, admin, 'warm-up', { mode: 'produce', bytes: 100, records: WARM_UP_RECORDS })
+  await admin.deleteTopics(['warm-up'])
   for (const name of options.only.split(',')) {
     const workload = workloads[name]
     if (workload === undefined) throw new Error(`no workload ${name}; there are ${Object.keys(workloads).join(', ')}`)
