@@ -271,6 +271,10 @@ export function checkErrorCode(errorCode: number, context: string, message?: str
   if (errorCode !== 0) throw new BrokerError(errorCode, context, message)
 }
 
+/** The same where it is not the end of the client: the call that has met it can be repeated, once it is allowed. */
+export const recoverable = (error: ClientError): ClientError =>
+  error.fatal ? new ClientError(error.code, error.message, { cause: error }) : error
+
 export const isFatal = (error: unknown): boolean => error instanceof ClientError && error.fatal
 
 export const isRetriable = (error: unknown): boolean => error instanceof ClientError && error.retriable

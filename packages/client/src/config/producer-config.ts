@@ -40,7 +40,7 @@ export const producerRows = {
     min: 0,
     unit: 'ms',
     importance: 'medium',
-    doc: 'A record is delivered or has failed within this time, retries included.',
+    doc: 'A record is delivered or has failed within this time, retries included; a request that is under way by then is waited for, for up to request.timeout.ms.',
   }),
   'enable.idempotence': boolean({
     default: true,
@@ -101,7 +101,7 @@ export const producerRows = {
   'transaction.two.phase.commit.enable': boolean({
     default: false,
     importance: 'low',
-    doc: 'Transactions that no timeout aborts, for an outside coordinator (KIP-939). No broker serves it yet: true is refused.',
+    doc: 'Transactions that no timeout aborts, for an outside coordinator (KIP-939). true is refused: Kafka 4.3 has not finished it, its own producer takes the option without effect.',
   }),
   'transactional.id': string({
     default: null,

@@ -25,6 +25,8 @@ export class PartitionQueue {
    * `restart` from 0 under a newer epoch when nobody knows what the broker has.
    */
   renumber: 'continue' | 'restart' | undefined
+  /** The number behind a batch that has failed and may have arrived all the same: the batch that carries it will tell. undefined: there is none. */
+  unresolvedEnd: number | undefined
   /** Size of the last batch: what the next one probably needs. */
   lastBatchBytes = 0
 
@@ -42,12 +44,19 @@ export class PartitionQueue {
     return this.waiting[0]?.isRetry ?? false
   }
 
+  /** Does a batch wait, or is one under way, that carries a number of the current count? */
+  get hasNumbered(): boolean {
+    const isNumbered = ({ baseSequence, producer }: ProducerBatch) => baseSequence >= 0 && producer === this.producer
+    return this.inFlight.some(isNumbered) || this.waiting.some(isNumbered)
+  }
+
   /** Gives a batch that is about to be sent for the first time its place in the sequence. */
   assignSequence(batch: ProducerBatch, current: ProducerIdAndEpoch): void {
     if (this.producer !== current && this.inFlight.length === 0) {
       this.producer = current
       this.nextSequence = 0
       this.lastAckedSequence = -1
+      this.unresolvedEnd = undefined
     }
     batch.producer = this.producer!
     batch.baseSequence = this.nextSequence

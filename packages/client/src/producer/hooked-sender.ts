@@ -1,7 +1,7 @@
 import type { Logger } from '@tidelog/core'
 import { messageOf } from '../cluster/cluster.ts'
 import type { WaitOptions } from '../cluster/wait.ts'
-import { ClientError } from '../errors.ts'
+import { ClientError, SerializationError } from '../errors.ts'
 import type { ProducerInterceptor } from './producer-interceptor.ts'
 import type { OnDelivery, ProducerRecord, RecordMetadata } from './producer-record.ts'
 import type { RecordSender } from './transactions/transaction.ts'
@@ -61,11 +61,18 @@ export class HookedSender<K, V> implements RecordSender<K, V> {
     const intercepted = this.#onSend(record)
     // Without anybody who listens, the next flush() tells of a failure, or the commit.
     if (interceptors.length === 0 && transactions === undefined) return sender.enqueue(intercepted, onDelivery)
-    return sender.enqueue(intercepted, (error, metadata) => {
-      if (error !== undefined) transactions?.recordFailed(error)
-      this.#onAcknowledgement(error, metadata, intercepted)
-      onDelivery?.(error, metadata)
-    })
+    try {
+      return sender.enqueue(intercepted, (error, metadata) => {
+        if (error !== undefined) transactions?.recordFailed(error)
+        this.#onAcknowledgement(error, metadata, intercepted)
+        onDelivery?.(error, metadata)
+      })
+    } catch (error) {
+      // One whose bytes have to be awaited was not taken, and can be given to send().
+      const isForSend = error instanceof SerializationError && error.isAsynchronous
+      if (error instanceof ClientError && !isForSend) transactions?.recordFailed(error)
+      throw error
+    }
   }
 
   ready(options?: WaitOptions): Promise<void> {

@@ -1,6 +1,6 @@
 import { InitProducerId } from '@tidelog/protocol'
 import type { Cluster } from '../cluster/cluster.ts'
-import { type ClientError, checkErrorCode, isRetriable } from '../errors.ts'
+import { type ClientError, checkErrorCode, isRetriable, recoverable } from '../errors.ts'
 import type { ProducerIdAndEpoch } from './producer-batch.ts'
 
 const MAX_EPOCH = 32_767
@@ -47,7 +47,7 @@ export class ProducerIdentity implements SequenceIdentity {
           await this.#cluster.sleep(this.#cluster.retryBackoffMs(this.#failures++)).catch(() => {})
         }
         this.#getting = false
-        onReady(isRetriable(error) ? undefined : error)
+        onReady(isRetriable(error) ? undefined : recoverable(error))
       },
     )
   }

@@ -47,7 +47,9 @@ export function resolveProducerOptions<K, V>(options: ProducerOptions<K, V>): Pr
     throw new InvalidOptionError(`transactionalId does not go together with these: ${why}`)
   }
   if (resolved['transaction.two.phase.commit.enable']) {
-    throw new InvalidOptionError('transactionTwoPhaseCommitEnable: no broker serves it yet (KIP-939, InitProducerId 6)')
+    throw new InvalidOptionError(
+      'transactionTwoPhaseCommitEnable: KIP-939 is unfinished in Kafka 4.3 (InitProducerId 6 is unstable), and not served',
+    )
   }
   if (resolved['delivery.timeout.ms'] < resolved['linger.ms'] + resolved['request.timeout.ms']) {
     if (options.deliveryTimeoutMs !== undefined) {

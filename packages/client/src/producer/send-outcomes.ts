@@ -1,5 +1,6 @@
 import {
   batchAt,
+  batchHeader,
   errorTable,
   type KafkaRecord,
   type NewRecord,
@@ -129,6 +130,8 @@ export class SendOutcomes {
     if (batch.baseSequence >= 0 && batch.producer === queue.producer) {
       const last = batch.baseSequence + batch.recordsCount - 1
       queue.lastAckedSequence = last > 0x7fffffff ? last - 0x80000000 : last
+      // What was missing before it has arrived after all.
+      if (batch.baseSequence === queue.unresolvedEnd) queue.unresolvedEnd = undefined
       queue.ackedProducerId = batch.producer!.producerId
     }
     this.#options.metrics.delivered(batch.recordsCount)
@@ -145,7 +148,8 @@ export class SendOutcomes {
     if (hasCode(error, ...topicGone)) queue.ackedProducerId = -1
     const nowMs = cluster.clock.monotonic()
     if (identity !== undefined && transactions?.isLive !== false && this.#sequenceIsOff(queue, batch, error)) {
-      this.#requeue(queue, batch, nowMs)
+      // A broker that has lost its state is given time; what came out of order goes again as soon as it is its turn.
+      this.#requeue(queue, batch, queue.renumber === 'restart' ? nowMs + cluster.retryBackoffMs(batch.attempts - 1) : nowMs)
       return
     }
     if (error.retriable && batch.attempts <= config.retries && transactions?.isLive !== false) {
@@ -167,16 +171,31 @@ export class SendOutcomes {
     accumulator.active.add(queue)
   }
 
-  /** The batch has failed for good; those behind it get new numbers, since the broker waits for this one's. */
+  /** The batch has failed for good. */
   giveUp(queue: PartitionQueue, batch: ProducerBatch, error: ClientError): void {
     const { cluster, accumulator, identity, transactions, metrics } = this.#options
     if (transactions !== undefined) transactions.batchFailed(error, batch.baseSequence >= 0)
     else if (identity !== undefined && batch.baseSequence >= 0 && batch.producer === queue.producer) {
-      if (batch.isAmbiguous) this.#restart(queue)
-      else queue.renumber ??= 'continue'
+      this.#closeGap(queue, batch, error)
     }
     metrics.failed(batch, cluster.clock.monotonic())
     accumulator.fail(batch, error)
+  }
+
+  /**
+   * What becomes of the numbers of those behind a batch that has failed. One that was refused has left its number to the next. Where nobody knows, those
+   * that carry numbers keep them: they may have arrived as well, and under new numbers they would come twice. The broker takes the first of them when
+   * nothing is missing before it, and says so otherwise; then, or when there is none, the count starts again. KIP-360, KAFKA-5793.
+   */
+  #closeGap(queue: PartitionQueue, batch: ProducerBatch, error: ClientError): void {
+    if (batch.isAmbiguous) {
+      if (queue.renumber === undefined && queue.hasNumbered) {
+        queue.unresolvedEnd = batchHeader.addSequence(batch.baseSequence, batch.recordsCount)
+      } else this.#restart(queue)
+    } else if (queue.unresolvedEnd !== undefined || hasCode(error, 'INVALID_PRODUCER_EPOCH')) {
+      // None behind it can have arrived. Under an epoch that the leader knows a newer one of, none ever will.
+      this.#restart(queue)
+    } else queue.renumber ??= 'continue'
   }
 
   /**
@@ -186,7 +205,7 @@ export class SendOutcomes {
   #sequenceIsOff(queue: PartitionQueue, batch: ProducerBatch, error: ClientError): boolean {
     if (!hasCode(error, 'OUT_OF_ORDER_SEQUENCE_NUMBER', 'UNKNOWN_PRODUCER_ID')) return false
     const expected = (queue.lastAckedSequence + 1) & 0x7fffffff
-    const isNext = batch.baseSequence === expected
+    const isNext = batch.baseSequence === expected || batch.baseSequence === queue.unresolvedEnd
     // A transaction cannot start again in the middle: it is aborted.
     if (this.#options.transactions !== undefined) return !isNext && error.code !== 'UNKNOWN_PRODUCER_ID'
     if (queue.renumber === undefined && (isNext || error.code === 'UNKNOWN_PRODUCER_ID')) this.#restart(queue)
@@ -194,6 +213,7 @@ export class SendOutcomes {
   }
 
   #restart(queue: PartitionQueue): void {
+    queue.unresolvedEnd = undefined
     if (queue.renumber === 'restart') return
     this.#options.identity?.bump()
     queue.renumber = 'restart'

@@ -6,7 +6,7 @@ import { fatalOf, type Severity, severityOf, type TransactionRequest } from './t
 
 const requests = ['InitProducerId', 'AddPartitionsToTxn', 'AddOffsetsToTxn', 'TxnOffsetCommit', 'EndTxn', 'Produce'] as const
 
-test("each error of each request means what it means to Java's producer", () => {
+test("each error of each request means what it means to Java's producer, with the exceptions that are written down", () => {
   const all = (severity: Severity): Severity[] => requests.map(() => severity)
   const [r, a, f] = ['retriable', 'abortable', 'fatal'] as const
   // In the order of `requests`.
@@ -19,7 +19,10 @@ test("each error of each request means what it means to Java's producer", () => 
     // KIP-588: a leader's may be about a batch that is late.
     INVALID_PRODUCER_EPOCH: [f, f, f, f, f, a],
     INVALID_TXN_STATE: [f, f, f, f, f, a],
-    TRANSACTIONAL_ID_AUTHORIZATION_FAILED: all(f),
+    // Whoever is not allowed to have the id yet asks again.
+    TRANSACTIONAL_ID_AUTHORIZATION_FAILED: [r, f, f, f, f, f],
+    CLUSTER_AUTHORIZATION_FAILED: [r, a, f, f, f, f],
+    // Fatal to Java.
     INVALID_PRODUCER_ID_MAPPING: [f, a, a, f, a, a],
     UNKNOWN_PRODUCER_ID: [f, a, a, f, a, a],
     TRANSACTION_ABORTABLE: all(a),

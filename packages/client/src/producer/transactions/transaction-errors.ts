@@ -3,7 +3,7 @@ import { ClientError, hasCode, ProducerFencedError } from '../../errors.ts'
 /** The requests of a transaction. */
 export type TransactionRequest = 'InitProducerId' | 'AddPartitionsToTxn' | 'AddOffsetsToTxn' | 'TxnOffsetCommit' | 'EndTxn' | 'Produce'
 
-/** What becomes of the producer: `retriable` nothing, `abortable` its transaction must be aborted, `fatal` it is of no use any more. */
+/** What becomes of the producer: `retriable` nothing: the call can be repeated; `abortable` its transaction must be aborted, `fatal` it is of no use any more. */
 export type Severity = 'retriable' | 'abortable' | 'fatal'
 
 const abortable: Readonly<Record<Exclude<TransactionRequest, 'Produce' | 'AddPartitionsToTxn'>, readonly string[]>> = {
@@ -29,13 +29,18 @@ const fatal: Readonly<Record<'Produce' | 'AddPartitionsToTxn', readonly string[]
   AddPartitionsToTxn: ['CLOSED', 'INVALID_TXN_STATE', 'PRODUCER_FENCED', 'TRANSACTIONAL_ID_AUTHORIZATION_FAILED', 'UNSUPPORTED_VERSION'],
 }
 
+/** Whoever may not have the id yet asks again when it may. KAFKA-13668. */
+const notAllowed = ['CLUSTER_AUTHORIZATION_FAILED', 'TRANSACTIONAL_ID_AUTHORIZATION_FAILED'] as const
+
 /**
- * As Java's producer has it, with two exceptions: offsets that are too large, or of a topic that may not be read, end the transaction and not
- * the producer. A leader's INVALID_PRODUCER_EPOCH is abortable (KIP-588), a coordinator's means that the producer is fenced.
+ * As Java's producer has it (4.3), with two exceptions. Offsets that are too large, or of a topic that may not be read, end the transaction and not
+ * the producer. So does INVALID_PRODUCER_ID_MAPPING: a coordinator that has forgotten the id gives a new one behind the abort, and one that knows
+ * another producer of it fences this one then. A leader's INVALID_PRODUCER_EPOCH is abortable (KIP-588), a coordinator's means that the producer is fenced.
  */
 export function severityOf(request: TransactionRequest, error: ClientError): Severity {
   if (request === 'Produce') return hasCode(error, ...fatal.Produce) ? 'fatal' : 'abortable'
   if (error.retriable) return 'retriable'
+  if (request === 'InitProducerId' && hasCode(error, ...notAllowed)) return 'retriable'
   if (request === 'AddPartitionsToTxn') {
     return hasCode(error, ...fatal.AddPartitionsToTxn) || isFencing(error) ? 'fatal' : 'abortable'
   }

@@ -173,7 +173,7 @@ test('initTransactions() goes on while the coordinator loads, moves or completes
     refuse(InitProducerId, error, 3)
     await make().initTransactions()
   }
-  for (const error of ['TRANSACTIONAL_ID_AUTHORIZATION_FAILED', 'PRODUCER_FENCED', 'CLUSTER_AUTHORIZATION_FAILED'] as const) {
+  for (const error of ['INVALID_TRANSACTION_TIMEOUT', 'PRODUCER_FENCED', 'UNSUPPORTED_VERSION'] as const) {
     refuse(InitProducerId, error)
     const producer = make()
     await assert.rejects(producer.initTransactions(), { code: error, fatal: true })

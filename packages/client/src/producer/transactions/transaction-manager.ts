@@ -3,7 +3,15 @@ import type { Cluster } from '../../cluster/cluster.ts'
 import { Coordinator } from '../../cluster/coordinator.ts'
 import { type Deadline, until, type WaitOptions } from '../../cluster/wait.ts'
 import type { ProducerConfig } from '../../config/producer-config.ts'
-import { ClientError, hasCode, IllegalStateError, TransactionAbortableError, TransactionAbortedError } from '../../errors.ts'
+import {
+  ClientError,
+  hasCode,
+  IllegalStateError,
+  recoverable,
+  TimeoutError,
+  TransactionAbortableError,
+  TransactionAbortedError,
+} from '../../errors.ts'
 import type { OffsetAndMetadata, TopicPartition } from '../../topic-partition.ts'
 import type { ProducerIdAndEpoch } from '../producer-batch.ts'
 import { producerChannels } from '../producer-channels.ts'
@@ -242,11 +250,13 @@ export class TransactionManager implements SequenceIdentity {
   async #end(committed: boolean, signal: AbortSignal | undefined): Promise<void> {
     const deadline = this.#deadline()
     const { endTxn, initProducerId } = this.#state.decide()
+    const identity = this.#identity
     let mustInit = initProducerId
     if (endTxn) {
       try {
-        const next = await this.#ask('EndTxn', { deadline, signal }, (connection) => endTransaction(connection, this.#identity, committed))
+        const next = await this.#ask('EndTxn', { deadline, signal }, (connection) => endTransaction(connection, identity, committed))
         if (next !== undefined) this.#current = next
+        this.#state.ended()
       } catch (error) {
         if (
           committed ||
@@ -278,18 +288,19 @@ export class TransactionManager implements SequenceIdentity {
     signal: AbortSignal | undefined,
   ): Promise<void> {
     const deadline = this.#deadline()
+    const identity = this.#identity
     const { groupId } = group
     try {
       this.#state.adding()
-      if (this.#state.version === 1) {
-        await this.#ask('AddOffsetsToTxn', { deadline, signal }, (connection) => addOffsets(connection, this.#identity, groupId))
+      if (identity.version === 1) {
+        await this.#ask('AddOffsetsToTxn', { deadline, signal }, (connection) => addOffsets(connection, identity, groupId))
       }
       this.#state.added([])
       const coordinator = this.#groupOf(groupId)
       await this.#ask(
         'TxnOffsetCommit',
         { deadline, signal },
-        (connection) => commitOffsets(connection, this.#identity, group, offsets),
+        (connection) => commitOffsets(connection, identity, group, offsets),
         coordinator,
       )
     } catch (error) {
@@ -329,8 +340,9 @@ export class TransactionManager implements SequenceIdentity {
     const { signal } = this.#stopAdding
     for (let wanted = this.#state.takeWanted(); wanted.length > 0; wanted = this.#state.takeWanted()) {
       const deadline = cluster.deadline(config['delivery.timeout.ms'])
+      const identity = this.#identity
       try {
-        await this.#ask('AddPartitionsToTxn', { deadline, signal }, (connection) => addPartitions(connection, this.#identity, wanted))
+        await this.#ask('AddPartitionsToTxn', { deadline, signal }, (connection) => addPartitions(connection, identity, wanted))
       } catch (error) {
         this.#state.loseNumbers()
         this.recordFailed(cancelled('adding partitions', error))
@@ -352,6 +364,9 @@ export class TransactionManager implements SequenceIdentity {
     try {
       return await coordinator.retry({ deadline, what: request, signal }, async (connection) => {
         if (coordinator === this.#coordinator) this.#clusterVersion = transactionVersionOf(connection)
+        // Whoever gave up while the coordinator was looked for may be in the next transaction by now.
+        signal?.throwIfAborted()
+        if (deadline.expired) throw new TimeoutError(`${request} was not sent within ${deadline.timeoutMs} ms`)
         for (;;) {
           try {
             return await send(connection)
@@ -375,7 +390,7 @@ export class TransactionManager implements SequenceIdentity {
       if (this.#state.failForGood(failure)) this.#turned()
       return failure
     }
-    if (severity !== 'abortable') return error
+    if (severity === 'retriable') return recoverable(error)
     if (hasCode(error, 'INVALID_PRODUCER_ID_MAPPING')) this.#state.forgetId()
     if (this.#state.fail(error)) this.#turned()
     return request === 'Produce' || this.#state.status === 'aborting' ? error : new TransactionAbortableError(error)

@@ -62,6 +62,25 @@ test('an id that the coordinator does not know has nothing to end, and asks for 
   assert.deepEqual(state.decide(), { endTxn: false, initProducerId: true })
 })
 
+test('an end that is gone on with repeats nothing that the coordinator has done', () => {
+  const state = open(1)
+  state.added([partition(0)])
+  state.loseNumbers()
+  state.beginAbort()
+  assert.deepEqual(state.decide(), { endTxn: true, initProducerId: true })
+  state.ended()
+  state.beginAbort()
+  assert.deepEqual(state.decide(), { endTxn: false, initProducerId: true })
+})
+
+test('version 1: partitions that the coordinator has not answered about may come late, so an abort asks for the next epoch', () => {
+  const state = open(1)
+  state.admit(partition(0))
+  state.takeWanted()
+  state.beginAbort()
+  assert.deepEqual(state.decide(), { endTxn: true, initProducerId: true })
+})
+
 /** The calls of a producer in a random order, against a model that knows what happened and not how it is kept. */
 test('random calls: a failed transaction is never committed, a decided one never changes, what is fatal stays, and nothing is admitted outside', () => {
   const seed = Number(process.env.SEED ?? Math.floor(Math.random() * 2 ** 32))
@@ -76,6 +95,7 @@ test('random calls: a failed transaction is never committed, a decided one never
     let begun: 'commit' | 'abort' | undefined
     let decided: 'commit' | 'abort' | undefined
     let known = new Set<number>()
+    let hasEndedThere = false
     const outcome = (call: () => void): boolean => {
       try {
         call()
@@ -157,15 +177,19 @@ test('random calls: a failed transaction is never committed, a decided one never
       end() {
         if (begun === undefined || isFatal) return
         const plan = state.decide()
-        assert.equal(plan.endTxn, known.size > 0)
+        assert.equal(plan.endTxn, known.size > 0 && !hasEndedThere)
         decided = begun
         assert.equal(state.unfinishedEnd, decided)
+        if (random.int(3) === 0) return
+        state.ended()
+        hasEndedThere = true
         if (random.int(3) === 0) return
         state.completed()
         isOpen = false
         begun = undefined
         decided = undefined
         known = new Set()
+        hasEndedThere = false
       },
     }
     const names = Object.keys(calls)

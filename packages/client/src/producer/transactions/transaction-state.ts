@@ -112,10 +112,17 @@ export class TransactionState {
     this.#checkFatal()
     this.#checkFailed()
     this.#isDecided = true
+    // The coordinator may hear of partitions yet that it was told of and has not answered about.
+    const mayAddLate = [...this.#partitions.values()].includes('adding')
     return {
       endTxn: this.#known !== 'no' && !this.#isIdUnknown,
-      initProducerId: this.#isIdUnknown || (this.#version === 1 && this.#hasLostNumbers),
+      initProducerId: this.#isIdUnknown || (this.#version === 1 && (this.#hasLostNumbers || mayAddLate)),
     }
+  }
+
+  /** The coordinator has ended the transaction: an end that is gone on with does not ask for that again, under an epoch that may be the last one by then. */
+  ended(): void {
+    this.#known = 'no'
   }
 
   /** Is an answer that no transaction is open what an abort may expect? */

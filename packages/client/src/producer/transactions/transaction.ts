@@ -79,7 +79,7 @@ export async function runTransaction<K, V, R>(
   options.signal?.throwIfAborted()
   if (!manager.isInitialized) await manager.initTransactions(options)
   // A call before this one ran out of time.
-  if (manager.unfinishedEnd === 'commit') await manager.commit(options)
+  if (manager.unfinishedEnd === 'commit') await commitOrAbort(manager, options)
   if (manager.unfinishedEnd === 'abort') await manager.abort(options)
   manager.begin()
   let hasEnded = false
@@ -91,8 +91,21 @@ export async function runTransaction<K, V, R>(
     return result
   } catch (error) {
     hasEnded = true
-    // Not where a commit may have come about, nor where nothing can be done any more; what an abort cannot do now, the next call goes on with.
-    if (manager.canAbort) await manager.abort().catch(() => {})
+    await abortIfPossible(manager)
     throw error
   }
+}
+
+async function commitOrAbort(manager: TransactionManager, options: WaitOptions): Promise<void> {
+  try {
+    await manager.commit(options)
+  } catch (error) {
+    await abortIfPossible(manager)
+    throw error
+  }
+}
+
+/** Not where a commit may have come about, nor where nothing can be done any more; what an abort cannot do now, the next call goes on with. */
+async function abortIfPossible(manager: TransactionManager): Promise<void> {
+  if (manager.canAbort) await manager.abort().catch(() => {})
 }
