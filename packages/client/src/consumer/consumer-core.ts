@@ -31,7 +31,7 @@ const NO_MEMBER = { generationId: -1, memberId: '', groupInstanceId: null } as c
 export class ConsumerCore<K, V> {
   readonly config: ConsumerConfig
   readonly cluster: Cluster
-  readonly metrics = new ConsumerMetrics()
+  readonly metrics: ConsumerMetrics
   /** What has been fetched. */
   readonly taker: RecordTaker<K, V>
   /** Who has the word. */
@@ -71,6 +71,7 @@ export class ConsumerCore<K, V> {
     const base = { client: 'consumer', config, clock, random, logger, observer, connection: options }
     const cluster = new Cluster({ ...base, allowAutoTopicCreation })
     this.cluster = cluster
+    this.metrics = new ConsumerMetrics(clock)
     this.turn = new UserTurn(clock)
     this.decodesEagerly = needsEagerDecoding(deserializers)
     const groupId = config['group.id']
@@ -102,7 +103,11 @@ export class ConsumerCore<K, V> {
       onError,
       onOutOfRange: (state) => this.#outOfRange(state),
     })
-    const taking = { metrics: this.metrics, notify, onDrained: () => this.#fetcher.wake() }
+    const onDrained = (state: PartitionState) => {
+      this.metrics.look(state)
+      this.#fetcher.wake()
+    }
+    const taking = { notify, onDrained }
     const { interceptors = [] } = options
     if (interceptors.length > 0) this.#interceptors = new ConsumerInterceptors(interceptors, logger)
     this.taker = this.#interceptors === undefined ? new RecordTaker(taking) : new InterceptedTaker(taking, this.#interceptors)
@@ -190,6 +195,7 @@ export class ConsumerCore<K, V> {
       states.set(key, this.#states.get(key) ?? new PartitionState(key))
     }
     this.#setStates(states)
+    this.#forgetTopics()
     this.cluster.setInterest(partitions.map(({ topic }) => topic))
     this.cluster.requestRefresh()
     this.#armCommit()
@@ -202,6 +208,7 @@ export class ConsumerCore<K, V> {
     this.#subscription = undefined
     this.#membership = undefined
     this.#setStates(new PartitionMap())
+    this.#forgetTopics()
     this.cluster.setInterest([])
   }
 
@@ -212,18 +219,25 @@ export class ConsumerCore<K, V> {
   }
 
   #setStates(states: PartitionMap<PartitionState<K, V>>): void {
+    for (const [partition, state] of this.#states) if (states.get(partition) !== state) this.metrics.look(state)
     this.#states = states
     this.#order = [...states.values()]
     this.taker.setPartitions(this.#order)
+  }
+
+  /** Not while a rebalance has taken the partitions away that it may give back: what is counted of a topic would begin anew. */
+  #forgetTopics(): void {
+    this.metrics.keepTopics(new Set(this.#order.map(({ topic }) => topic)))
   }
 
   async #assigned(partitions: readonly TopicPartition[]): Promise<void> {
     const states = new PartitionMap(this.#states)
     for (const partition of partitions) states.set(partition, new PartitionState(partition))
     this.#setStates(states)
+    this.#forgetTopics()
     for (const { topic } of partitions) this.cluster.addInterest(topic)
     if (partitions.some(({ topic }) => this.cluster.metadata.topic(topic) === undefined)) this.cluster.requestRefresh()
-    await this.#listener.onAssigned?.(partitions)
+    await this.#tell('assigned', this.#listener.onAssigned, partitions)
   }
 
   async #revoke(partitions: readonly TopicPartition[]): Promise<void> {
@@ -234,7 +248,7 @@ export class ConsumerCore<K, V> {
       })
     }
     try {
-      await this.#listener.onRevoked?.(partitions)
+      await this.#tell('revoked', this.#listener.onRevoked, partitions)
     } finally {
       this.#drop(partitions)
     }
@@ -243,10 +257,20 @@ export class ConsumerCore<K, V> {
   async #lose(partitions: readonly TopicPartition[]): Promise<void> {
     await this.#stopHandlers(partitions)
     try {
-      await (this.#listener.onLost ?? this.#listener.onRevoked)?.(partitions)
+      await this.#tellLost(partitions)
     } finally {
       this.#drop(partitions)
     }
+  }
+
+  #tellLost(partitions: readonly TopicPartition[]): Promise<void> {
+    return this.#tell('lost', this.#listener.onLost ?? this.#listener.onRevoked, partitions)
+  }
+
+  /** @throws what the listener throws */
+  async #tell(what: 'assigned' | 'revoked' | 'lost', callback: RebalanceListener['onLost'], partitions: readonly TopicPartition[]) {
+    const listener = this.#listener
+    if (callback !== undefined) await this.metrics.group.callback(what, () => callback.call(listener, partitions))
   }
 
   async #stopHandlers(partitions: readonly TopicPartition[]): Promise<void> {
@@ -282,11 +306,21 @@ export class ConsumerCore<K, V> {
         this.cluster.requestRefresh()
         return
       }
-      checkTopics(this.subscribedTopics(), this.cluster.metadata)
+      this.#checkTopics()
       await this.#membership.advance()
     }
     this.#resolver.ensure()
     this.#fetcher.wake()
+  }
+
+  /** @throws BrokerError for a topic that cannot be read; the metadata is asked for anew, since that may have been mended by the next read */
+  #checkTopics(): void {
+    try {
+      checkTopics(this.subscribedTopics(), this.cluster.metadata)
+    } catch (error) {
+      this.cluster.requestRefresh()
+      throw error
+    }
   }
 
   /** After pause, resume, seek: something else can be fetched now. */
@@ -407,8 +441,8 @@ export class ConsumerCore<K, V> {
     if (this.#membership === undefined) return
     if (owned.length > 0) {
       try {
-        if (this.#isOutside) await (this.#listener.onLost ?? this.#listener.onRevoked)?.(owned)
-        else await this.#listener.onRevoked?.(owned)
+        if (this.#isOutside) await this.#tellLost(owned)
+        else await this.#tell('revoked', this.#listener.onRevoked, owned)
       } catch (error) {
         this.cluster.logger.warn('a rebalance listener failed at the end', { reason: messageOf(error) })
       }

@@ -118,6 +118,7 @@ export class Consumer<K = Buffer, V = Buffer> {
     signal?.throwIfAborted()
     const core = this.#core
     const end = this.#read('poll()')
+    core.metrics.polls.began()
     core.turn.end()
     if (this.#lastPolled) core.consumeAll()
     this.#lastPolled = true
@@ -137,6 +138,7 @@ export class Consumer<K = Buffer, V = Buffer> {
         signal?.throwIfAborted()
       }
     } finally {
+      core.metrics.polls.ended()
       core.turn.begin()
       end()
     }
@@ -263,8 +265,9 @@ export class Consumer<K = Buffer, V = Buffer> {
     offsets: Iterable<TopicPartition & OffsetAndMetadata> = this.#core.positions(),
     { timeoutMs, signal }: CallOptions = {},
   ): Promise<void> {
-    const limit = timeoutMs ?? this.#core.config['default.api.timeout.ms']
-    return this.#core.commit([...offsets], limit, signal)
+    const { metrics, config } = this.#core
+    const limit = timeoutMs ?? config['default.api.timeout.ms']
+    return metrics.measured('commit-sync', () => this.#core.commit([...offsets], limit, signal))
   }
 
   /** What the group has committed; partitions without an offset are left out. */
@@ -277,7 +280,10 @@ export class Consumer<K = Buffer, V = Buffer> {
     if (core.committer === undefined) throw new InvalidOptionError('groupId is missing: groups and commits need one')
     const deadline = core.cluster.deadline(timeoutMs ?? core.config['default.api.timeout.ms'])
     const requireStable = core.config['isolation.level'] === 'read_committed'
-    return core.committer.fetch(partitions, requireStable, { deadline, what: 'committed offsets', signal })
+    const { committer } = core
+    return core.metrics.measured('committed', () =>
+      committer.fetch(partitions, requireStable, { deadline, what: 'committed offsets', signal }),
+    )
   }
 
   // --- the cluster -------------------------------------------------------------------------------------------------------------------
@@ -343,9 +349,10 @@ export class Consumer<K = Buffer, V = Buffer> {
     return { groupId, ...(membership?.transactionIdentity ?? { generationId: -1, memberId: '', groupInstanceId: null }) }
   }
 
+  /** Values now, by Kafka's names; partitions and topics as far as they are assigned. */
   metrics(): Metric[] {
     const { metrics, config, cluster, states } = this.#core
-    return metrics.snapshot(config['client.id'], cluster, states.values())
+    return metrics.snapshot(config['client.id'], cluster, states.values(), config['group.protocol'] === 'classic')
   }
 
   // --- end ---------------------------------------------------------------------------------------------------------------------------

@@ -49,6 +49,11 @@ export class FetchedChunk<K, V> {
   /** The batch that the cursor walks over. */
   #open: OpenBatch<K, V> | undefined
   readonly #cursor = new RecordCursor()
+  /** Records of batches that are done. */
+  #handedOut = 0
+  /** How many records the open batch holds, and how many of them were not handed out: they lie before the position. */
+  #openCount = 0
+  #openSkipped = 0
   /** The current batch's offset range ends here: a position within it may lie behind its last record. */
   #batchEndOffset: number
   #batchLeaderEpoch = -1
@@ -79,6 +84,11 @@ export class FetchedChunk<K, V> {
 
   get isEmpty(): boolean {
     return this.#batches.length === 0
+  }
+
+  /** How many records have been handed out. */
+  get handedOut(): number {
+    return this.#handedOut + this.#openCount - this.#cursor.left - this.#openSkipped
   }
 
   /**
@@ -143,11 +153,16 @@ export class FetchedChunk<K, V> {
       while (cursor.next()) {
         // A fetch from the middle of a batch brings all of it.
         if (open.baseOffset + cursor.offsetDelta >= offset) return new ConsumerRecord(open, cursor)
+        this.#openSkipped++
       }
     } catch (error) {
+      this.#openSkipped++
       throw this.#corrupt(error, offset)
     }
     this.#open = undefined
+    this.#handedOut = this.handedOut
+    this.#openCount = 0
+    this.#openSkipped = 0
     this.#moveTo(this.#batchEndOffset)
     return undefined
   }
@@ -197,6 +212,7 @@ export class FetchedChunk<K, V> {
     const { topic, partition } = this.state
     const { header, records } = isCurrent ? { header: batch, records: uncompressed } : asCurrentFormat(batch, uncompressed)
     this.#cursor.reset(records, header.recordsCount)
+    this.#openCount = header.recordsCount
     this.#open = {
       topic,
       partition,

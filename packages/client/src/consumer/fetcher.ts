@@ -222,11 +222,13 @@ export class Fetcher<K, V> {
         ...(hasIds ? {} : { maxVersion: OLDEST_BY_TOPIC_ID - 1 }),
       })
       const latencyMs = cluster.clock.monotonic() - sentMs
-      const bytes = this.#take(response, asked, nodeId, node)
+      const bytesByTopic = this.#take(response, asked, nodeId, node)
+      let bytes = 0
+      for (const ofTopic of bytesByTopic.values()) bytes += ofTopic
       const { throttleTimeMs } = response
       // Longer than a request may wait nobody is held off: then it is asked again, and says again.
       node.throttledUntilMs = sentMs + latencyMs + Math.min(throttleTimeMs, config['request.timeout.ms'])
-      metrics.fetched({ latencyMs, bytes, throttleTimeMs }, sentMs + latencyMs)
+      metrics.fetched({ latencyMs, bytesByTopic, throttleTimeMs })
       if (consumerChannels.fetch.hasSubscribers) consumerChannels.fetch.publish({ nodeId, bytes, latencyMs })
       if (maxWaitMs === 0 && bytes === 0) node.notBeforeMs = cluster.clock.monotonic() + HELD_BACK_INTERVAL_MS
       if (bytes > 0) notify()
@@ -285,8 +287,8 @@ export class Fetcher<K, V> {
     }
   }
 
-  /** @returns How many bytes of records came. */
-  #take(response: FetchResponse, asked: PartitionMap<Asked<K, V>>, nodeId: number, node: NodeState): number {
+  /** @returns How many bytes of records came, by topic. */
+  #take(response: FetchResponse, asked: PartitionMap<Asked<K, V>>, nodeId: number, node: NodeState): ReadonlyMap<string, number> {
     const { cluster } = this.#options
     const { session } = node
     const why = session.answered(response)
@@ -297,19 +299,22 @@ export class Fetcher<K, V> {
       if (node.uselessAnswers++ > 0) node.notBeforeMs = cluster.clock.monotonic() + cluster.retryBackoffMs(node.uselessAnswers)
       const { errorCode } = response
       if (errorCode !== 0 && !sessionErrors.has(why)) throw new BrokerError(errorCode, `fetch from broker ${nodeId}`)
-      return 0
+      return new Map()
     }
     node.uselessAnswers = 0
-    let bytes = 0
+    const bytesByTopic = new Map<string, number>()
     for (const row of response.responses) {
       const topic = session.topicOf(row)
+      if (topic === undefined) continue
+      let bytes = 0
       for (const answer of row.partitions) {
-        const one = topic === undefined ? undefined : asked.get({ topic, partition: answer.partitionIndex })
+        const one = asked.get({ topic, partition: answer.partitionIndex })
         if (one === undefined || one.state.fetchGeneration !== one.fetchGeneration) continue
         bytes += this.#takePartition(one.state, answer, nodeId, response.nodeEndpoints)
       }
+      if (bytes > 0) bytesByTopic.set(topic, bytes + (bytesByTopic.get(topic) ?? 0))
     }
-    return bytes
+    return bytesByTopic
   }
 
   #takePartition(state: PartitionState<K, V>, answer: PartitionAnswer, nodeId: number, endpoints: FetchResponse['nodeEndpoints']): number {

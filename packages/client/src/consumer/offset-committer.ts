@@ -71,7 +71,9 @@ export class OffsetCommitter {
         sentAs = identity()
         // From outside of the group an empty one would take it.
         if (wasMember && sentAs.generationId < 0) throw new CommitFailedError(goneOn(coordinator.groupId))
-        const response = await connection.send(OffsetCommit, this.#requestOf(offsets, sentAs), { maxVersion: NEWEST_VERSION_BY_NAME })
+        const response = await metrics.group.commit(() =>
+          connection.send(OffsetCommit, this.#requestOf(offsets, sentAs), { maxVersion: NEWEST_VERSION_BY_NAME }),
+        )
         for (const { name, partitions } of response.topics) {
           for (const { partitionIndex, errorCode } of partitions) {
             const where = partitionName({ topic: name, partition: partitionIndex })
@@ -79,7 +81,6 @@ export class OffsetCommitter {
           }
         }
       })
-      metrics.commits++
     } catch (error) {
       if (hasCode(error, ...notAMember) && onMembershipLost(error, sentAs.generationId)) {
         throw new CommitFailedError(goneOn(coordinator.groupId), error)

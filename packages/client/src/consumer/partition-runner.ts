@@ -117,14 +117,19 @@ export class PartitionRunner<K, V> {
     core.beforeRevoke = (states) => this.#stop((lane) => states.includes(lane.state))
     core.oldestHandlerSinceMs = () => this.#oldestSinceMs()
     core.turn.end()
+    const { polls } = core.metrics
     try {
       while (!signal?.aborted && !core.cluster.closed && this.#failure === undefined) {
         if (this.#stretch.isOver()) await this.#stretch.breathe()
+        polls.began()
         await core.advance()
         while (this.#lanes.size < partitionConcurrency && this.#startLane()) {}
+        const isIdle = this.#lanes.size === 0
+        if (!isIdle) polls.ended()
         await core.notifier.wait(Number.POSITIVE_INFINITY, closing).catch((error) => {
           if (!core.cluster.closed) throw error
         })
+        if (isIdle) polls.ended()
       }
     } finally {
       signal?.removeEventListener('abort', onAbort)

@@ -1,4 +1,5 @@
 import type { OffsetSpec } from '../cluster/list-offsets.ts'
+import { Spread } from '../metrics.ts'
 import type { TopicPartition } from '../topic-partition.ts'
 import type { FetchedChunk } from './fetched-chunk.ts'
 import type { Position } from './position.ts'
@@ -41,7 +42,14 @@ export class PartitionState<K = unknown, V = unknown> implements TopicPartition 
   preferredReplica: { readonly nodeId: number; readonly untilMs: number } | undefined
   /** The leader whose log is known to hold the position; undefined: to be checked before the next fetch. KIP-320. */
   checkedLeader: LeaderAndEpoch | undefined
+  /** For the metrics, as they have been seen. */
+  readonly lags = new Spread()
+  readonly leads = new Spread()
   #consumed: Position | undefined
+  /** Of chunks that are gone. */
+  #handedOut = 0
+  /** How many of the records handed out newlyHandedOut() has told of. */
+  #counted = 0
 
   constructor({ topic, partition }: TopicPartition) {
     this.topic = topic
@@ -83,6 +91,19 @@ export class PartitionState<K = unknown, V = unknown> implements TopicPartition 
     return this.position === undefined || this.chunks.length === 0 ? 0 : this.fetchOffset - this.position.offset
   }
 
+  /** The first chunk has been handed out. */
+  shiftChunk(): void {
+    this.#handedOut += this.chunks.shift()?.handedOut ?? 0
+  }
+
+  /** How many records have been handed out since this was asked last. */
+  newlyHandedOut(): number {
+    const handedOut = this.#handedOut + (this.chunks[0]?.handedOut ?? 0)
+    const count = handedOut - this.#counted
+    this.#counted = handedOut
+    return count
+  }
+
   /** Goes on from another offset, as the user wants it; what is buffered and what is under way is dropped. */
   seek(position: Position): void {
     this.generation++
@@ -121,6 +142,7 @@ export class PartitionState<K = unknown, V = unknown> implements TopicPartition 
 
   #drop(): void {
     this.fetchGeneration++
+    this.#handedOut += this.chunks[0]?.handedOut ?? 0
     this.chunks.length = 0
   }
 }

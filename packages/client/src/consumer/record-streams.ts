@@ -82,6 +82,7 @@ abstract class ConsumerStream<T, K, V> implements AsyncIterableIterator<T> {
   async #wait(breathing?: Promise<void>): Promise<IteratorResult<T>> {
     const { core } = this
     const { signal } = this.#options
+    core.metrics.polls.began()
     try {
       await breathing
       for (;;) {
@@ -100,6 +101,8 @@ abstract class ConsumerStream<T, K, V> implements AsyncIterableIterator<T> {
       // Closing the consumer ends the loop; it is not the loop's failure.
       if (error instanceof ClosedError) return done
       throw error
+    } finally {
+      core.metrics.polls.ended()
     }
   }
 

@@ -3,7 +3,6 @@ import { randomBytes } from 'node:crypto'
 import { test } from 'node:test'
 import { libuvOffload, type Offload, systemClock } from '@tidelog/core'
 import { buildBatch } from '@tidelog/protocol'
-import { ConsumerMetrics } from './consumer-metrics.ts'
 import type { ConsumerRecord } from './consumer-record.ts'
 import { FetchedChunk } from './fetched-chunk.ts'
 import { Notifier } from './notifier.ts'
@@ -45,7 +44,7 @@ for (const way of ['take', 'takeOne'] as const) {
     const states = partitionsWith(8, offload)
     const notifier = new Notifier(systemClock)
     const notify = () => notifier.notify()
-    const taker = new RecordTaker<Buffer, Buffer>({ metrics: new ConsumerMetrics(), notify, onDrained: () => {} })
+    const taker = new RecordTaker<Buffer, Buffer>({ notify, onDrained: () => {} })
     taker.setPartitions(states)
     const taken: ConsumerRecord[] = []
     const takeAll = () => {

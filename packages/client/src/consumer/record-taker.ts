@@ -1,14 +1,12 @@
-import type { ConsumerMetrics } from './consumer-metrics.ts'
 import type { ConsumerRecord } from './consumer-record.ts'
 import type { FetchedChunk } from './fetched-chunk.ts'
 import type { PartitionState } from './partition-state.ts'
 
 export interface RecordTakerOptions {
-  readonly metrics: ConsumerMetrics
   /** What was not there yet can be taken. */
   readonly notify: () => void
   /** A chunk has been handed out: there is room for the next. */
-  readonly onDrained: () => void
+  readonly onDrained: (state: PartitionState) => void
 }
 
 /** So many batches may be in the making, or made and not begun, while others are handed out: decompressed, each may be large. */
@@ -65,7 +63,6 @@ export class RecordTaker<K, V> {
       const record = this.#nextOf(state)
       if (record !== undefined) {
         this.#takenFrom = state
-        this.#options.metrics.records++
         return record
       }
     }
@@ -94,7 +91,6 @@ export class RecordTaker<K, V> {
   #takeFrom(state: PartitionState<K, V>, max: number, into: ConsumerRecord<K, V>[]): boolean {
     const chunk = state.chunks[0]
     if (chunk === undefined || !this.#mayOpen(chunk)) return false
-    const before = into.length
     if (chunk.preparing === undefined) this.#prepared.delete(chunk)
     try {
       chunk.take(max, into)
@@ -103,12 +99,11 @@ export class RecordTaker<K, V> {
       // What has been taken is handed out first; the bad batch is met again.
       if (into.length === 0) throw error
     }
-    this.#options.metrics.records += into.length - before
     if (into.length === max) return true
     if (chunk.preparing !== undefined) this.#awaitPrepared(chunk, state)
     else if (state.chunks[0] === chunk) {
-      state.chunks.shift()
-      this.#options.onDrained()
+      state.shiftChunk()
+      this.#options.onDrained(state)
     }
     return false
   }

@@ -134,8 +134,9 @@ export class SendOutcomes {
       if (batch.baseSequence === queue.unresolvedEnd) queue.unresolvedEnd = undefined
       queue.ackedProducerId = batch.producer!.producerId
     }
-    this.#options.metrics.delivered(batch.recordsCount)
-    this.#options.accumulator.complete(batch, baseOffset, logAppendTimeMs)
+    const { metrics, cluster, accumulator } = this.#options
+    metrics.delivered(batch.recordsCount, cluster.clock.monotonic())
+    accumulator.complete(batch, baseOffset, logAppendTimeMs)
   }
 
   #failed(batch: ProducerBatch, error: ClientError): void {

@@ -351,3 +351,46 @@ test('brokers without share groups, and without record_limit, are told by an Uns
   const limited = consumerOf(t, older, { shareAcquireMode: 'record_limit' })
   await assert.rejects(limited.poll(), UnsupportedVersionError)
 })
+
+for (const way of ['poll()', 'records()', 'run()'] as const) {
+  test(`a member that its group does not let in hears so of ${way}, and asks again by the next: what has been mended goes on`, async (t) => {
+    const broker = await shareBroker(t, [{ records: values(1), ranges: [[0, 0, 1]] }])
+    let isRefused = true
+    let asked = 0
+    broker.serve(ShareGroupHeartbeat, ({ memberId, memberEpoch }) => {
+      asked++
+      const { code } = errorTable.GROUP_AUTHORIZATION_FAILED
+      if (isRefused) return { errorCode: code, memberId: null, memberEpoch: 0, heartbeatIntervalMs: 0, assignment: null }
+      const assignment = memberEpoch === 0 ? { topicPartitions: [{ topicId, partitions: [0] }] } : null
+      return { errorCode: 0, memberId, memberEpoch: memberEpoch < 0 ? -1 : 1, heartbeatIntervalMs: 1000, assignment }
+    })
+    const share = consumerOf(t, broker)
+    const read = async (): Promise<unknown> => {
+      if (way === 'poll()') return (await share.poll())[0]!.value
+      if (way === 'records()') {
+        for await (const { value } of share.records()) return value
+      }
+      const stop = new AbortController()
+      let found: unknown
+      await share.run({
+        eachRecord: ({ value }) => {
+          found = value
+          stop.abort()
+        },
+        signal: stop.signal,
+      })
+      return found
+    }
+    await assert.rejects(read(), { code: 'GROUP_AUTHORIZATION_FAILED' })
+    const before = asked
+    await assert.rejects(read(), { code: 'GROUP_AUTHORIZATION_FAILED' })
+    assert.ok(asked > before, 'it has asked again')
+    isRefused = false
+    assert.equal(await read(), '0')
+    const metrics = new Map(share.metrics().map(({ name, value }) => [name, value]))
+    assert.deepEqual(
+      [metrics.get('records-consumed-total'), metrics.get('records-per-request-max'), metrics.get('rebalance-total')],
+      [1, 1, 1],
+    )
+  })
+}

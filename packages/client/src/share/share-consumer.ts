@@ -53,7 +53,7 @@ export class ShareConsumer<K = Buffer, V = Buffer> {
   readonly #onAcknowledged: ((outcome: AcknowledgementOutcome) => void) | undefined
   readonly #membership: ShareMembership
   readonly #fetcher: ShareFetcher<K, V>
-  readonly #metrics = new ShareMetrics()
+  readonly #metrics: ShareMetrics
   readonly #notifier: Notifier
   readonly #owner: ShareRecordOwner<K, V>
   #subscription: readonly string[] | undefined
@@ -65,7 +65,6 @@ export class ShareConsumer<K = Buffer, V = Buffer> {
   /** Acknowledgements that had no effect since the last commit(). */
   #failed = new PartitionMap<ClientError>()
   #failure: { readonly error: unknown } | undefined
-  #fatal: ClientError | undefined
   #reader: string | undefined
   #readerEnded: Promise<unknown> = Promise.resolve()
   readonly #stopping = new AbortController()
@@ -78,6 +77,7 @@ export class ShareConsumer<K = Buffer, V = Buffer> {
     const base = { client: 'share consumer', config, clock, random, logger, observer, connection: options }
     const cluster = new Cluster({ ...base, allowAutoTopicCreation: false })
     this.#cluster = cluster
+    this.#metrics = new ShareMetrics(clock)
     this.#config = config
     this.#isExplicit = config['share.acknowledgement.mode'] === 'explicit'
     this.#decodesEagerly = needsEagerDecoding(deserializers)
@@ -105,11 +105,9 @@ export class ShareConsumer<K = Buffer, V = Buffer> {
       coordinator: new GroupCoordinator(cluster, groupId),
       memberId,
       rackId: config['client.rack'] === '' ? null : config['client.rack'],
+      metrics: this.#metrics.group,
       onAssigned: (topics) => this.#assign(topics),
-      onFatal: (error) => {
-        this.#fatal = error
-        this.#notifier.notify()
-      },
+      onRefused: () => this.#notifier.notify(),
     })
     cluster.onMetadata(() => this.#resolve())
   }
@@ -264,7 +262,11 @@ export class ShareConsumer<K = Buffer, V = Buffer> {
   /** The next record, acquired if there is none; undefined when the deadline passes. */
   async #next(deadline: Deadline | undefined, signal: AbortSignal | undefined): Promise<ShareRecord<K, V> | undefined> {
     signal?.throwIfAborted()
-    this.#waiting++
+    this.#throwFailure()
+    const ready = this.#take()
+    if (ready !== undefined) return ready
+    // Several handlers may wait: that is one poll.
+    if (this.#waiting++ === 0) this.#metrics.polls.began()
     try {
       for (;;) {
         this.#throwFailure()
@@ -275,7 +277,10 @@ export class ShareConsumer<K = Buffer, V = Buffer> {
         await this.#notifier.wait(deadline?.remainingMs ?? Number.POSITIVE_INFINITY, signal, this.#stopping.signal, this.#cluster.closing)
       }
     } finally {
-      if (--this.#waiting === 0) this.#fetcher.want(false)
+      if (--this.#waiting === 0) {
+        this.#metrics.polls.ended()
+        this.#fetcher.want(false)
+      }
     }
   }
   #waiting = 0
@@ -388,7 +393,7 @@ export class ShareConsumer<K = Buffer, V = Buffer> {
 
   /** Values now, by Kafka's names. */
   metrics(): Metric[] {
-    return this.#metrics.snapshot(this.#config['client.id'], this.#cluster, this.#membership.heartbeats)
+    return this.#metrics.snapshot(this.#config['client.id'], this.#cluster)
   }
 
   /**
@@ -429,7 +434,7 @@ export class ShareConsumer<K = Buffer, V = Buffer> {
   }
 
   #throwFailure(): void {
-    if (this.#fatal !== undefined) throw this.#fatal
+    this.#membership.check()
     const failure = this.#failure
     this.#failure = undefined
     if (failure !== undefined) throw failure.error

@@ -383,7 +383,7 @@ export class ShareFetcher<K, V> {
         return connection.send(ShareFetch, request, { timeoutMs: config['request.timeout.ms'] + maxWaitMs })
       })
       const nowMs = cluster.clock.monotonic()
-      metrics.fetched(nowMs - sentMs)
+      metrics.answered(nowMs - sentMs, response.throttleTimeMs)
       this.#settle(
         acknowledgements,
         response.responses,
@@ -407,6 +407,8 @@ export class ShareFetcher<K, V> {
   async #take(node: ShareNode, session: ShareSession, response: ShareFetchResponse, lockedUntilMs: number): Promise<void> {
     const { cluster, config, deserializers, offload, onError, metrics, partitions } = this.#options
     const assigned = partitions()
+    let recordsCount = 0
+    let bytes = 0
     for (const { topicId, partitions: rows } of response.responses) {
       for (const row of rows) {
         const partition = assigned.find((one) => one.topicId === topicId && one.partition === row.partitionIndex)
@@ -420,11 +422,12 @@ export class ShareFetcher<K, V> {
         const options = { deserializers, checkCrcs: config['check.crcs'], offload }
         const { records, error } = await readAcquired(partition, row.records, row.acquiredRecords, session, options)
         if (error !== undefined) onError(error)
-        metrics.records += records.length
-        metrics.bytes += row.records.length
+        recordsCount += records.length
+        bytes += row.records.length
         if (records.length > 0) this.#chunks.push({ node, session, partition, records, next: 0, lockedUntilMs })
       }
     }
+    if (bytes > 0) metrics.acquired(recordsCount, bytes)
     if (this.#chunks.length === 0 && response.responses.some(({ partitions: rows }) => rows.some(({ errorCode }) => errorCode !== 0)))
       node.notBeforeMs = cluster.clock.monotonic() + config['retry.backoff.ms']
   }

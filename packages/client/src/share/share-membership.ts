@@ -3,6 +3,8 @@ import { ShareGroupHeartbeat, type ShareGroupHeartbeatResponse } from '@tidelog/
 import { type Cluster, messageOf } from '../cluster/cluster.ts'
 import { before, type Deadline } from '../cluster/wait.ts'
 import type { GroupCoordinator } from '../consumer/group-coordinator.ts'
+import type { ShareGroupMetrics } from '../consumer/group-metrics.ts'
+import { Refusal } from '../consumer/membership/refusal.ts'
 import { BrokerError, ClientError, hasCode, isRetriable } from '../errors.ts'
 
 export interface AssignedTopic {
@@ -15,9 +17,10 @@ export interface ShareMembershipOptions {
   readonly coordinator: GroupCoordinator
   readonly memberId: string
   readonly rackId: string | null
+  readonly metrics: ShareGroupMetrics
   readonly onAssigned: (topics: readonly AssignedTopic[]) => void
-  /** The member cannot go on. */
-  readonly onFatal: (error: ClientError) => void
+  /** check() has something to throw. */
+  readonly onRefused: () => void
 }
 
 const JOINING_EPOCH = 0
@@ -38,7 +41,7 @@ export class ShareMembership {
   #beating: Promise<void> | undefined
   #isStopped = true
   #failures = 0
-  heartbeats = 0
+  readonly #refusal = new Refusal()
 
   constructor(options: ShareMembershipOptions) {
     this.#options = options
@@ -51,11 +54,17 @@ export class ShareMembership {
     this.#beatIn(0)
   }
 
+  /** Asked by whoever reads. @throws what the group has refused this member for; the next time it is tried again */
+  check(): void {
+    if (this.#refusal.check()) this.#beatIn(0)
+  }
+
   /** Leaves the group, if it knows this member. Best effort: it finds out by itself after its session timeout. */
   async leave(deadline: Deadline): Promise<void> {
     this.#isStopped = true
     this.#timer?.cancel()
     this.#timer = undefined
+    this.#refusal.clear()
     const { cluster, coordinator, memberId } = this.#options
     const leaving = async () => {
       await this.#beating
@@ -72,7 +81,7 @@ export class ShareMembership {
   }
 
   #beatIn(ms: number): void {
-    if (this.#isStopped || this.#options.cluster.closed) return
+    if (this.#isStopped || this.#options.cluster.closed || this.#refusal.stands) return
     this.#timer?.cancel()
     this.#timer = this.#options.cluster.clock.setTimer(ms, () => {
       this.#timer = undefined
@@ -84,11 +93,12 @@ export class ShareMembership {
   }
 
   async #beat(): Promise<void> {
-    const { cluster, coordinator, memberId, rackId, onFatal } = this.#options
+    const { cluster, coordinator, memberId, rackId, onRefused, metrics } = this.#options
     const topics = this.#topics
     const isNews = this.#sentTopics !== topics
     try {
       const response = await coordinator.request(async (connection) => {
+        metrics.heartbeat.sent()
         const answer = await connection.send(ShareGroupHeartbeat, {
           groupId: coordinator.groupId,
           memberId,
@@ -99,7 +109,7 @@ export class ShareMembership {
         if (answer.errorCode !== 0) throw new BrokerError(answer.errorCode, `share group ${coordinator.groupId}`, answer.errorMessage)
         return answer
       })
-      this.heartbeats++
+      metrics.heartbeat.answered()
       this.#failures = 0
       this.#sentTopics = topics
       this.#take(response)
@@ -113,15 +123,18 @@ export class ShareMembership {
         cluster.logger.debug('a heartbeat failed', { reason: messageOf(error) })
         this.#beatIn(cluster.retryBackoffMs(this.#failures++))
       } else {
-        this.#isStopped = true
-        onFatal(error instanceof ClientError ? error : new ClientError('UNEXPECTED', messageOf(error), { cause: error }))
+        this.#sentTopics = undefined
+        this.#refusal.set(error instanceof ClientError ? error : new ClientError('UNEXPECTED', messageOf(error), { cause: error }))
+        onRefused()
       }
     }
   }
 
   #take({ memberEpoch, assignment }: ShareGroupHeartbeatResponse): void {
     this.#epoch = memberEpoch
-    if (assignment !== null) this.#options.onAssigned(assignment.topicPartitions)
+    if (assignment === null) return
+    this.#options.metrics.rebalanced()
+    this.#options.onAssigned(assignment.topicPartitions)
   }
 
   /** Nothing is assigned until the group has taken the member in again. */

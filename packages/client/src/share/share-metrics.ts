@@ -1,49 +1,69 @@
+import type { Clock } from '@tidelog/core'
 import type { Cluster } from '../cluster/cluster.ts'
-import type { Metric } from '../metrics.ts'
+import { FetchRequestMetrics } from '../consumer/fetch-metrics.ts'
+import { ShareGroupMetrics } from '../consumer/group-metrics.ts'
+import { PollMetrics } from '../consumer/poll-metrics.ts'
+import { avgAndMax, Meter, type Metric, rateAndTotal, Spread } from '../metrics.ts'
 import type { AcknowledgementOutcome } from './acknowledgements.ts'
 
 /** Counts what Kafka's share consumer counts, by its names. */
 export class ShareMetrics {
-  /** Acquired. */
-  records = 0
-  bytes = 0
-  #fetches = 0
-  #latencySumMs = 0
-  #latencyMaxMs = 0
-  #acknowledged = 0
-  #failed = 0
+  readonly group: ShareGroupMetrics
+  readonly polls: PollMetrics
+  readonly #clock: Clock
+  readonly #requests = new FetchRequestMetrics()
+  readonly #sizes = new Spread()
+  readonly #bytes = new Meter()
+  readonly #records = new Meter()
+  readonly #recordsPerRequest = new Spread()
+  readonly #acknowledged = new Meter()
+  readonly #failed = new Meter()
 
-  fetched(latencyMs: number): void {
-    this.#fetches++
-    this.#latencySumMs += latencyMs
-    this.#latencyMaxMs = Math.max(this.#latencyMaxMs, latencyMs)
+  constructor(clock: Clock) {
+    this.#clock = clock
+    this.group = new ShareGroupMetrics(clock)
+    this.polls = new PollMetrics(clock)
+  }
+
+  answered(latencyMs: number, throttleTimeMs: number): void {
+    this.#requests.answered(latencyMs, throttleTimeMs, this.#clock.monotonic())
+  }
+
+  /** What one answer has brought. */
+  acquired(records: number, bytes: number): void {
+    const nowMs = this.#clock.monotonic()
+    this.#records.record(records, nowMs)
+    this.#recordsPerRequest.record(records, nowMs)
+    this.#bytes.record(bytes, nowMs)
+    this.#sizes.record(bytes, nowMs)
   }
 
   acknowledged({ offsets, error }: AcknowledgementOutcome): void {
-    if (error === undefined) this.#acknowledged += offsets.length
-    else this.#failed += offsets.length
+    const nowMs = this.#clock.monotonic()
+    this.#acknowledged.record(offsets.length, nowMs)
+    if (error !== undefined) this.#failed.record(offsets.length, nowMs)
   }
 
-  snapshot(clientId: string, cluster: Cluster, heartbeats: number): Metric[] {
+  snapshot(clientId: string, cluster: Cluster): Metric[] {
+    const nowMs = this.#clock.monotonic()
     const metrics: Metric[] = []
     const addAll = (group: string, values: Readonly<Record<string, number>>) => {
       for (const [name, value] of Object.entries(values)) metrics.push({ name, group, tags: { 'client-id': clientId }, value })
     }
-    const perFetch = (sum: number) => (this.#fetches === 0 ? 0 : sum / this.#fetches)
     addAll('consumer-share-fetch-manager-metrics', {
-      'records-consumed-total': this.records,
-      'records-per-request-avg': perFetch(this.records),
-      'bytes-consumed-total': this.bytes,
-      'fetch-total': this.#fetches,
-      'fetch-size-avg': perFetch(this.bytes),
-      'fetch-latency-avg': perFetch(this.#latencySumMs),
-      'fetch-latency-max': this.#latencyMaxMs,
-      'acknowledgements-send-total': this.#acknowledged + this.#failed,
-      'acknowledgements-error-total': this.#failed,
+      ...avgAndMax('fetch-size', this.#sizes, nowMs),
+      ...rateAndTotal('bytes-consumed', this.#bytes, nowMs),
+      ...avgAndMax('records-per-request', this.#recordsPerRequest, nowMs),
+      ...rateAndTotal('records-consumed', this.#records, nowMs),
+      ...rateAndTotal('acknowledgements-send', this.#acknowledged, nowMs),
+      ...rateAndTotal('acknowledgements-error', this.#failed, nowMs),
+      ...this.#requests.values(nowMs),
     })
-    addAll('consumer-share-coordinator-metrics', { 'heartbeat-total': heartbeats })
+    addAll('consumer-share-coordinator-metrics', this.group.values(nowMs))
     const { connectionCount, connectionCreationTotal, requestTotal } = cluster.connectionMetrics
-    addAll('consumer-share-metrics', {
+    addAll('consumer-share-metrics', this.polls.values(nowMs))
+    // Java has these in the consumer's group.
+    addAll('consumer-metrics', {
       'connection-count': connectionCount,
       'connection-creation-total': connectionCreationTotal,
       'request-total': requestTotal,

@@ -29,6 +29,11 @@ export class RecordCursor {
   #restAt = 0
   #left = 0
 
+  /** Records that next() has yet to come to. */
+  get left(): number {
+    return this.#left
+  }
+
   /** Goes before the first of `count` records. */
   reset(records: Buffer, count: number): void {
     this.records = records

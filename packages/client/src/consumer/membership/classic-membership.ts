@@ -14,6 +14,7 @@ import {
   type MembershipOptions,
   publishRebalance,
 } from './membership.ts'
+import { Refusal } from './refusal.ts'
 import { topicShape } from './topic-shape.ts'
 
 export interface ClassicMembershipOptions extends MembershipOptions {
@@ -46,7 +47,7 @@ export class ClassicMembership implements Membership {
   #isLost = false
   #joining: Promise<void> | undefined
   #joined: Joined | undefined
-  #fatal: ClientError | undefined
+  readonly #refusal = new Refusal()
   #failures = 0
   #heartbeatTimer: Timer | undefined
   #lastHeartbeatMs = 0
@@ -72,7 +73,7 @@ export class ClassicMembership implements Membership {
   }
 
   get needsAttention(): boolean {
-    if (this.#fatal !== undefined || this.#joined !== undefined || this.#isLost) return true
+    if (this.#refusal.stands || this.#joined !== undefined || this.#isLost) return true
     return this.#mustJoin !== undefined && this.#joining === undefined
   }
 
@@ -82,10 +83,11 @@ export class ClassicMembership implements Membership {
   }
 
   async advance(): Promise<void> {
-    if (this.#fatal !== undefined) throw this.#fatal
+    const triesAgain = this.#refusal.check()
     // A listener that reads, or asks for a position, is inside of one already.
     if (this.#isAdvancing || this.#isLeft) return
     this.#isAdvancing = true
+    if (triesAgain && this.#mustJoin === undefined) this.#armHeartbeat(0)
     try {
       if (this.#isLost) await this.#loseAll()
       if (this.#joined !== undefined) await this.#finish(this.#joined)
@@ -104,7 +106,7 @@ export class ClassicMembership implements Membership {
    * we are out, that answer says it.
    */
   lost(error: ClientError, generationId: number): boolean {
-    if (error.code === 'FENCED_INSTANCE_ID') this.#fail(error)
+    if (error.code === 'FENCED_INSTANCE_ID') this.#refused(error)
     else if (generationId !== this.#generationId || this.#joining !== undefined) return false
     else this.#reset(`the coordinator answered ${error.code}`, error)
     return true
@@ -138,7 +140,8 @@ export class ClassicMembership implements Membership {
   // --- joining -----------------------------------------------------------------------------------------------------------------------
 
   async #start(reason: string): Promise<void> {
-    const { actions, topics } = this.#options
+    const { actions, topics, metrics } = this.#options
+    metrics.group.rebalanceBegan()
     const owned = actions.owned()
     const subscribed = new Set(topics())
     const toRevoke = this.#isCooperative ? owned.filter(({ topic }) => !subscribed.has(topic)) : owned
@@ -176,10 +179,11 @@ export class ClassicMembership implements Membership {
           this.#startHeartbeats()
           return
         } catch (error) {
-          metrics.failedRebalances++
+          metrics.group.rebalanceFailed()
           if (cluster.closed || this.#isLeft) return
           if (!isRetriable(error) && !hasCode(error, ...joinAgain)) {
-            this.#fail(error instanceof ClientError ? error : new ClientError('UNEXPECTED', String(error), { cause: error }))
+            this.#mustJoin ??= reason
+            this.#refused(error instanceof ClientError ? error : new ClientError('UNEXPECTED', String(error), { cause: error }))
             return
           }
           cluster.logger.debug('could not join the group', {
@@ -225,7 +229,7 @@ export class ClassicMembership implements Membership {
     // What the listener did may have taken so long that the group has gone on.
     if (!this.#isLost) {
       await failure.of(() => actions.assign(added))
-      metrics.rebalances++
+      metrics.group.rebalanced()
       publishRebalance(coordinator.groupId, joined, { assigned: added, revoked })
     }
     this.#checkTopics()
@@ -270,9 +274,10 @@ export class ClassicMembership implements Membership {
     this.#options.notify()
   }
 
-  #fail(error: ClientError): void {
-    this.#fatal = error
-    this.#generationId = NO_GENERATION
+  /** It may be a member still, and go on as such when the cause has been mended in time. */
+  #refused(error: ClientError): void {
+    this.#refusal.set(error)
+    if (error.fatal) this.#generationId = NO_GENERATION
     this.#pauseHeartbeats()
     this.#options.notify()
   }
@@ -290,11 +295,11 @@ export class ClassicMembership implements Membership {
     this.#heartbeatTimer = undefined
   }
 
-  #armHeartbeat(): void {
-    const { cluster, config } = this.#options
+  #armHeartbeat(delayMs = this.#options.config['heartbeat.interval.ms']): void {
+    const { cluster } = this.#options
     this.#heartbeatTimer?.cancel()
-    if (cluster.closed || this.#isLeft || this.#generationId === NO_GENERATION) return
-    this.#heartbeatTimer = cluster.clock.setTimer(config['heartbeat.interval.ms'], () => {
+    if (cluster.closed || this.#isLeft || this.#generationId === NO_GENERATION || this.#refusal.stands) return
+    this.#heartbeatTimer = cluster.clock.setTimer(delayMs, () => {
       this.#heartbeatTimer = undefined
       if (this.#isHeartbeating) return
       this.#isHeartbeating = true
@@ -318,10 +323,11 @@ export class ClassicMembership implements Membership {
     try {
       await coordinator.request(async (connection) => {
         const groupInstanceId = config['group.instance.id']
+        metrics.group.heartbeat.sent()
         const response = await connection.send(Heartbeat, { groupId: coordinator.groupId, generationId, memberId, groupInstanceId })
         checkErrorCode(response.errorCode, `heartbeat in group ${coordinator.groupId}`)
       })
-      metrics.heartbeats++
+      metrics.group.heartbeat.answered()
       this.#lastHeartbeatMs = cluster.clock.monotonic()
     } catch (error) {
       // The answer may be about a generation that has passed.
@@ -338,7 +344,7 @@ export class ClassicMembership implements Membership {
     } else if (hasCode(error, ...memberLost)) {
       this.#reset(`the coordinator answered ${error.code}`, error)
     } else if (error instanceof BrokerError && !error.retriable) {
-      this.#fail(error)
+      this.#refused(error)
     } else if (cluster.clock.monotonic() - this.#lastHeartbeatMs > config['session.timeout.ms']) {
       cluster.logger.warn('no heartbeat has been answered within the session timeout', { group: coordinator.groupId })
       this.#reset('the session has timed out')

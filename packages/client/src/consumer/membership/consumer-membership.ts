@@ -13,6 +13,7 @@ import {
   type MembershipOptions,
   publishRebalance,
 } from './membership.ts'
+import { Refusal } from './refusal.ts'
 import { idPartitionKey, type TopicIdPartition, TopicNames } from './topic-ids.ts'
 
 const JOINING = 0
@@ -43,7 +44,7 @@ export class ConsumerMembership implements Membership {
   #isLost = false
   #isLeft = false
   #isAdvancing = false
-  #fatal: ClientError | undefined
+  readonly #refusal = new Refusal()
   /** Counts the times that this member has begun anew or has gone: what an earlier life was answered is nothing to this one. */
   #life = 0
   /** What the coordinator wants this member to have; undefined: it has not said yet. */
@@ -80,7 +81,7 @@ export class ConsumerMembership implements Membership {
   }
 
   get needsAttention(): boolean {
-    return this.#fatal !== undefined || this.#isLost || this.#canReconcile || this.#mustJoin
+    return this.#refusal.stands || this.#isLost || this.#canReconcile || this.#mustJoin
   }
 
   rejoin(_reason: string): void {
@@ -89,7 +90,8 @@ export class ConsumerMembership implements Membership {
   }
 
   async advance(): Promise<void> {
-    if (this.#fatal !== undefined) throw this.#fatal
+    // The coordinator hears everything once more.
+    if (this.#refusal.check()) this.#beatSoon()
     // A listener that reads, or asks for a position, is inside of one already.
     if (this.#isAdvancing || this.#isLeft) return
     this.#isAdvancing = true
@@ -108,7 +110,7 @@ export class ConsumerMembership implements Membership {
   }
 
   lost(error: ClientError, memberEpoch: number): boolean {
-    if (error.code === 'FENCED_INSTANCE_ID') this.#fail(error)
+    if (error.code === 'FENCED_INSTANCE_ID') this.#refused(error)
     else if (this.#epoch < JOINING) return true
     else if (memberEpoch !== this.#epoch || !hasCode(error, ...memberFenced)) return false
     else this.#fenced(error)
@@ -155,7 +157,7 @@ export class ConsumerMembership implements Membership {
   #startOver(): void {
     this.#isLost = true
     this.#mustJoin = true
-    this.#options.metrics.failedRebalances++
+    this.#options.metrics.group.rebalanceFailed()
     this.#options.notify()
   }
 
@@ -170,10 +172,13 @@ export class ConsumerMembership implements Membership {
     this.#timer = undefined
   }
 
-  #fail(error: ClientError): void {
-    this.#outOfGroup()
-    this.#mustJoin = false
-    this.#fatal = error
+  /** Unless that is fatal it may be a member still, and goes on as such when the cause has been mended in time. */
+  #refused(error: ClientError): void {
+    if (error.fatal) {
+      this.#outOfGroup()
+      this.#mustJoin = false
+    }
+    this.#refusal.set(error)
     this.#options.notify()
   }
 
@@ -227,6 +232,7 @@ export class ConsumerMembership implements Membership {
     const { actions, coordinator, metrics } = this.#options
     const life = this.#life
     this.#canReconcile = false
+    metrics.group.rebalanceBegan()
     const { revoked, added } = this.#difference(this.#target ?? [])
     const failure = new FirstFailure()
     if (revoked.length > 0) {
@@ -237,7 +243,7 @@ export class ConsumerMembership implements Membership {
     if (life === this.#life) {
       this.#owned = [...this.#owned, ...added]
       await failure.of(() => actions.assign(added.map(nameOnly)))
-      metrics.rebalances++
+      metrics.group.rebalanced()
       publishRebalance(coordinator.groupId, this.identity, { assigned: added.map(nameOnly), revoked: revoked.map(nameOnly) })
     }
     if (life === this.#life) {
@@ -263,7 +269,7 @@ export class ConsumerMembership implements Membership {
     const { cluster } = this.#options
     this.#timer?.cancel()
     this.#timer = undefined
-    if (cluster.closed || this.#epoch < JOINING) return
+    if (cluster.closed || this.#epoch < JOINING || this.#refusal.stands) return
     this.#timer = cluster.clock.setTimer(delayMs, () => {
       this.#timer = undefined
       if (this.#isBeating) return
@@ -290,12 +296,13 @@ export class ConsumerMembership implements Membership {
     try {
       const response = await coordinator.request(async (connection) => {
         const { groupId } = coordinator
+        metrics.group.heartbeat.sent()
         const answer = await connection.send(ConsumerGroupHeartbeat, (version) => this.#request.build(version, groupId, member, said))
         checkErrorCode(answer.errorCode, `heartbeat in group ${groupId}`, answer.errorMessage)
         return answer
       })
       if (life !== this.#life) return 0
-      metrics.heartbeats++
+      metrics.group.heartbeat.answered()
       this.#failures = 0
       this.#request.wasHeard(said)
       this.#answered(response)
@@ -327,7 +334,7 @@ export class ConsumerMembership implements Membership {
       cluster.logger.debug('a heartbeat failed', { group: coordinator.groupId, reason: error instanceof Error ? error.message : '' })
       return cluster.retryBackoffMs(this.#failures++)
     }
-    this.#fail(asFatal(error))
+    this.#refused(asFatal(error))
     return 0
   }
 }

@@ -1,10 +1,12 @@
 import { CONSUMER_PROTOCOL_TYPE, JoinGroup, type JoinGroupResponse, SyncGroup } from '@tidelog/protocol'
+import type { BrokerConnection } from '../../cluster/broker-connection.ts'
 import type { Cluster } from '../../cluster/cluster.ts'
 import type { ConsumerConfig } from '../../config/consumer-config.ts'
 import { BrokerError, ClientError, checkErrorCode, hasCode } from '../../errors.ts'
 import { type Assignment, decodeAssignment, decodeSubscription, encodeAssignment, encodeSubscription } from '../../group-metadata.ts'
 import { PartitionMap, type TopicPartition } from '../../topic-partition.ts'
 import type { Assignor, GroupMember } from '../assignors/assignor.ts'
+import type { ConsumerMetrics } from '../consumer-metrics.ts'
 import type { GroupCoordinator } from '../group-coordinator.ts'
 import { MISSING_TOPIC, racksOf, topicShape } from './topic-shape.ts'
 
@@ -16,6 +18,7 @@ export interface JoinContext {
   readonly config: ConsumerConfig
   readonly coordinator: GroupCoordinator
   readonly assignors: readonly Assignor[]
+  readonly metrics: ConsumerMetrics
 }
 
 /** What a member brings along when it joins. */
@@ -69,7 +72,7 @@ const shapeAt = ({ cluster, config }: JoinContext, topic: string): string =>
   topicShape(cluster.metadata, topic, config['client.rack']) ?? MISSING_TOPIC
 
 async function join(
-  { config, coordinator, assignors }: JoinContext,
+  { config, coordinator, assignors, metrics }: JoinContext,
   { memberId, topics, owned, previous, generationId, reason }: Joining,
   onMemberId: (memberId: string) => void,
 ): Promise<JoinGroupResponse> {
@@ -97,7 +100,8 @@ async function join(
       protocols,
       reason,
     }
-    return coordinator.request((connection) => connection.send(JoinGroup, request, { timeoutMs }), { purpose: 'join' })
+    const send = (connection: BrokerConnection) => metrics.group.join(() => connection.send(JoinGroup, request, { timeoutMs }))
+    return coordinator.request(send, { purpose: 'join' })
   }
   let response = await ask(memberId)
   try {
@@ -158,7 +162,7 @@ async function assign(assignor: Assignor, members: readonly GroupMember[], { par
 }
 
 async function sync(
-  { config, coordinator }: JoinContext,
+  { config, coordinator, metrics }: JoinContext,
   { generationId, memberId, protocolName }: JoinGroupResponse,
   assignments: readonly { readonly memberId: string; readonly assignment: Buffer }[],
 ): Promise<Assignment> {
@@ -173,7 +177,8 @@ async function sync(
     protocolName,
     assignments,
   }
-  const response = await coordinator.request((connection) => connection.send(SyncGroup, request, { timeoutMs }), { purpose: 'join' })
+  const send = (connection: BrokerConnection) => metrics.group.sync(() => connection.send(SyncGroup, request, { timeoutMs }))
+  const response = await coordinator.request(send, { purpose: 'join' })
   if (response.errorCode !== 0) {
     const error = new BrokerError(response.errorCode, `synchronizing with group ${groupId}`)
     coordinator.lost(error)
