@@ -81,10 +81,11 @@ function declarationOf({ text, doc }: Statement, path: string): Declaration | un
     .replace(/\s+/g, ' ')
   if (kind !== 'class' && kind !== 'interface') return { name, kind, head: whole, doc, members: [], path }
   // The body is the last pair of braces: type parameters and bases may have braces, too.
-  const bodyStart = text.indexOf(' {\n') >= 0 ? text.lastIndexOf(' {\n', text.indexOf('\n    ')) : text.lastIndexOf(' {')
+  const firstMember = text.indexOf('\n    ')
+  const bodyStart = firstMember < 0 ? text.lastIndexOf(' {') : text.lastIndexOf(' {\n', firstMember)
   const members = statementsOf(text.slice(bodyStart + 2, text.lastIndexOf('}')))
     .map(({ text: member, doc: memberDoc }) => ({ signature: withoutComments(member).replace(/\s+/g, ' '), doc: memberDoc }))
-    .filter(({ signature }) => !/^(?:private|protected|#)/.test(signature))
+    .filter(({ signature, doc: memberDoc }) => !/^(?:private|protected|#)/.test(signature) && !memberDoc.includes('@internal'))
   return {
     name,
     kind,
@@ -114,10 +115,13 @@ function fileOf(path: string): { readonly own: readonly Declaration[]; readonly 
 export function exportsOf(path: string): Map<string, Declaration> {
   const { own, code } = fileOf(path)
   const found = new Map(own.map((declaration) => [declaration.name, declaration]))
-  for (const [, names, star, from] of code.matchAll(/^export (?:type )?(?:\{([^}]*)\}|(\*)) from '([^']+)';$/gm)) {
+  for (const [, type, names, star, from] of code.matchAll(/^export (type )?(?:\{([^}]*)\}|(\*)) from '([^']+)';$/gm)) {
     const target = pathOf(from!, path)
     if (target === undefined) continue
-    const exported = exportsOf(target)
+    // What can be called is not exported with the types.
+    const exported = new Map(
+      [...exportsOf(target)].filter(([, { kind }]) => type === undefined || (kind !== 'function' && kind !== 'const')),
+    )
     if (star !== undefined) for (const [name, declaration] of exported) found.set(name, declaration)
     for (const item of names?.split(',') ?? []) {
       const [name = '', alias = name] = item

@@ -17,8 +17,11 @@ export interface ClientErrorTraits {
 export class ClientError extends Error {
   override name = 'ClientError'
   readonly code: string
+  /** The same call may succeed later. */
   readonly retriable: boolean
+  /** This client will not recover: close it and make a new one. */
   readonly fatal: boolean
+  /** The open transaction must be aborted; then the client can go on. */
   readonly abortable: boolean
 
   constructor(code: string, message: string, { retriable = false, fatal = false, abortable = false, cause }: ClientErrorTraits = {}) {
@@ -210,6 +213,7 @@ export class TransactionAbortedError extends ClientError {
 /** The committed offsets do not exist or are out of range, and `autoOffsetReset` is none. */
 export class NoOffsetError extends ClientError {
   override name = 'NoOffsetError'
+  /** Those to seek before the next read. */
   readonly partitions: readonly { readonly topic: string; readonly partition: number }[]
   constructor(code: 'NO_OFFSET_FOR_PARTITION' | 'OFFSET_OUT_OF_RANGE', partitions: readonly { topic: string; partition: number }[]) {
     const what = code === 'OFFSET_OUT_OF_RANGE' ? 'the position is out of range' : 'there is no committed offset'
@@ -275,10 +279,13 @@ export function checkErrorCode(errorCode: number, context: string, message?: str
 export const recoverable = (error: ClientError): ClientError =>
   error.fatal ? new ClientError(error.code, error.message, { cause: error }) : error
 
+/** Whether the client that threw it will not recover. */
 export const isFatal = (error: unknown): boolean => error instanceof ClientError && error.fatal
 
+/** Whether the same call may succeed later. */
 export const isRetriable = (error: unknown): boolean => error instanceof ClientError && error.retriable
 
+/** Whether it is a client's error with one of these codes. */
 export const hasCode = (error: unknown, ...codes: readonly string[]): error is ClientError =>
   error instanceof ClientError && codes.includes(error.code)
 
@@ -293,6 +300,7 @@ export class PartialFailureError extends ClientError {
   override name = 'PartialFailureError'
   /** By the name of what was asked for: a topic, a group, `topic-partition`, a resource. */
   readonly failures: ReadonlyMap<string, ClientError>
+  /** By the same names. */
   readonly succeeded: readonly string[]
   constructor(what: string, failures: ReadonlyMap<string, ClientError>, succeeded: readonly string[]) {
     const [first] = failures.values()

@@ -1,3 +1,4 @@
+export { type Clock, createLogger, type Logger, type LoggerOptions, type LogLevel, type Random } from '@tidelog/core'
 export type { Exchange, ExchangeObserver } from '@tidelog/net'
 export type { AclOperation } from './admin/acl-operations.ts'
 export type * from './admin/acls.ts'

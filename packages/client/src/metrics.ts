@@ -1,5 +1,6 @@
 /** One value by Kafka's name of it. Totals count since the client was made; times are in ms, sizes in bytes. */
 export interface Metric {
+  /** Such as `record-send-total`. */
   readonly name: string
   /** As Kafka groups them: `producer-metrics`, `consumer-fetch-manager-metrics`… */
   readonly group: string

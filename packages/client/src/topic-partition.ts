@@ -9,6 +9,7 @@ export interface OffsetAndMetadata {
   readonly offset: number
   /** Epoch of the last record that was read, which lets a later reader notice that the log was truncated. KIP-320. */
   readonly leaderEpoch?: number | undefined
+  /** A text of the committer's own. */
   readonly metadata?: string | undefined
 }
 

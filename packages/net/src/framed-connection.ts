@@ -38,6 +38,7 @@ export interface Exchange {
 
 /** Hears what a client says and is told, for tracing; must not throw. */
 export interface ExchangeObserver {
+  /** It has been written to the socket. */
   sent?(exchange: Exchange): void
   /** @param bytes Size of the answer. */
   answered?(exchange: Exchange, answer: { readonly response: unknown; readonly bytes: number; readonly nowMs: number }): void

@@ -1,6 +1,7 @@
 import { ZERO_UUID } from '@tidelog/core'
 import { errorTable, type MetadataResponse } from '@tidelog/protocol'
 
+/** A broker, as clients reach it. */
 export interface BrokerNode {
   readonly nodeId: number
   readonly host: string
@@ -8,6 +9,7 @@ export interface BrokerNode {
   readonly rack: string | null
 }
 
+/** A partition, as the metadata has it. */
 export interface PartitionInfo {
   readonly topic: string
   readonly partition: number
@@ -15,11 +17,15 @@ export interface PartitionInfo {
   readonly leaderId: number
   /** -1: unknown. */
   readonly leaderEpoch: number
+  /** Ids of the brokers that have it, the preferred leader first. */
   readonly replicas: readonly number[]
+  /** Those in sync with the leader. */
   readonly isr: readonly number[]
+  /** Those that are down, or whose disk is. */
   readonly offlineReplicas: readonly number[]
 }
 
+/** A topic, as the metadata has it. */
 export interface TopicInfo {
   readonly name: string
   /** ZERO_UUID from brokers that do not say. */

@@ -6,6 +6,7 @@ import type { PartitionState } from './partition-state.ts'
 export class ConsumedBatch<K = Buffer, V = Buffer> implements Iterable<ConsumerRecord<K, V>>, TopicPartition {
   readonly topic: string
   readonly partition: number
+  /** In order of offset. */
   readonly records: readonly ConsumerRecord<K, V>[]
   /** Of the partition, when the batch was fetched; -1: unknown. */
   readonly highWatermark: number
@@ -14,7 +15,7 @@ export class ConsumedBatch<K = Buffer, V = Buffer> implements Iterable<ConsumerR
   readonly #leaderEpoch: number
   readonly #commit: (offsets: readonly (TopicPartition & OffsetAndMetadata)[]) => Promise<void>
 
-  /** @param state As it is right behind taking `records`. */
+  /** @internal @param state As it is right behind taking `records`. */
   constructor(
     { topic, partition, highWatermark, position }: PartitionState<K, V>,
     records: readonly ConsumerRecord<K, V>[],
@@ -29,6 +30,7 @@ export class ConsumedBatch<K = Buffer, V = Buffer> implements Iterable<ConsumerR
     this.#commit = commit
   }
 
+  /** How many records it holds, at least one. */
   get count(): number {
     return this.records.length
   }

@@ -14,6 +14,7 @@ import { cooperativeStickyAssignor, stickyAssignor } from './assignors/sticky-as
 import type { ConsumerInterceptor } from './consumer-interceptor.ts'
 import type { RecordDeserializers } from './consumer-record.ts'
 
+/** Assignors that are here already, as Java has them. */
 export type AssignorName = 'range' | 'roundrobin' | 'sticky' | 'cooperative-sticky'
 
 /** Kafka's configurations in camelCase, times in ms, sizes in bytes. `bootstrapServers` is required; `groupId` for groups and commits. */

@@ -72,6 +72,7 @@ export class ConsumerRecord<K = Buffer, V = Buffer> {
   #key: Decoded<K> = UNREAD
   #value: Decoded<V> = UNREAD
 
+  /** @internal */
   constructor(batch: OpenBatch<K, V>, { offsetDelta, timestampDelta, keyAt, keyLength, valueAt, valueLength, end }: RecordPlace) {
     this.#batch = batch
     this.#offsetDelta = offsetDelta
@@ -97,6 +98,7 @@ export class ConsumerRecord<K = Buffer, V = Buffer> {
     const { logAppendTime, baseTimestamp } = this.#batch
     return logAppendTime >= 0 ? logAppendTime : baseTimestamp + this.#timestampDelta
   }
+  /** CreateTime: `timestamp` is the producer's; LogAppendTime: the broker's. */
   get timestampType(): 'CreateTime' | 'LogAppendTime' {
     return this.#batch.timestampType
   }
@@ -104,9 +106,11 @@ export class ConsumerRecord<K = Buffer, V = Buffer> {
   get leaderEpoch(): number {
     return this.#batch.leaderEpoch
   }
+  /** As they are, uncopied; null: the record has no key. */
   get keyBytes(): Buffer | null {
     return this.#keyLength < 0 ? null : this.#batch.bytes.subarray(this.#keyAt, this.#keyAt + this.#keyLength)
   }
+  /** As they are, uncopied; null: a tombstone. */
   get valueBytes(): Buffer | null {
     return this.#valueLength < 0 ? null : this.#batch.bytes.subarray(this.#valueAt, this.#valueAt + this.#valueLength)
   }
@@ -120,7 +124,7 @@ export class ConsumerRecord<K = Buffer, V = Buffer> {
     }
   }
 
-  /** @throws SerializationError */
+  /** null: the record has none. @throws SerializationError */
   get key(): K | null {
     if (this.#key === UNREAD) this.#key = this.#read('key', this.#batch.readers.key, this.#keyAt, this.#keyLength) as Decoded<K>
     return taken(this.#key)
@@ -172,6 +176,7 @@ export class ConsumerRecord<K = Buffer, V = Buffer> {
     return detached
   }
 
+  /** `topic-partition@offset` */
   toString(): string {
     return `${this.topic}-${this.partition}@${this.offset}`
   }

@@ -16,11 +16,13 @@ import { BatchStream, RecordStream, type StreamOptions } from './record-streams.
 import { Stretch } from './stretch.ts'
 import { type SubscriptionPattern, subscriptionOf } from './subscription.ts'
 
+/** What calls of a consumer take that ask the cluster. */
 export interface CallOptions extends WaitOptions {
   /** Limit of the call; `defaultApiTimeoutMs` when absent. */
   readonly timeoutMs?: number
 }
 
+/** What poll() takes. */
 export interface PollOptions extends WaitOptions {
   /** How long to wait for records when there are none; until there are some when absent. */
   readonly timeoutMs?: number
@@ -28,8 +30,11 @@ export interface PollOptions extends WaitOptions {
   readonly maxRecords?: number
 }
 
+/** What close() takes. */
 export interface CloseOptions {
+  /** 10,000 when absent. */
   readonly timeoutMs?: number
+  /** Whether the member leaves its group; KIP-1092. When absent, a static member stays, others leave. */
   readonly groupMembershipOperation?: GroupMembershipOperation
 }
 
@@ -90,7 +95,7 @@ export class Consumer<K = Buffer, V = Buffer> {
     this.#core.assign(partitions)
   }
 
-  /** Leaves the group, or drops the assignment. */
+  /** Leaves the group, after a last automatic commit, or drops the assignment. */
   unsubscribe(): Promise<void> {
     this.#checkOpen()
     return this.#core.unsubscribe()
@@ -186,8 +191,9 @@ export class Consumer<K = Buffer, V = Buffer> {
 
   // --- positions ---------------------------------------------------------------------------------------------------------------------
 
-  /** Goes on from `offset`. @throws IllegalStateError for a partition that is not assigned */
+  /** As committed() gives it: with the leader epoch, a log that was truncated since is noticed (KIP-320). */
   seek(partition: TopicPartition, to: OffsetAndMetadata): void
+  /** Goes on from `offset`. @throws IllegalStateError for a partition that is not assigned */
   seek(partition: TopicPartition, offset: number): void
   seek(partition: TopicPartition, to: number | OffsetAndMetadata): void {
     const { offset, leaderEpoch = -1 } = typeof to === 'number' ? { offset: to } : to
@@ -206,16 +212,18 @@ export class Consumer<K = Buffer, V = Buffer> {
     this.#reset(partitions, 'latest')
   }
 
-  /** Hands out no records of these partitions until resume(); they stay assigned. */
+  /** Hands out no records of these partitions until resume(); they stay assigned. @throws IllegalStateError for one that is not */
   pause(partitions: readonly TopicPartition[]): void {
     for (const partition of partitions) this.#core.stateOf(partition).isPaused = true
   }
 
+  /** Hands out their records again. @throws IllegalStateError for a partition that is not assigned */
   resume(partitions: readonly TopicPartition[]): void {
     for (const partition of partitions) this.#core.stateOf(partition).isPaused = false
     this.#core.wake()
   }
 
+  /** Partitions that pause() holds back. */
   paused(): TopicPartition[] {
     return [...this.#core.states].filter(([, { isPaused }]) => isPaused).map(([partition]) => partition)
   }
@@ -334,7 +342,7 @@ export class Consumer<K = Buffer, V = Buffer> {
     )
   }
 
-  /** @throws TimeoutError, BrokerError */
+  /** The topic's partitions, with leader and replicas. @throws TimeoutError, BrokerError */
   async partitionsFor(topic: string, { timeoutMs, signal }: CallOptions = {}): Promise<readonly PartitionInfo[]> {
     this.#checkOpen()
     const { cluster, config } = this.#core
@@ -367,6 +375,7 @@ export class Consumer<K = Buffer, V = Buffer> {
     return this.#closing
   }
 
+  /** close(), for `await using`. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.close()
   }

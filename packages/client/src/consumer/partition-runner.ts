@@ -16,6 +16,7 @@ export interface HandlerContext {
   readonly progress: () => void
 }
 
+/** What run() takes. */
 export interface RunOptions<K, V> {
   /**
    * Handles one record; awaited. A record is done, and committed if offsets are committed automatically, when it resolves; when it rejects,

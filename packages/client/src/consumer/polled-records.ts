@@ -6,18 +6,22 @@ export class PolledRecords<K = Buffer, V = Buffer> implements Iterable<ConsumerR
   readonly #records: readonly ConsumerRecord<K, V>[]
   #byPartition: PartitionMap<ConsumerRecord<K, V>[]> | undefined
 
+  /** @internal */
   constructor(records: readonly ConsumerRecord<K, V>[]) {
     this.#records = records
   }
 
+  /** How many records there are, of all partitions. */
   get count(): number {
     return this.#records.length
   }
 
+  /** `timeoutMs` passed before there was a record. */
   get isEmpty(): boolean {
     return this.#records.length === 0
   }
 
+  /** Those that have records here. */
   partitions(): TopicPartition[] {
     return [...this.#grouped().keys()]
   }

@@ -5,13 +5,16 @@ import type { HeaderInput } from '../serde/serde.ts'
 /** In their order, duplicates kept; or an object when names are unique. */
 export type HeadersInput = readonly HeaderInput[] | Readonly<Record<string, Uint8Array | string | null>>
 
+/** What is sent. */
 export interface ProducerRecord<K = unknown, V = unknown> {
   readonly topic: string
+  /** Decides the partition when none is named; null or absent: none. */
   readonly key?: K | null | undefined
-  /** null: a tombstone. */
+  /** null or absent: a tombstone, which removes the key from a compacted topic. */
   readonly value?: V | null | undefined
+  /** None when absent. */
   readonly headers?: HeadersInput | undefined
-  /** The partitioner decides when absent. */
+  /** The partitioner decides when absent; one that the topic does not have fails the record with `INVALID_PARTITION`. */
   readonly partition?: number | undefined
   /** Ms since the Unix epoch; now when absent. */
   readonly timestamp?: number | undefined

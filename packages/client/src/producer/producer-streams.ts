@@ -3,6 +3,7 @@ import { SerializationError } from '../errors.ts'
 import type { ProducerRecord } from './producer-record.ts'
 import type { RecordSender } from './transactions/transaction.ts'
 
+/** How a producer's stream behaves. */
 export interface WritableOptions {
   /** Records that may wait in the stream itself, before the producer's buffer; 16 when absent. */
   readonly highWaterMark?: number

@@ -216,6 +216,7 @@ export class Producer<K = unknown, V = unknown> {
     return (await this.#cluster.topic(topic, { deadline, signal })).partitions
   }
 
+  /** Values now, by Kafka's names; those of topics bear the topic as a tag. */
   metrics(): Metric[] {
     return this.#metrics.snapshot(this.#config['client.id'], this.#cluster, this.#accumulator, this.#transactions?.times.metrics())
   }
@@ -308,6 +309,7 @@ export class Producer<K = unknown, V = unknown> {
     return this.#closing
   }
 
+  /** close(), for `await using`. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.close()
   }

@@ -6,6 +6,7 @@ import { ClosedError, InvalidOptionError, SchemaRegistryError } from '../errors.
 import { readText } from '../http-text.ts'
 import type { TlsOptions } from '../security/tls-settings.ts'
 
+/** Basic authentication. */
 export interface BasicAuth {
   readonly username: string
   readonly password: string
@@ -19,6 +20,7 @@ export interface BearerAuth {
 export interface RegistryHttpOptions {
   /** One URL, or several of one registry: the next is tried when one cannot be reached or fails. User and password in a URL are basic authentication. */
   readonly url: string | readonly string[]
+  /** In place of user and password in a URL. */
   readonly auth?: BasicAuth | BearerAuth | undefined
   /** For https, in the words of node:tls: `{ ca, cert, key }`. */
   readonly tls?: TlsOptions | undefined

@@ -13,7 +13,9 @@ export { SchemaRegistryError } from '../errors.ts'
 export type { BasicAuth, BearerAuth, RegistryHttpOptions } from './registry-http.ts'
 export { recordNameStrategy, type SubjectNameStrategy, topicNameStrategy, topicRecordNameStrategy } from './subject-names.ts'
 
+/** The format of a schema. */
 export type SchemaType = 'AVRO' | 'PROTOBUF' | 'JSON'
+/** Which schemas a subject takes as its next version. */
 export type CompatibilityLevel = 'NONE' | 'BACKWARD' | 'BACKWARD_TRANSITIVE' | 'FORWARD' | 'FORWARD_TRANSITIVE' | 'FULL' | 'FULL_TRANSITIVE'
 
 /** A schema that another one uses, by the name that the other one calls it. */
@@ -23,10 +25,12 @@ export interface SchemaReference {
   readonly version: number
 }
 
+/** A schema as a registry has it. */
 export interface RegistrySchema {
   readonly schemaType: SchemaType
   /** Avro and JSON Schema: JSON. Protobuf: the .proto text, or the base64 of its FileDescriptorProto. */
   readonly schema: string
+  /** Schemas that it uses. */
   readonly references: readonly SchemaReference[]
 }
 
@@ -49,20 +53,25 @@ export interface NamedSchema extends RegistrySchema {
   readonly name: string
 }
 
+/** Where the registry is, and how to reach it. `url` is required. */
 export interface SchemaRegistryOptions extends RegistryHttpOptions, Environment {
   /** How many schemas, and how many ids, are remembered; 1,000 when absent. */
   readonly cacheCapacity?: number | undefined
 }
 
+/** What registering and looking up take. */
 export interface RegisterOptions extends WaitOptions {
   /** The registry brings the schema into its normal form first, so that schemas that mean the same are one. */
   readonly normalize?: boolean | undefined
 }
+/** What deleting takes. */
 export interface DeleteOptions extends WaitOptions {
   /** Also of what was deleted before; without it a deleted version keeps its id and can still be read by it. */
   readonly permanent?: boolean | undefined
 }
+/** What listing takes. */
 export interface ListOptions extends WaitOptions {
+  /** Also those that were deleted, and not for good. */
   readonly includeDeleted?: boolean | undefined
 }
 
@@ -73,6 +82,10 @@ const optionNames: ReadonlySet<string> = new Set([
 /** A schema must not use more others than this, directly and through them. */
 const MAX_REFERENCED = 1000
 
+/**
+ * A registry's client. Answers that never change are remembered; calls that ask for the same share one request.
+ * Every call throws a SchemaRegistryError for what the registry refuses or when it cannot be reached, a TimeoutError after `timeoutMs`, and a ClosedError once closed.
+ */
 export class SchemaRegistry {
   readonly #http: RegistryHttp
   readonly #schemas: BoundedCache<RegistrySchema>
@@ -159,11 +172,13 @@ export class SchemaRegistry {
     return [...found.values()]
   }
 
+  /** Names of the subjects, of those that begin with `prefix` when it is given. */
   async subjects({ prefix, includeDeleted, signal }: ListOptions & { readonly prefix?: string | undefined } = {}): Promise<string[]> {
     const query = queryOf({ subjectPrefix: prefix, deleted: includeDeleted })
     return listOf(await this.#http.call({ method: 'GET', path: `/subjects${query}`, signal }), 'string')
   }
 
+  /** Numbers of a subject's versions. */
   async versions(subject: string, { includeDeleted, signal }: ListOptions = {}): Promise<number[]> {
     const query = queryOf({ deleted: includeDeleted })
     const path = `/subjects/${encodeURIComponent(subject)}/versions${query}`
@@ -176,6 +191,7 @@ export class SchemaRegistry {
     return listOf(await this.#change({ method: 'DELETE', path, signal }), 'number')
   }
 
+  /** @returns The number of the version that is gone. */
   async deleteVersion(subject: string, version: number | 'latest', { permanent, signal }: DeleteOptions = {}): Promise<number> {
     const path = `/subjects/${encodeURIComponent(subject)}/versions/${version}${queryOf({ permanent })}`
     const deleted = await this.#change({ method: 'DELETE', path, signal })
@@ -204,6 +220,7 @@ export class SchemaRegistry {
     return level as CompatibilityLevel
   }
 
+  /** Of a subject, or of all that have none of their own. */
   async setCompatibility(level: CompatibilityLevel, subject?: string, { signal }: WaitOptions = {}): Promise<void> {
     await this.#http.call({ method: 'PUT', path: configPath(subject), body: { compatibility: level }, signal })
   }
@@ -213,6 +230,7 @@ export class SchemaRegistry {
     this.#http.close()
   }
 
+  /** close(), for `using`. */
   [Symbol.dispose](): void {
     this.close()
   }

@@ -30,6 +30,7 @@ export interface TokenLogin {
   readonly token?: string | OAuthBearerToken | ((signal: AbortSignal) => string | OAuthBearerToken | Promise<string | OAuthBearerToken>)
 }
 
+/** A login. */
 export type SaslOptions = PasswordLogin | TokenLogin
 
 /** How connections are made, besides what Kafka's configurations say. */

@@ -13,6 +13,7 @@ import {
 } from './registry-serde.ts'
 import { dataOnly, type Serde } from './serde.ts'
 
+/** Without a registry, `schema` is required. */
 export interface AvroOptions extends RegistrySerdeOptions {
   /** An Avro schema, as an object or as JSON. A deserializer over a registry can do without: it then reads records as they were written. */
   readonly schema?: avsc.Schema | undefined

@@ -14,6 +14,7 @@ import {
 } from './registry-serde.ts'
 import { dataOnly, type Serde } from './serde.ts'
 
+/** Without a registry, `schema` is required. */
 export interface JsonSchemaOptions extends RegistrySerdeOptions {
   /** A JSON Schema of draft 7, 2019-09 or 2020-12, as an object or as JSON. A deserializer over a registry can do without: the writer's counts then. */
   readonly schema?: object | string | undefined

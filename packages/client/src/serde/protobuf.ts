@@ -7,6 +7,7 @@ import { checkSerdeOptions, type RegistrySerdeOptions, registrySerde } from './r
 import { dataOnly, type Serde } from './serde.ts'
 import { messageIndexBytes } from './wire-format.ts'
 
+/** `message` is required. */
 export interface ProtobufOptions<Desc extends DescMessage> extends RegistrySerdeOptions {
   /** What protoc-gen-es calls `OrderSchema`. */
   readonly message: Desc

@@ -37,12 +37,15 @@ export interface DeserializerContext extends SerdeContext {
 
 /** Both directions in one value, so that one name configures producers and consumers: `keySerializer: string`. */
 export interface Serde<T> {
+  /** For a producer. */
   readonly serialize: Serializer<T>
+  /** For a consumer. */
   readonly deserialize: Deserializer<T>
 }
 
 /** What the options take: a serde, or just the direction that the client needs. */
 export type SerializerOption<T> = Serializer<T> | Pick<Serde<T>, 'serialize'>
+/** As SerializerOption. */
 export type DeserializerOption<T> = Deserializer<T> | Pick<Serde<T>, 'deserialize'>
 
 export const serializerOf = <T>(option: SerializerOption<T>): Serializer<T> => (typeof option === 'function' ? option : option.serialize)

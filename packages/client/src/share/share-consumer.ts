@@ -18,6 +18,7 @@ import { ShareMetrics } from './share-metrics.ts'
 import { ShareRecord, type ShareRecordOwner } from './share-record.ts'
 import type { SharedPartition } from './share-session.ts'
 
+/** What a share consumer's poll() takes. */
 export interface SharePollOptions extends WaitOptions {
   /** How long to wait for records when there are none; until there are some when absent. */
   readonly timeoutMs?: number
@@ -25,6 +26,7 @@ export interface SharePollOptions extends WaitOptions {
   readonly maxRecords?: number
 }
 
+/** What a share consumer's run() takes. */
 export interface ShareRunOptions<K, V> {
   /** Handles one record; awaited. When it resolves, the record is accepted (implicit mode); in explicit mode it has acknowledged the record. */
   readonly eachRecord: (record: ShareRecord<K, V>, context: { readonly signal: AbortSignal }) => void | Promise<void>
@@ -125,6 +127,7 @@ export class ShareConsumer<K = Buffer, V = Buffer> {
     this.#membership.subscribe(names)
   }
 
+  /** Topics subscribed to. */
   subscription(): readonly string[] {
     return this.#subscription ?? []
   }
@@ -405,6 +408,7 @@ export class ShareConsumer<K = Buffer, V = Buffer> {
     return this.#closing
   }
 
+  /** close(), for `await using`. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.close()
   }

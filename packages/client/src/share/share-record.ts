@@ -18,6 +18,7 @@ export class ShareRecord<K = Buffer, V = Buffer> {
   /** How often it has been handed to a member, this time included; 1: for the first time. */
   readonly deliveryCount: number
 
+  /** @internal */
   constructor(record: ConsumerRecord<K, V>, deliveryCount: number, owner: ShareRecordOwner<K, V>) {
     this.#record = record
     this.deliveryCount = deliveryCount
@@ -37,6 +38,7 @@ export class ShareRecord<K = Buffer, V = Buffer> {
   get timestamp(): number {
     return this.#record.timestamp
   }
+  /** CreateTime: `timestamp` is the producer's; LogAppendTime: the broker's. */
   get timestampType(): 'CreateTime' | 'LogAppendTime' {
     return this.#record.timestampType
   }
@@ -44,9 +46,11 @@ export class ShareRecord<K = Buffer, V = Buffer> {
   get leaderEpoch(): number {
     return this.#record.leaderEpoch
   }
+  /** As they are, uncopied; null: the record has no key. */
   get keyBytes(): Buffer | null {
     return this.#record.keyBytes
   }
+  /** As they are, uncopied; null: a tombstone. */
   get valueBytes(): Buffer | null {
     return this.#record.valueBytes
   }
@@ -54,7 +58,7 @@ export class ShareRecord<K = Buffer, V = Buffer> {
   get headers(): readonly RecordHeader[] {
     return this.#record.headers
   }
-  /** @throws SerializationError */
+  /** null: the record has none. @throws SerializationError */
   get key(): K | null {
     return this.#record.key
   }
@@ -78,6 +82,7 @@ export class ShareRecord<K = Buffer, V = Buffer> {
     this.acknowledge('reject')
   }
 
+  /** accept(), release() or reject(), by name. @throws as accept() */
   acknowledge(type: AcknowledgeType): void {
     this.#owner.acknowledge(this, type)
   }
@@ -95,6 +100,7 @@ export class ShareRecord<K = Buffer, V = Buffer> {
     return this.#record.decode()
   }
 
+  /** `topic-partition@offset` */
   toString(): string {
     return this.#record.toString()
   }

@@ -3,12 +3,15 @@ import type { PartitionMap, TopicPartition } from '../../topic-partition.ts'
 /** One member as the group's leader sees it when it assigns. */
 export interface GroupMember {
   readonly memberId: string
+  /** null: no static member. */
   readonly groupInstanceId: string | null
+  /** What it has subscribed to. */
   readonly topics: readonly string[]
   /** What the member owns, as it said when it joined; empty for members that do not say. */
   readonly ownedPartitions: readonly TopicPartition[]
   /** The generation in which it came to own them; -1 when unknown. */
   readonly generationId: number
+  /** Of its assignor's subscriptionUserData(). */
   readonly userData: Buffer | null
   /** Its `client.rack`; null when it has none. KIP-881. */
   readonly rackId: string | null

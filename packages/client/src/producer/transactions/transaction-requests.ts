@@ -15,6 +15,7 @@ export interface TransactionIdentity extends ProducerIdAndEpoch {
 /** Who has consumed what a transaction commits: the consumer's groupMetadata(), or a group by name that has no members. KIP-447. */
 export interface TransactionGroup {
   readonly groupId: string
+  /** With `memberId`: a member that the group has gone on without cannot commit. The group by itself when absent. */
   readonly generationId?: number | undefined
   readonly memberId?: string | undefined
   readonly groupInstanceId?: string | null | undefined

@@ -7,9 +7,13 @@ import type { TransactionGroup } from './transaction-requests.ts'
 
 /** The ways into a producer's buffer. */
 export interface RecordSender<K, V> {
+  /** As producer.send(). */
   send(record: ProducerRecord<K, V>, options?: WaitOptions): Promise<RecordMetadata>
+  /** As producer.sendMany(). */
   sendMany(records: readonly ProducerRecord<K, V>[], options?: WaitOptions): Promise<RecordMetadata[]>
+  /** As producer.enqueue(). */
   enqueue(record: ProducerRecord<K, V>, onDelivery?: OnDelivery): boolean
+  /** As producer.ready(). */
   ready(options?: WaitOptions): Promise<void>
 }
 
@@ -22,6 +26,7 @@ export class Transaction<K, V> implements RecordSender<K, V> {
   readonly #manager: TransactionManager
   readonly #hasEnded: () => boolean
 
+  /** @internal */
   constructor(sender: RecordSender<K, V>, manager: TransactionManager, hasEnded: () => boolean) {
     this.#sender = sender
     this.#manager = manager
