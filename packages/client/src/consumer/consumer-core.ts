@@ -15,6 +15,7 @@ import type { GroupMembershipOperation, Membership } from './membership/membersh
 import { Notifier } from './notifier.ts'
 import { OffsetCommitter } from './offset-committer.ts'
 import { PartitionState } from './partition-state.ts'
+import { PollInterval } from './poll-interval.ts'
 import type { Position } from './position.ts'
 import { PositionResolver } from './position-resolver.ts'
 import { PositionValidator } from './position-validator.ts'
@@ -57,6 +58,7 @@ export class ConsumerCore<K, V> {
   #commitTimer: Timer | undefined
   #isCommitting = false
   #isClosing = false
+  readonly #pollInterval: PollInterval
   /** A handler's: run() has several pieces of the user's code at a time. */
   oldestHandlerSinceMs: (() => number | undefined) | undefined
 
@@ -72,7 +74,13 @@ export class ConsumerCore<K, V> {
     const cluster = new Cluster({ ...base, allowAutoTopicCreation })
     this.cluster = cluster
     this.metrics = new ConsumerMetrics(clock)
-    this.turn = new UserTurn(clock)
+    this.#pollInterval = new PollInterval({
+      clock,
+      limitMs: config['max.poll.interval.ms'],
+      busySinceMs: () => this.#busySinceMs(),
+      onOver: () => this.#membership?.pollIntervalOver(),
+    })
+    this.turn = new UserTurn(clock, () => this.watchTurn())
     this.decodesEagerly = needsEagerDecoding(deserializers)
     const groupId = config['group.id']
     const notify = () => this.notifier.notify()
@@ -165,7 +173,7 @@ export class ConsumerCore<K, V> {
       topics: () => topicsOf(this.#subscription, cluster.metadata, config['exclude.internal.topics']),
       serverPattern: () =>
         this.#subscription !== undefined && 'serverPattern' in this.#subscription ? this.#subscription.serverPattern : null,
-      busySinceMs: () => this.oldestHandlerSinceMs?.() ?? this.turn.sinceMs(),
+      busySinceMs: () => this.#busySinceMs(),
       notify: () => this.notifier.notify(),
       actions: {
         owned: () => [...this.#states.keys()],
@@ -176,6 +184,15 @@ export class ConsumerCore<K, V> {
     }
     if (config['group.protocol'] === 'consumer') return new ConsumerMembership(options)
     return new ClassicMembership({ ...options, assignors: this.#options.assignors })
+  }
+
+  #busySinceMs(): number | undefined {
+    return this.oldestHandlerSinceMs?.() ?? this.turn.sinceMs()
+  }
+
+  /** A turn of the user's code lasts, or a handler of run() begins. */
+  watchTurn(): void {
+    if (this.#membership !== undefined) this.#pollInterval.begin()
   }
 
   /** @throws IllegalStateError without subscription, and where the coordinator alone decides */
@@ -458,6 +475,7 @@ export class ConsumerCore<K, V> {
 
   close(): void {
     this.#commitTimer?.cancel()
+    this.#pollInterval.stop()
     this.cluster.close()
     this.notifier.notify()
   }

@@ -149,6 +149,7 @@ export class PartitionRunner<K, V> {
     state.isBusy = true
     const lane = new Lane(state, this.#core.cluster.clock)
     this.#lanes.add(lane)
+    this.#core.watchTurn()
     lane.finished = this.#handle(lane, records).finally(() => {
       state.isBusy = false
       this.#lanes.delete(lane)

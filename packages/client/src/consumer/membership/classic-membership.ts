@@ -112,6 +112,11 @@ export class ClassicMembership implements Membership {
     return true
   }
 
+  pollIntervalOver(): void {
+    // What is not a member at the moment, or is becoming another generation's, looks with its first heartbeat.
+    if (this.#generationId !== NO_GENERATION && this.#joining === undefined && !this.#isLeft && !this.#isLost) this.#giveUpMembership()
+  }
+
   async leave(reason: string, deadline: Deadline, operation: GroupMembershipOperation): Promise<void> {
     if (this.#isLeft) return
     this.#isLeft = true

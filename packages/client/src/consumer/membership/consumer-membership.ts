@@ -117,6 +117,10 @@ export class ConsumerMembership implements Membership {
     return true
   }
 
+  pollIntervalOver(): void {
+    if (this.#epoch > JOINING) this.#giveUpMembership()
+  }
+
   async leave(reason: string, deadline: Deadline, operation: GroupMembershipOperation): Promise<void> {
     if (this.#isLeft) return
     this.#isLeft = true

@@ -63,6 +63,8 @@ export interface Membership {
    * @returns Whether the membership is gone.
    */
   lost(error: ClientError, generationId: number): boolean
+  /** The user's code has had the word for `max.poll.interval.ms`: a member gives its place up, so that others get its partitions. */
+  pollIntervalOver(): void
   /** Stops heartbeats and says goodbye as `operation` has it. Idempotent. */
   leave(reason: string, deadline: Deadline, operation: GroupMembershipOperation): Promise<void>
 }
