@@ -1,0 +1,71 @@
+import assert from 'node:assert/strict'
+import { type TestContext, test } from 'node:test'
+import { startTestBroker } from '@tidelog/testkit'
+import { Admin } from '../admin/admin.ts'
+import { string } from '../serde/serde.ts'
+import { Producer } from './producer.ts'
+import type { ProducerOptions } from './producer-options.ts'
+
+/** At a broker whose topic `t` has four partitions. */
+async function producerFor(t: TestContext): Promise<(options: Partial<ProducerOptions<string, string>>) => Producer<string, string>> {
+  const broker = await startTestBroker()
+  const { bootstrapServers } = broker
+  const admin = new Admin({ bootstrapServers })
+  await admin.createTopics([{ topic: 't', numPartitions: 4 }])
+  await admin.close()
+  const producers: Producer<string, string>[] = []
+  t.after(async () => {
+    await Promise.all(producers.map((producer) => producer.close()))
+    await broker.close()
+  })
+  return (options) => {
+    const producer = new Producer({ bootstrapServers, keySerializer: string, valueSerializer: string, ...options })
+    producers.push(producer)
+    return producer
+  }
+}
+
+const metricOf = (producer: Producer<string, string>, name: string): number =>
+  producer.metrics().find((metric) => metric.name === name && metric.tags.topic === undefined)!.value
+
+test('a key decides the partition, unless partitionerIgnoreKeys says not', async (t) => {
+  const producer = await producerFor(t)
+  const records = Array.from({ length: 40 }, () => ({ topic: 't', key: 'same', value: 'x'.repeat(100) }))
+  const partitionsOf = async (partitionerIgnoreKeys: boolean) => {
+    const metadata = await producer({ batchSize: 200, partitionerIgnoreKeys }).sendMany(records)
+    return new Set(metadata.map(({ partition }) => partition)).size
+  }
+  assert.equal(await partitionsOf(false), 1)
+  assert.ok((await partitionsOf(true)) > 1)
+})
+
+test('batchSize bounds a batch, of compressed records too', async (t) => {
+  const producer = await producerFor(t)
+  const records = Array.from({ length: 100 }, (_, index) => ({ topic: 't', partition: 0, value: `${index}`.padEnd(90, '.') }))
+  for (const compressionType of ['none', 'gzip'] as const) {
+    const small = producer({ batchSize: 1000, compressionType })
+    await small.sendMany(records)
+    assert.ok(metricOf(small, 'batch-size-max') <= 1000)
+    const large = producer({ batchSize: 100_000, compressionType })
+    await large.sendMany(records)
+    assert.ok(metricOf(large, 'batch-size-avg') > metricOf(small, 'batch-size-avg'))
+  }
+})
+
+test('a higher level of gzip and of zstd makes smaller batches', async (t) => {
+  const producer = await producerFor(t)
+  const values = Array.from({ length: 3000 }, (_, index) => `record ${(index * 7919) % 1009} of ${(index * 104_729) % 997}`)
+  const ratioOf = async (options: Partial<ProducerOptions<string, string>>) => {
+    const sending = producer({ batchSize: 1_000_000, ...options })
+    await sending.sendMany(values.map((value) => ({ topic: 't', partition: 0, value })))
+    return metricOf(sending, 'compression-rate-avg')
+  }
+  assert.ok(
+    (await ratioOf({ compressionType: 'gzip', compressionGzipLevel: 9 })) <
+      (await ratioOf({ compressionType: 'gzip', compressionGzipLevel: 1 })),
+  )
+  assert.ok(
+    (await ratioOf({ compressionType: 'zstd', compressionZstdLevel: 15 })) <
+      (await ratioOf({ compressionType: 'zstd', compressionZstdLevel: 1 })),
+  )
+})
