@@ -1,4 +1,4 @@
-import type { AnyConfigTable } from '@tidelog/core'
+import type { AnyConfigTable, ConfigRow } from '@tidelog/core'
 import { type Declaration, exportsOf, type Member } from './declarations.ts'
 import { entryPoints } from './entry-points.ts'
 
@@ -95,9 +95,10 @@ async function optionsPage(): Promise<string> {
   }
   const sections = [...groups].map(([title, members]) => {
     const rows = members.map((name) => {
-      const { table, nameOf } = tables.find(([, found]) => found.table.rows.has(name))![1]
-      const { defaultText, canonical, type, unit, valid, doc, unused } = table.rows.get(name)!
-      const shown =
+      const having = tables.filter(([, { table }]) => table.rows.has(name))
+      const [, { table, nameOf }] = having[0]!
+      const { canonical, type, unit, valid, doc, unused } = table.rows.get(name)!
+      const shown = ({ defaultText }: Pick<ConfigRow, 'defaultText'>) =>
         defaultText === undefined
           ? 'must be given'
           : defaultText === null
@@ -105,12 +106,14 @@ async function optionsPage(): Promise<string> {
             : defaultText === ''
               ? 'empty'
               : `\`${canonical(defaultText)}\``
+      const defaults = having.map(([client, other]) => ({ client, text: shown(other.table.rows.get(name)!) }))
+      const others = defaults.filter(({ text }) => text !== defaults[0]!.text).map(({ client, text }) => `; ${client}: ${text}`)
       const effect = unused === undefined ? doc : `${doc} *${unused}*`
       const cells = [
         `\`${nameOf(name)}\``,
         `\`${name}\``,
         unit === undefined ? type : `${type}, ${unit}`,
-        shown,
+        defaults[0]!.text + others.join(''),
         valid === '' ? '' : `\`${valid}\``,
         effect,
       ]

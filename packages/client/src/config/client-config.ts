@@ -3,7 +3,7 @@ import { InvalidOptionError } from '../errors.ts'
 import { securityRows } from './security-rows.ts'
 
 const JVM = 'only a JVM gives it a meaning'
-const SOCKET = 'Node sizes socket buffers itself'
+export const SOCKET = 'Node sizes socket buffers itself'
 
 /** Rows that Producer, Consumer and Admin share. Names, types and defaults are Kafka's 4.3. */
 export const commonRows = {

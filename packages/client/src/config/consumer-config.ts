@@ -42,6 +42,7 @@ export const consumerRows = {
   'group.instance.id': string({
     default: null,
     check: (text) => (text === '' ? 'String must be non-empty' : undefined),
+    valid: 'non-empty string',
     importance: 'medium',
     doc: 'Static membership: the member keeps its partitions over a restart (KIP-345).',
   }),

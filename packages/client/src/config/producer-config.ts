@@ -1,5 +1,5 @@
 import { boolean, type ConfigOf, type ConfigTable, int, long, string } from '@tidelog/core'
-import { ClientConfig, commonRows, type OptionsOf } from './client-config.ts'
+import { ClientConfig, commonRows, type OptionsOf, SOCKET } from './client-config.ts'
 
 const BY_OPTION = 'given as a function in the options, or through fromProperties()'
 
@@ -91,6 +91,14 @@ export const producerRows = {
   }),
   'key.serializer': string({ default: null, importance: 'high', unused: BY_OPTION, doc: 'Serializer of keys.' }),
   'value.serializer': string({ default: null, importance: 'high', unused: BY_OPTION, doc: 'Serializer of values.' }),
+  // Smaller than the other clients': answers to a producer are short.
+  'receive.buffer.bytes': int({
+    default: 32_768,
+    min: -1,
+    importance: 'medium',
+    unused: SOCKET,
+    doc: 'SO_RCVBUF.',
+  }),
   retries: int({ default: 2_147_483_647, min: 0, max: 2_147_483_647, importance: 'high', doc: 'How often a failed batch is sent again.' }),
   'transaction.timeout.ms': int({
     default: 60_000,
@@ -106,6 +114,7 @@ export const producerRows = {
   'transactional.id': string({
     default: null,
     check: (text) => (text === '' ? 'String must be non-empty' : undefined),
+    valid: 'non-empty string',
     importance: 'low',
     doc: 'Makes the producer transactional; the same id over restarts fences the instance before.',
   }),
