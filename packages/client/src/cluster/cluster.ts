@@ -114,6 +114,12 @@ export class Cluster {
     return this.#pool.metrics
   }
 
+  /** Since metadata has come last; NaN: it has not. */
+  get metadataAgeMs(): number {
+    return this.clock.monotonic() - this.#metadataSinceMs
+  }
+  #metadataSinceMs = Number.NaN
+
   /** Closes every connection; what waits fails with a ClosedError. Idempotent. */
   close(): void {
     this.#refreshTimer?.cancel()
@@ -330,6 +336,7 @@ export class Cluster {
       if (clusterId !== null && response.clusterId !== null && response.clusterId !== clusterId)
         this.logger.warn('the brokers are another cluster now', { before: clusterId, now: response.clusterId })
       this.metadata.update(response, asked)
+      this.#metadataSinceMs = this.clock.monotonic()
     } finally {
       if (!this.closed && (this.#interest === null || this.#interest.size > 0)) this.#scheduleRefresh(this.config['metadata.max.age.ms'])
     }

@@ -1,6 +1,7 @@
 import type { Clock, Timer } from '@tidelog/core'
 import { Deadline } from '../cluster/wait.ts'
 import { type ClientError, TimeoutError } from '../errors.ts'
+import { Meter } from '../metrics.ts'
 
 interface Waiter {
   readonly bytes: number
@@ -30,6 +31,10 @@ const nothing = (): void => {}
  */
 export class MemoryBound {
   readonly totalBytes: number
+  /** Ms that those have waited who found no room. */
+  readonly waitedMs = new Meter()
+  /** Those for whom there was none in time. */
+  readonly exhausted = new Meter()
   readonly #clock: Clock
   #usedBytes = 0
   #waiting = 0
@@ -85,13 +90,19 @@ export class MemoryBound {
   #wait(bytes: number, isReserving: boolean, { timeoutMs, signal }: MemoryWaitOptions, onGranted: () => void): Promise<void> {
     return new Promise((onResolve, onReject) => {
       const deadline = timeoutMs === undefined ? undefined : new Deadline(this.#clock, timeoutMs)
-      const resolve = () => {
+      const sinceMs = this.#clock.monotonic()
+      const isOver = () => {
         signal?.removeEventListener('abort', onAbort)
+        const nowMs = this.#clock.monotonic()
+        this.waitedMs.record(nowMs - sinceMs, nowMs)
+      }
+      const resolve = () => {
+        isOver()
         onGranted()
         onResolve()
       }
       const reject = (error: unknown) => {
-        signal?.removeEventListener('abort', onAbort)
+        isOver()
         onReject(error)
       }
       const onAbort = () => {
@@ -143,6 +154,7 @@ export class MemoryBound {
         break
       }
       const limit = `${deadline.timeoutMs} ms`
+      this.exhausted.record(1, this.#clock.monotonic())
       this.#giveUp(waiter, new TimeoutError(`no room for ${bytes} bytes in bufferMemory (${this.totalBytes}) within ${limit}`))
     }
     this.#grant()

@@ -3,6 +3,9 @@ import { avgAndMax, Meter, type Metric, rateAndTotal, Spread } from '../metrics.
 import type { Accumulator } from './accumulator.ts'
 import type { ProducerBatch } from './producer-batch.ts'
 
+const NS_PER_MS = 1_000_000
+const MS_PER_S = 1000
+
 /** What is counted for all topics, and for each. */
 class RecordMetrics {
   readonly sends = new Meter()
@@ -25,6 +28,8 @@ class RecordMetrics {
 export class ProducerMetrics {
   readonly #all = new RecordMetrics()
   readonly #topics = new Map<string, RecordMetrics>()
+  /** In flush(). */
+  flushMs = 0
   readonly #requests = new Meter()
   readonly #responses = new Meter()
   readonly #batchBytes = new Spread()
@@ -84,7 +89,7 @@ export class ProducerMetrics {
     this.#splits.record(1, nowMs)
   }
 
-  /** @param more Of the transactions. */
+  /** @param more Of the producer's other parts. */
   snapshot(
     clientId: string,
     cluster: Cluster,
@@ -109,6 +114,11 @@ export class ProducerMetrics {
       'buffer-total-bytes': memory.totalBytes,
       'buffer-available-bytes': memory.availableBytes,
       'waiting-threads': memory.waiting,
+      'bufferpool-wait-time-ns-total': Math.round(memory.waitedMs.total * NS_PER_MS),
+      'bufferpool-wait-ratio': memory.waitedMs.perSecond(nowMs) / MS_PER_S,
+      ...rateAndTotal('buffer-exhausted', memory.exhausted, nowMs),
+      'flush-time-ns-total': Math.round(this.flushMs * NS_PER_MS),
+      'metadata-age': cluster.metadataAgeMs / MS_PER_S,
       'incomplete-batches': incompleteCount,
       'connection-count': connectionCount,
       'connection-creation-total': connectionCreationTotal,

@@ -188,7 +188,10 @@ export class Producer<K = unknown, V = unknown> {
     this.#sender.wake()
     const { clock } = this.#cluster
     const bounded = timeoutMs === undefined ? flushed : before(flushed, clock, new Deadline(clock, timeoutMs), 'flush')
-    await until(bounded, signal)
+    const sinceMs = clock.monotonic()
+    await until(bounded, signal).finally(() => {
+      this.#metrics.flushMs += clock.monotonic() - sinceMs
+    })
     const failure = this.#unreported
     this.#unreported = undefined
     if (failure !== undefined) throw failure
@@ -218,7 +221,9 @@ export class Producer<K = unknown, V = unknown> {
 
   /** Values now, by Kafka's names; those of topics bear the topic as a tag. */
   metrics(): Metric[] {
-    return this.#metrics.snapshot(this.#config['client.id'], this.#cluster, this.#accumulator, this.#transactions?.times.metrics())
+    const waits = { 'metadata-wait-time-ns-total': Math.round(this.#router.metadataWaitMs * 1_000_000) }
+    const more = { ...waits, ...this.#transactions?.times.metrics() }
+    return this.#metrics.snapshot(this.#config['client.id'], this.#cluster, this.#accumulator, more)
   }
 
   // --- transactions ------------------------------------------------------------------------------------------------------------------

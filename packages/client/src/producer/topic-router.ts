@@ -53,6 +53,8 @@ export class TopicRouter<K, V> {
   /** Of the topic used last: mostly the next one's too. */
   #lastState: TopicState<K, V> | undefined
   #resolving = 0
+  /** Ms that records have waited for their topics' metadata, a topic at a time. */
+  metadataWaitMs = 0
   #settledWaiters: Deferred<void>[] = []
 
   constructor(options: TopicRouterOptions<K, V>) {
@@ -150,6 +152,7 @@ export class TopicRouter<K, V> {
     state.isResolving = true
     this.#resolving++
     const deadline = cluster.deadline(config['max.block.ms'])
+    const sinceMs = cluster.clock.monotonic()
     const known = cluster.metadata.topic(topic)
     // Known, and yet a record names a partition beyond: there may be more of them by now.
     const ready =
@@ -165,6 +168,7 @@ export class TopicRouter<K, V> {
         (error: ClientError) => this.#failAll(state, error),
       )
       .then(() => {
+        this.metadataWaitMs += cluster.clock.monotonic() - sinceMs
         state.isResolving = false
         this.#resolving--
         wake()
