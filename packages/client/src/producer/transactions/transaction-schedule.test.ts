@@ -3,6 +3,7 @@ import { type TestContext, test } from 'node:test'
 import { type Random, seededRandom } from '@tidelog/core'
 import { freePort, readCommittedValues, startTestBroker, TcpProxy } from '@tidelog/testkit'
 import { Admin } from '../../admin/admin.ts'
+import type { WaitOptions } from '../../cluster/wait.ts'
 import { hasCode } from '../../errors.ts'
 import { string } from '../../serde/serde.ts'
 import { Producer } from '../producer.ts'
@@ -89,13 +90,16 @@ for (const version of [2, 1] as const) {
     const stop = troubles(proxy, random)
     let sent = 0
 
+    /** Now and then a call is given up, at whatever it is. */
+    const giveUp = (): WaitOptions => (random.int(3) === 0 ? { signal: AbortSignal.timeout(random.int(30)) } : {})
     /** The same call until it is known how it ended. */
-    const ended = async (end: () => Promise<void>): Promise<void> => {
+    const ended = async (end: (options: WaitOptions) => Promise<void>): Promise<void> => {
       for (;;) {
+        const options = giveUp()
         try {
-          return await end()
+          return await end(options)
         } catch (error) {
-          if (!hasCode(error, 'TIMEOUT')) throw error
+          if (!hasCode(error, 'TIMEOUT') && error !== options.signal?.reason) throw error
         }
       }
     }
@@ -114,19 +118,19 @@ for (const version of [2, 1] as const) {
         if (random.int(4) === 0) await new Promise((resolve) => setTimeout(resolve, random.int(5)))
       }
       if (offset !== undefined) {
-        deliveries.push(producer.sendOffsetsToTransaction([{ topic: 'a', partition: 0, offset }], { groupId: 'g' }))
+        deliveries.push(producer.sendOffsetsToTransaction([{ topic: 'a', partition: 0, offset }], { groupId: 'g' }, giveUp()))
       }
       const settled = Promise.allSettled(deliveries)
       if (random.int(3) > 0) await settled
       if (random.int(4) === 0) {
-        await ended(() => producer.abortTransaction())
+        await ended((options) => producer.abortTransaction(options))
         return
       }
       try {
-        await ended(() => producer.commitTransaction())
+        await ended((options) => producer.commitTransaction(options))
       } catch (error) {
         if (!hasCode(error, 'TRANSACTION_ABORTABLE')) throw error
-        await ended(() => producer.abortTransaction())
+        await ended((options) => producer.abortTransaction(options))
         return
       }
       for (const { topic, partition, value } of records) expected.get(topic)![partition]!.push(value)
