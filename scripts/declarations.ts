@@ -99,12 +99,29 @@ function declarationOf({ text, doc }: Statement, path: string): Declaration | un
   }
 }
 
+/** With the values of what is a list's or a table's, and names without the file that they come from. */
+function spelledOut(code: string): string {
+  const valuesOf = (name: string): string | undefined => {
+    const list = new RegExp(`^declare const ${name}: readonly \\[([^\\]]*)\\];`, 'm').exec(code)?.[1]
+    if (list !== undefined) return list.split(/,\s*/).join(' | ')
+    const table = new RegExp(`^declare const ${name}: \\{\\n([\\s\\S]*?)^\\};`, 'm').exec(code)?.[1]
+    return table
+      ?.match(/^ {4}readonly ('[^']+'|\w+)(?=:)/gm)
+      ?.map((row) => row.replace(/^ {4}readonly (\w+)$/, "'$1'").replace(/^ {4}readonly /, ''))
+      .join(' | ')
+  }
+  const files = [...code.matchAll(/^import (?:type )?\* as (\w+) from '\./gm)].map(([, name]) => name)
+  return code
+    .replace(/\(typeof (\w+)\)\[number\]|keyof typeof (\w+)/g, (whole, list, table) => valuesOf(list ?? table) ?? whole)
+    .replace(files.length === 0 ? /$^/ : new RegExp(`(?<![.\\w])(?:${files.join('|')})\\.(?=[A-Z])`, 'g'), '')
+}
+
 const cache = new Map<string, { readonly own: readonly Declaration[]; readonly code: string }>()
 
 function fileOf(path: string): { readonly own: readonly Declaration[]; readonly code: string } {
   let file = cache.get(path)
   if (file === undefined) {
-    const code = readFileSync(join(root, path), 'utf8')
+    const code = spelledOut(readFileSync(join(root, path), 'utf8'))
     file = { code, own: statementsOf(code).flatMap((statement) => declarationOf(statement, path) ?? []) }
     cache.set(path, file)
   }

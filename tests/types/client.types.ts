@@ -241,6 +241,25 @@ export function serdes(registry: SchemaRegistry): void {
   const both: Serde<string> = { serialize: (text) => Buffer.from(text), deserialize: (data) => data.toString() }
   new Producer({ bootstrapServers, keySerializer: both })
   new Consumer({ bootstrapServers, keyDeserializer: both })
+
+  // Headers: a serializer may add to them, a deserializer may not.
+  const stamped: Serde<string> = {
+    serialize(text, { headers }) {
+      headers?.push({ key: 'stamp', value: 'a' })
+      // @ts-expect-error a header without a value
+      headers?.push({ key: 'stamp' })
+      return Buffer.from(text)
+    },
+    deserialize(data, { topic, isKey, headers }) {
+      // @ts-expect-error those of a fetched record stay as they are
+      headers?.push({ key: 'stamp', value: null })
+      return `${topic} ${isKey} ${headers?.[0]?.value?.length} ${data}`
+    },
+  }
+  new Producer({ bootstrapServers, valueSerializer: stamped })
+  avro({ registry, schemaIdSerializer: 'header' })
+  // @ts-expect-error neither prefix nor header
+  avro({ registry, schemaIdSerializer: 'suffix' })
   // @ts-expect-error bytes are no text
   const wrong: Serde<string> = bytes
   void wrong

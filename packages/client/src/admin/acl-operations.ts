@@ -17,6 +17,7 @@ const operations = [
   'describe-tokens',
   'two-phase-commit',
 ] as const
+/** What is allowed or denied. */
 export type AclOperation = (typeof operations)[number]
 
 export const operationCode = (operation: AclOperation): number => operations.indexOf(operation)

@@ -9,8 +9,11 @@ import { allOrThrow } from './results.ts'
 const resourceTypes = ['unknown', 'any', 'topic', 'group', 'cluster', 'transactional-id', 'delegation-token', 'user'] as const
 const patternTypes = ['unknown', 'any', 'match', 'literal', 'prefixed'] as const
 const permissionTypes = ['unknown', 'any', 'deny', 'allow'] as const
+/** What kind of resource it is about. */
 export type AclResourceType = (typeof resourceTypes)[number]
+/** How `resourceName` is read. `any` and `match` are for filters: every pattern, or every one that applies to that name. */
 export type AclPatternType = (typeof patternTypes)[number]
+/** Whether it is allowed or denied; a denial counts for more. */
 export type AclPermissionType = (typeof permissionTypes)[number]
 
 /** Who may, or may not, do what with which resources. */

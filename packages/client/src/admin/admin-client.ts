@@ -8,6 +8,9 @@ export interface AdminCallOptions extends WaitOptions {
   readonly timeoutMs?: number
 }
 
+/** What operations take that can be tried out. */
+export type ValidateOnly<O = AdminCallOptions> = O & { /** Check, and change nothing. */ readonly validateOnly?: boolean }
+
 /** What the operations work with. */
 export interface AdminContext {
   readonly cluster: Cluster

@@ -5,7 +5,7 @@ import { bootstrapControllersOf } from '../config/admin-config.ts'
 import type { Metric } from '../metrics.ts'
 import type { OffsetAndMetadata, PartitionMap, TopicPartition } from '../topic-partition.ts'
 import * as acls from './acls.ts'
-import type { AdminCallOptions, AdminContext } from './admin-client.ts'
+import type { AdminCallOptions, AdminContext, ValidateOnly } from './admin-client.ts'
 import { type AdminOptions, resolveAdminOptions } from './admin-options.ts'
 import * as quotas from './client-quotas.ts'
 import * as state from './cluster-state.ts'
@@ -23,8 +23,6 @@ import * as streamsGroups from './streams-groups.ts'
 import { clientInstanceId } from './telemetry.ts'
 import * as topics from './topics.ts'
 import * as transactions from './transactions.ts'
-
-type ValidateOnly<O = AdminCallOptions> = O & { /** Check, and change nothing. */ readonly validateOnly?: boolean }
 
 /**
  * Manages a cluster; one method per operation of Java's Admin. Every call is retried until its `timeoutMs` (`defaultApiTimeoutMs`).
@@ -44,6 +42,7 @@ export class Admin {
 
   // --- topics ------------------------------------------------------------------------------------------------------------------------
 
+  /** Resolves when the topics are made: on Apache Kafka a moment may pass until every broker knows them. */
   createTopics(
     newTopics: readonly topics.NewTopic[],
     options: ValidateOnly<topics.TopicMutationOptions> = {},
@@ -69,6 +68,7 @@ export class Admin {
     return topics.describeTopics(this.#context, topicsToDescribe, options)
   }
 
+  /** Raises the number of partitions: keys may then go to others than before. */
   createPartitions(newPartitions: readonly topics.NewPartitions[], options: ValidateOnly<topics.TopicMutationOptions> = {}): Promise<void> {
     return topics.createPartitions(this.#context, newPartitions, options)
   }
@@ -84,21 +84,12 @@ export class Admin {
   }
 
   /** Changes single configurations and leaves the others alone. */
-  incrementalAlterConfigs(
-    changes: readonly { readonly resource: configs.ConfigResource; readonly ops: readonly configs.AlterConfigOp[] }[],
-    options: ValidateOnly = {},
-  ): Promise<void> {
+  incrementalAlterConfigs(changes: readonly configs.ResourceChange[], options: ValidateOnly = {}): Promise<void> {
     return configs.incrementalAlterConfigs(this.#context, changes, options)
   }
 
   /** Replaces all dynamic configurations of each resource: what is not named goes back to its default. */
-  alterConfigs(
-    changes: readonly {
-      readonly resource: configs.ConfigResource
-      readonly configs: Readonly<Record<string, string>> | ReadonlyMap<string, string>
-    }[],
-    options: ValidateOnly = {},
-  ): Promise<void> {
+  alterConfigs(changes: readonly configs.ResourceReplacement[], options: ValidateOnly = {}): Promise<void> {
     return configs.alterConfigs(this.#context, changes, options)
   }
 
@@ -117,6 +108,7 @@ export class Admin {
 
   // --- cluster, offsets, records -----------------------------------------------------------------------------------------------------
 
+  /** Brokers, controller and id. */
   describeCluster(options: state.DescribeClusterOptions = {}): Promise<state.ClusterDescription> {
     return state.describeCluster(this.#context, options)
   }
@@ -142,11 +134,12 @@ export class Admin {
     return state.describeProducers(this.#context, partitions, options)
   }
 
+  /** Has leaders elected: the preferred replicas, or also such as are out of sync (`unclean`, which may lose records); null: of all partitions. */
   electLeaders(
     type: 'preferred' | 'unclean',
     partitions: readonly TopicPartition[] | null,
     options: AdminCallOptions = {},
-  ): ReturnType<typeof state.electLeaders> {
+  ): Promise<state.ElectedPartition[]> {
     return state.electLeaders(this.#context, type, partitions, options)
   }
 
@@ -191,6 +184,7 @@ export class Admin {
 
   // --- features ----------------------------------------------------------------------------------------------------------------------
 
+  /** Levels that the cluster has finalized, and those that a broker supports. */
   describeFeatures(options: features.DescribeFeaturesOptions = {}): Promise<features.FeatureMetadata> {
     return features.describeFeatures(this.#context, options)
   }
@@ -227,6 +221,7 @@ export class Admin {
 
   // --- security and quotas -----------------------------------------------------------------------------------------------------------
 
+  /** Those that are there already change nothing. */
   createAcls(bindings: readonly acls.AclBinding[], options: AdminCallOptions = {}): Promise<void> {
     return acls.createAcls(this.#context, bindings, options)
   }
@@ -274,6 +269,7 @@ export class Admin {
     return tokens.describeDelegationToken(this.#context, options)
   }
 
+  /** Quotas as they are configured; of all entities without a filter. */
   describeClientQuotas(
     filter: quotas.ClientQuotaFilter = { components: [] },
     options: AdminCallOptions = {},
@@ -281,6 +277,7 @@ export class Admin {
     return quotas.describeClientQuotas(this.#context, filter, options)
   }
 
+  /** Sets quotas, and removes those whose value is null. */
   alterClientQuotas(alterations: readonly quotas.ClientQuotaAlteration[], options: ValidateOnly = {}): Promise<void> {
     return quotas.alterClientQuotas(this.#context, alterations, options)
   }
@@ -342,6 +339,7 @@ export class Admin {
     return groupOffsets.deleteGroupOffsets(this.#context, 'deleteConsumerGroupOffsets', groupId, partitions, options)
   }
 
+  /** Static members by `groupInstanceId`, others by `memberId`; `all` that are there now. */
   removeMembersFromConsumerGroup(
     groupId: string,
     members: readonly groups.MemberToRemove[] | 'all',

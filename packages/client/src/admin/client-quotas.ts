@@ -1,20 +1,23 @@
 import { AlterClientQuotas, DescribeClientQuotas } from '@tidelog/protocol'
 import { checkErrorCode } from '../errors.ts'
-import { type AdminCallOptions, type AdminContext, callOptions } from './admin-client.ts'
+import { type AdminCallOptions, type AdminContext, callOptions, type ValidateOnly } from './admin-client.ts'
 import { askController, outcomeOf, perItem } from './per-item.ts'
 import { allOrThrow } from './results.ts'
 
+/** By what a client is known. */
 export type ClientQuotaEntityType = 'user' | 'client-id' | 'ip'
 
 /** Whom a quota concerns: a user, a client id, both together, or an address. null is the default for those that have no quota of their own. */
 export type ClientQuotaEntity = { readonly [K in ClientQuotaEntityType]?: string | null }
 
+/** One part of an entity that must match. */
 export interface ClientQuotaFilterComponent {
   readonly entityType: ClientQuotaEntityType
   /** The entity of this name, the default entity, or all that have this type. */
   readonly match: { readonly name: string } | 'default' | 'any'
 }
 
+/** Which entities are asked for. */
 export interface ClientQuotaFilter {
   /** All must match; none matches everything. */
   readonly components: readonly ClientQuotaFilterComponent[]
@@ -22,12 +25,14 @@ export interface ClientQuotaFilter {
   readonly strict?: boolean
 }
 
+/** The quotas of one entity. */
 export interface ClientQuotas {
   readonly entity: ClientQuotaEntity
   /** By Kafka's key: `producer_byte_rate`, `consumer_byte_rate`, `request_percentage`, `controller_mutation_rate`, `connection_creation_rate`. */
   readonly quotas: ReadonlyMap<string, number>
 }
 
+/** What changes of the quotas of one entity. */
 export interface ClientQuotaAlteration {
   readonly entity: ClientQuotaEntity
   /** null removes the quota. */
@@ -76,7 +81,7 @@ export function describeClientQuotas(
 export async function alterClientQuotas(
   context: AdminContext,
   alterations: readonly ClientQuotaAlteration[],
-  { validateOnly = false, ...options }: AdminCallOptions & { readonly validateOnly?: boolean },
+  { validateOnly = false, ...options }: ValidateOnly,
 ): Promise<void> {
   const retry = callOptions(context, 'alterClientQuotas', options)
   const textOf = ({ entity }: ClientQuotaAlteration) => `quotas of ${entityText(entity)}`

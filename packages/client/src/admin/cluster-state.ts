@@ -11,11 +11,13 @@ import { type AdminCallOptions, type AdminContext, callOptions } from './admin-c
 import { onController } from './per-item.ts'
 import { allOrThrow } from './results.ts'
 
+/** A broker or controller of it. */
 export interface ClusterNode extends BrokerNode {
   /** Registered and not serving; absent from brokers that do not say. KIP-1073. */
   readonly isFenced?: boolean
 }
 
+/** The cluster, as one of its brokers tells of it. */
 export interface ClusterDescription {
   readonly clusterId: string | null
   /** -1: none at the moment. */
@@ -26,6 +28,7 @@ export interface ClusterDescription {
   readonly authorizedOperations?: readonly AclOperation[] | undefined
 }
 
+/** What describeCluster() takes. */
 export interface DescribeClusterOptions extends AdminCallOptions {
   readonly includeAuthorizedOperations?: boolean
   /** List brokers too that are registered and not serving. KIP-1073. */
@@ -87,11 +90,13 @@ export async function listOffsets(
   return found.map((value, index) => ({ topic: queries[index]!.topic, partition: queries[index]!.partition, ...value }))
 }
 
+/** Up to where a partition's records go. */
 export interface RecordsToDelete extends TopicPartition {
   /** Records below this offset go; -1: all below the high watermark. */
   readonly beforeOffset: number
 }
 
+/** What deleteRecords() has done to a partition. */
 export interface DeletedRecords extends TopicPartition {
   /** The log's new start. */
   readonly lowWatermark: number
@@ -133,6 +138,7 @@ function answersOf<I extends TopicPartition, P extends { readonly partitionIndex
   return answers
 }
 
+/** What a partition's leader knows of an idempotent producer. */
 export interface ProducerState {
   readonly producerId: number
   readonly producerEpoch: number
@@ -145,10 +151,12 @@ export interface ProducerState {
   readonly currentTxnStartOffset: number
 }
 
+/** Who writes to a partition. */
 export interface PartitionProducers extends TopicPartition {
   readonly activeProducers: readonly ProducerState[]
 }
 
+/** What describeProducers() takes. */
 export interface DescribeProducersOptions extends AdminCallOptions {
   /** Asks this broker, which may be a follower of the partitions; when absent, the leader of each. */
   readonly brokerId?: number | undefined
@@ -187,13 +195,19 @@ export async function describeProducers(
   }))
 }
 
-/** @param partitions null: all. @returns What became of each partition that an election was held for; undefined: a leader was elected. */
+/** What became of an election. */
+export interface ElectedPartition extends TopicPartition {
+  /** undefined: a leader was elected. */
+  readonly error: BrokerError | undefined
+}
+
+/** @param partitions null: all. @returns Of each partition that an election was held for. */
 export async function electLeaders(
   context: AdminContext,
   type: 'preferred' | 'unclean',
   partitions: readonly TopicPartition[] | null,
   options: AdminCallOptions,
-): Promise<(TopicPartition & { readonly error: BrokerError | undefined })[]> {
+): Promise<ElectedPartition[]> {
   const retry = callOptions(context, 'electLeaders', options)
   return onController(context, retry, async (connection) => {
     const response = await connection.send(ElectLeaders, {

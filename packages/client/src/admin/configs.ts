@@ -2,14 +2,16 @@ import { AlterConfigs, DescribeConfigs, errorTable, IncrementalAlterConfigs, Lis
 import type { BrokerConnection } from '../cluster/broker-connection.ts'
 import type { Outcome } from '../cluster/outcome.ts'
 import { BrokerError, checkErrorCode, UnsupportedVersionError } from '../errors.ts'
-import { type AdminCallOptions, type AdminContext, callOptions } from './admin-client.ts'
+import { type AdminCallOptions, type AdminContext, callOptions, type ValidateOnly } from './admin-client.ts'
 import { allOrThrow, failureOf } from './results.ts'
 
 const resourceTypeCodes = { topic: 2, broker: 4, 'broker-logger': 8, 'client-metrics': 16, group: 32 } as const
+/** What kind of thing has them. */
 export type ConfigResourceType = keyof typeof resourceTypeCodes
 const resourceTypeOf = (code: number): ConfigResourceType | 'unknown' =>
   (Object.keys(resourceTypeCodes) as ConfigResourceType[]).find((type) => resourceTypeCodes[type] === code) ?? 'unknown'
 
+/** What has configurations. */
 export interface ConfigResource {
   readonly type: ConfigResourceType
   /** A topic's or group's name, a broker's id; '' is the default of all brokers. */
@@ -27,23 +29,28 @@ const sources = [
   'dynamic-client-metrics-config',
   'dynamic-group-config',
 ] as const
+/** Where a value is from. */
 export type ConfigSource = (typeof sources)[number]
 const sourceOf = (code: number): ConfigSource => sources[code] ?? 'unknown'
 
 const types = ['unknown', 'boolean', 'string', 'int', 'short', 'long', 'double', 'list', 'class', 'password'] as const
 
+/** A place where a configuration's value may be given. */
 export interface ConfigSynonym {
   readonly name: string
   readonly value: string | null
   readonly source: ConfigSource
 }
 
+/** One configuration of a resource, with where its value is from. */
 export interface ConfigEntry {
   readonly name: string
   /** null when it is not set, or secret. */
   readonly value: string | null
   readonly source: ConfigSource
+  /** It changes with a restart only. */
   readonly isReadOnly: boolean
+  /** A secret: `value` is null. */
   readonly isSensitive: boolean
   readonly type: (typeof types)[number]
   /** Where the value could come from, in order of precedence; empty unless asked for. */
@@ -52,11 +59,25 @@ export interface ConfigEntry {
   readonly documentation: string | null
 }
 
+/** The configurations of a resource. */
 export interface ResourceConfigs {
   readonly resource: ConfigResource
   readonly configs: readonly ConfigEntry[]
 }
 
+/** What changes of a resource's configurations. */
+export interface ResourceChange {
+  readonly resource: ConfigResource
+  readonly ops: readonly AlterConfigOp[]
+}
+
+/** All dynamic configurations that a resource shall have. */
+export interface ResourceReplacement {
+  readonly resource: ConfigResource
+  readonly configs: Readonly<Record<string, string>> | ReadonlyMap<string, string>
+}
+
+/** What describeConfigs() takes. */
 export interface DescribeConfigsOptions extends AdminCallOptions {
   /** Only these names; all when absent. */
   readonly names?: readonly string[] | undefined
@@ -66,6 +87,7 @@ export interface DescribeConfigsOptions extends AdminCallOptions {
 
 const operations = { set: 0, delete: 1, append: 2, subtract: 3 } as const
 
+/** One change to one configuration: `append` and `subtract` are for lists. */
 export interface AlterConfigOp {
   readonly name: string
   readonly op: keyof typeof operations
@@ -173,8 +195,8 @@ export async function describeConfigs(
 
 export async function incrementalAlterConfigs(
   context: AdminContext,
-  changes: readonly { readonly resource: ConfigResource; readonly ops: readonly AlterConfigOp[] }[],
-  options: AdminCallOptions & { readonly validateOnly?: boolean },
+  changes: readonly ResourceChange[],
+  options: ValidateOnly,
 ): Promise<void> {
   const opsOf = new Map(changes.map(({ resource, ops }) => [resource, ops]))
   const outcomes = await perResource(context, 'incrementalAlterConfigs', [...opsOf.keys()], options, async (connection, group) => {
@@ -191,14 +213,7 @@ export async function incrementalAlterConfigs(
   allOrThrow('incrementalAlterConfigs', named(outcomes))
 }
 
-export async function alterConfigs(
-  context: AdminContext,
-  changes: readonly {
-    readonly resource: ConfigResource
-    readonly configs: Readonly<Record<string, string>> | ReadonlyMap<string, string>
-  }[],
-  options: AdminCallOptions & { readonly validateOnly?: boolean },
-): Promise<void> {
+export async function alterConfigs(context: AdminContext, changes: readonly ResourceReplacement[], options: ValidateOnly): Promise<void> {
   const configsOf = new Map(changes.map(({ resource, configs }) => [resource, configs]))
   const outcomes = await perResource(context, 'alterConfigs', [...configsOf.keys()], options, async (connection, group) => {
     const response = await connection.send(AlterConfigs, {

@@ -20,6 +20,7 @@ export interface DelegationToken {
   readonly hmac: Buffer
 }
 
+/** What createDelegationToken() takes. */
 export interface CreateDelegationTokenOptions extends AdminCallOptions {
   /** Who may renew it, beside its owner. */
   readonly renewers?: readonly string[]
@@ -29,16 +30,19 @@ export interface CreateDelegationTokenOptions extends AdminCallOptions {
   readonly owner?: string
 }
 
+/** What renewDelegationToken() takes. */
 export interface RenewDelegationTokenOptions extends AdminCallOptions {
   /** From now on; `delegation.token.expiry.time.ms` of the broker when absent. */
   readonly renewPeriodMs?: number
 }
 
+/** What expireDelegationToken() takes. */
 export interface ExpireDelegationTokenOptions extends AdminCallOptions {
   /** From now on; at once when absent. */
   readonly expiryPeriodMs?: number
 }
 
+/** What describeDelegationToken() takes. */
 export interface DescribeDelegationTokenOptions extends AdminCallOptions {
   /** Only theirs. */
   readonly owners?: readonly string[]

@@ -1,10 +1,11 @@
 import { ApiVersions, UpdateFeatures } from '@tidelog/protocol'
 import { clientSoftware } from '../cluster/broker-connection.ts'
 import { BrokerError, checkErrorCode } from '../errors.ts'
-import { type AdminCallOptions, type AdminContext, callOptions } from './admin-client.ts'
+import { type AdminCallOptions, type AdminContext, callOptions, type ValidateOnly } from './admin-client.ts'
 import { onController } from './per-item.ts'
 import { allOrThrow } from './results.ts'
 
+/** The features of a cluster and of the broker that was asked. */
 export interface FeatureMetadata {
   /** Levels that the cluster runs, by feature; a feature that it runs without is not in it. */
   readonly finalizedFeatures: ReadonlyMap<string, { readonly minVersionLevel: number; readonly maxVersionLevel: number }>
@@ -14,6 +15,7 @@ export interface FeatureMetadata {
   readonly supportedFeatures: ReadonlyMap<string, { readonly minVersion: number; readonly maxVersion: number }>
 }
 
+/** What describeFeatures() takes. */
 export interface DescribeFeaturesOptions extends AdminCallOptions {
   /** Asks this broker; any when absent. */
   readonly nodeId?: number | undefined
@@ -34,6 +36,7 @@ export async function describeFeatures(context: AdminContext, { nodeId, ...optio
   })
 }
 
+/** A feature and the level that it shall have. */
 export interface FeatureUpdate {
   readonly feature: string
   /** 0: run without the feature. */
@@ -48,7 +51,7 @@ const upgradeTypeCodes = { upgrade: 1, 'safe-downgrade': 2, 'unsafe-downgrade': 
 export async function updateFeatures(
   context: AdminContext,
   updates: readonly FeatureUpdate[],
-  { validateOnly = false, ...options }: AdminCallOptions & { readonly validateOnly?: boolean },
+  { validateOnly = false, ...options }: ValidateOnly,
 ): Promise<void> {
   const retry = callOptions(context, 'updateFeatures', options)
   const outcomes = await onController(context, retry, async (connection) => {

@@ -7,11 +7,13 @@ import { type AdminCallOptions, type AdminContext, callOptions } from './admin-c
 import { outcomeOf } from './per-item.ts'
 import { allOrThrow } from './results.ts'
 
+/** What calls for the offsets of several groups take. */
 export interface ListOffsetsOfGroupsOptions extends AdminCallOptions {
   /** Wait for offsets of open transactions to be decided. KIP-447. */
   readonly requireStable?: boolean
 }
 
+/** What listConsumerGroupOffsets() takes. */
 export interface ListGroupOffsetsOptions extends ListOffsetsOfGroupsOptions {
   /** Only these; all that the group has committed when absent. */
   readonly partitions?: readonly TopicPartition[] | undefined

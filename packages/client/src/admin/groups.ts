@@ -20,6 +20,7 @@ import { type AdminCallOptions, type AdminContext, callOptions } from './admin-c
 import { outcomeOf } from './per-item.ts'
 import { allOrThrow } from './results.ts'
 
+/** A group, as listGroups() finds it. */
 export interface GroupListing {
   readonly groupId: string
   /** `consumer` for consumer groups; empty for groups that only commit offsets. */
@@ -30,8 +31,10 @@ export interface GroupListing {
   readonly type: string
 }
 
+/** What is known of a member of any group. */
 export interface MemberDescription {
   readonly memberId: string
+  /** null: no static member. */
   readonly groupInstanceId: string | null
   readonly clientId: string
   /** As the broker prints it, such as `/127.0.0.1`. */
@@ -47,9 +50,12 @@ export interface ClassicMemberDescription extends MemberDescription {
   readonly assignmentBytes: Buffer
 }
 
+/** A group of the classic protocol. */
 export interface GroupDescription {
   readonly groupId: string
+  /** As Kafka names it: `Stable`, `Empty`, `PreparingRebalance`… */
   readonly state: string
+  /** `consumer` for consumers. */
   readonly protocolType: string
   /** The assignor that the members agreed on. */
   readonly partitionAssignor: string
@@ -68,20 +74,25 @@ export interface GroupCoordinatorNode {
 
 /** A member of a group of either protocol. What only the consumer protocol has is undefined for the classic one. */
 export interface ConsumerMemberDescription extends MemberDescription {
+  /** undefined in classic groups. */
   readonly memberEpoch: number | undefined
+  /** What it shall have, once others have given it up; undefined in classic groups. */
   readonly targetAssignment: readonly TopicPartition[] | undefined
   /** Whether a member of a group of the consumer protocol uses that protocol itself; undefined where the broker does not say. KIP-1099. */
   readonly upgraded: boolean | undefined
 }
 
+/** A group of consumers, of either protocol. */
 export interface ConsumerGroupDescription extends Omit<GroupDescription, 'members'> {
   readonly type: 'classic' | 'consumer'
   readonly members: readonly ConsumerMemberDescription[]
   /** Undefined for classic groups. */
   readonly groupEpoch: number | undefined
+  /** Behind `groupEpoch` while an assignment is being made; undefined for classic groups. */
   readonly targetAssignmentEpoch: number | undefined
 }
 
+/** Which groups listGroups() gives: all when nothing is said. */
 export interface ListGroupsOptions extends AdminCallOptions {
   readonly states?: readonly string[]
   readonly types?: readonly string[]
@@ -129,6 +140,7 @@ export function coordinatorOf({ cluster }: AdminContext, nodeId: number): GroupC
 
 export const groupText = (groupId: string): string => `group ${groupId}`
 
+/** What calls that describe groups take. */
 export interface DescribeGroupsOptions extends AdminCallOptions {
   /** Tell what this client may do with each group. KIP-430. */
   readonly includeAuthorizedOperations?: boolean

@@ -6,6 +6,7 @@ import { groupByTopic, partitionName, type TopicPartition } from '../topic-parti
 import { type AdminCallOptions, type AdminContext, callOptions } from './admin-client.ts'
 import { allOrThrow, failureOf } from './results.ts'
 
+/** A replica in a log dir. */
 export interface ReplicaInLogDir extends TopicPartition {
   readonly sizeBytes: number
   /** How far it lags behind the high watermark, or, for a future replica, behind the current one. */
@@ -14,18 +15,21 @@ export interface ReplicaInLogDir extends TopicPartition {
   readonly isFuture: boolean
 }
 
+/** A log dir of a broker. */
 export interface LogDirDescription {
   readonly path: string
   /** undefined while the directory works. */
   readonly error: BrokerError | undefined
   /** Of the volume; -1 when unknown. */
   readonly totalBytes: number
+  /** Free on the volume; -1 when unknown. */
   readonly usableBytes: number
   /** It takes no further replicas; false from brokers that do not say. KIP-1066. */
   readonly isCordoned: boolean
   readonly replicas: readonly ReplicaInLogDir[]
 }
 
+/** What describeLogDirs() takes. */
 export interface DescribeLogDirsOptions extends AdminCallOptions {
   /** All brokers when absent. */
   readonly brokers?: readonly number[] | undefined
@@ -90,6 +94,7 @@ export interface TopicPartitionReplica extends TopicPartition {
   readonly nodeId: number
 }
 
+/** A replica, and the log dir that it shall be in. */
 export interface ReplicaMove extends TopicPartitionReplica {
   /** An absolute path of the broker's log.dirs. */
   readonly logDir: string
@@ -153,6 +158,7 @@ export interface ReplicaPlace {
   readonly offsetLag: number
 }
 
+/** Where a replica is, and where it is going. */
 export interface ReplicaLogDirs extends TopicPartitionReplica {
   /** undefined when the broker has no such replica, or has it in a directory that is offline. */
   readonly current: ReplicaPlace | undefined

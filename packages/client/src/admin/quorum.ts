@@ -3,6 +3,7 @@ import { BrokerError, checkErrorCode } from '../errors.ts'
 import { type AdminCallOptions, type AdminContext, callOptions } from './admin-client.ts'
 import { onController } from './per-item.ts'
 
+/** A voter or observer of the quorum, as its leader sees it. */
 export interface QuorumReplica {
   readonly replicaId: number
   /** The zero UUID from brokers that do not say. KIP-853. */
@@ -14,6 +15,7 @@ export interface QuorumReplica {
   readonly lastCaughtUpTimestamp: number | undefined
 }
 
+/** Where a voter is reached. */
 export interface RaftVoterEndpoint {
   /** Of the listener, such as CONTROLLER. */
   readonly name: string
@@ -73,6 +75,7 @@ export interface RaftVoter {
   readonly voterDirectoryId: string
 }
 
+/** What addRaftVoter() and removeRaftVoter() take. */
 export interface RaftVoterOptions extends AdminCallOptions {
   /** The quorum refuses when it is another cluster's. */
   readonly clusterId?: string

@@ -5,16 +5,19 @@ import { type AdminCallOptions, type AdminContext, callOptions } from './admin-c
 import { askController, onController, outcomeOf, perItem } from './per-item.ts'
 import { allOrThrow } from './results.ts'
 
+/** Where a partition shall go. */
 export interface NewPartitionReassignment extends TopicPartition {
   /** Brokers that shall have the partition, the preferred leader first; null cancels a reassignment that is under way. */
   readonly replicas: readonly number[] | null
 }
 
+/** What alterPartitionReassignments() takes. */
 export interface AlterPartitionReassignmentsOptions extends AdminCallOptions {
   /** Whether a partition may get more or fewer replicas than it has; true when absent. KIP-860. */
   readonly allowReplicationFactorChange?: boolean
 }
 
+/** A move of a partition that is under way. */
 export interface PartitionReassignment extends TopicPartition {
   /** The present ones and those to come. */
   readonly replicas: readonly number[]

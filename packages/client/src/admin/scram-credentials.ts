@@ -11,10 +11,12 @@ const mechanisms = {
   'SCRAM-SHA-256': { code: 1, digest: 'sha256', bytes: 32 },
   'SCRAM-SHA-512': { code: 2, digest: 'sha512', bytes: 64 },
 } as const
+/** Of SCRAM. */
 export type ScramMechanism = keyof typeof mechanisms
 const mechanismOf = (code: number): ScramMechanism | 'unknown' =>
   (Object.keys(mechanisms) as ScramMechanism[]).find((name) => mechanisms[name].code === code) ?? 'unknown'
 
+/** One of a user's SCRAM credentials, without anything secret. */
 export interface ScramCredentialInfo {
   readonly mechanism: ScramMechanism | 'unknown'
   readonly iterations: number

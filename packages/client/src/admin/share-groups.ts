@@ -17,6 +17,7 @@ import { byGroup, coordinatorOf, type DescribeGroupsOptions, type GroupCoordinat
 import { outcomeOf } from './per-item.ts'
 import { allOrThrow } from './results.ts'
 
+/** A member of a share group. */
 export interface ShareMemberDescription {
   readonly memberId: string
   readonly memberEpoch: number

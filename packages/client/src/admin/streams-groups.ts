@@ -5,6 +5,7 @@ import { type AdminContext, callOptions } from './admin-client.ts'
 import { byGroup, coordinatorOf, type DescribeGroupsOptions, type GroupCoordinatorNode, groupText } from './groups.ts'
 import { outcomeOf } from './per-item.ts'
 
+/** An internal topic of a topology. */
 export interface StreamsTopicInfo {
   readonly name: string
   readonly partitions: number
@@ -12,6 +13,7 @@ export interface StreamsTopicInfo {
   readonly configs: ReadonlyMap<string, string>
 }
 
+/** A part of a streams group's topology. */
 export interface StreamsSubtopology {
   readonly subtopologyId: string
   readonly sourceTopics: readonly string[]
@@ -26,18 +28,21 @@ export interface StreamsTasks {
   readonly partitions: readonly number[]
 }
 
+/** The tasks of a member of a streams group. */
 export interface StreamsAssignment {
   readonly activeTasks: readonly StreamsTasks[]
   readonly standbyTasks: readonly StreamsTasks[]
   readonly warmupTasks: readonly StreamsTasks[]
 }
 
+/** How far a task's state is. */
 export interface StreamsTaskOffset {
   readonly subtopologyId: string
   readonly partition: number
   readonly offset: number
 }
 
+/** A member of a streams group. */
 export interface StreamsMemberDescription {
   readonly memberId: string
   readonly memberEpoch: number

@@ -10,10 +10,11 @@ import {
 import type { RetryOptions } from '../cluster/cluster.ts'
 import { hasCode, isRetriable, UnsupportedVersionError } from '../errors.ts'
 import { type AclOperation, operationsOf } from './acl-operations.ts'
-import { type AdminCallOptions, type AdminContext, callOptions } from './admin-client.ts'
+import { type AdminCallOptions, type AdminContext, callOptions, type ValidateOnly } from './admin-client.ts'
 import { askController, outcomeOf, perItem } from './per-item.ts'
 import { allOrThrow } from './results.ts'
 
+/** A topic to make. */
 export interface NewTopic {
   readonly topic: string
   /** The broker's `num.partitions` when absent. */
@@ -25,6 +26,7 @@ export interface NewTopic {
   readonly configs?: Readonly<Record<string, string>> | ReadonlyMap<string, string> | undefined
 }
 
+/** What has been made. */
 export interface CreatedTopic {
   readonly topic: string
   readonly topicId: string
@@ -34,12 +36,14 @@ export interface CreatedTopic {
   readonly configs: ReadonlyMap<string, string | null>
 }
 
+/** A topic, as listTopics() finds it. */
 export interface TopicListing {
   readonly name: string
   readonly topicId: string
   readonly isInternal: boolean
 }
 
+/** A partition, as the cluster has it. */
 export interface PartitionDescription {
   readonly partition: number
   /** -1: none at the moment. */
@@ -54,6 +58,7 @@ export interface PartitionDescription {
   readonly lastKnownElr: readonly number[] | null
 }
 
+/** A topic and its partitions. */
 export interface TopicDescription extends TopicListing {
   /** What this client may do; only when asked for. KIP-430. */
   readonly authorizedOperations?: readonly AclOperation[] | undefined
@@ -93,7 +98,7 @@ const entriesOf = (configs: NewTopic['configs'] = {}) => (configs instanceof Map
 export async function createTopics(
   context: AdminContext,
   topics: readonly NewTopic[],
-  options: TopicMutationOptions & { readonly validateOnly?: boolean },
+  options: ValidateOnly<TopicMutationOptions>,
 ): Promise<CreatedTopic[]> {
   const retry = mutationOptions(context, 'createTopics', options)
   const wanted = new Map(topics.map((topic) => [topic.topic, topic]))
@@ -149,6 +154,7 @@ export async function deleteTopics(context: AdminContext, topics: TopicsToFind, 
 }
 const OLDEST_DELETE_BY_ID = 6
 
+/** How many partitions a topic shall have. */
 export interface NewPartitions {
   readonly topic: string
   /** How many the topic is to have in all. */
@@ -160,7 +166,7 @@ export interface NewPartitions {
 export async function createPartitions(
   context: AdminContext,
   topics: readonly NewPartitions[],
-  options: TopicMutationOptions & { readonly validateOnly?: boolean },
+  options: ValidateOnly<TopicMutationOptions>,
 ): Promise<void> {
   const retry = mutationOptions(context, 'createPartitions', options)
   const wanted = new Map(topics.map((topic) => [topic.topic, topic]))
@@ -200,6 +206,7 @@ const PARTITIONS_PER_PAGE = 2000
 const OLDEST_METADATA_BY_ID = 12
 const OLDEST_METADATA_WITH_OPERATIONS = 8
 
+/** What describeTopics() takes. */
 export interface DescribeTopicsOptions extends AdminCallOptions {
   /** Tell what this client may do with each topic. KIP-430. */
   readonly includeAuthorizedOperations?: boolean

@@ -11,12 +11,14 @@ import { allOrThrow } from './results.ts'
 /** As coordinators call it: `Empty`, `Ongoing`, `PrepareCommit`, `PrepareAbort`, `CompleteCommit`, `CompleteAbort`, `PrepareEpochFence`. */
 export type TransactionState = string
 
+/** A transactional id, as listTransactions() finds it. */
 export interface TransactionListing {
   readonly transactionalId: string
   readonly producerId: number
   readonly state: TransactionState
 }
 
+/** Which transactions listTransactions() gives: all when nothing is said. */
 export interface ListTransactionsOptions extends AdminCallOptions {
   readonly states?: readonly TransactionState[]
   readonly producerIds?: readonly number[]
@@ -63,6 +65,7 @@ export async function listTransactions(
   return new Map(await Promise.all(nodeIds.map(async (nodeId) => [nodeId, await listedBy(nodeId)] as const)))
 }
 
+/** A transactional id, with its transaction if one is open. */
 export interface TransactionDescription {
   readonly transactionalId: string
   readonly coordinatorId: number
