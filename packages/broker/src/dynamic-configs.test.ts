@@ -26,6 +26,7 @@ type Reader =
 /** Every such configuration that has an effect here, with a value that differs from its default. */
 const dynamic: Partial<Record<BrokerConfigName, readonly [Reader, string]>> = {
   'compression.gzip.level': ['topics', '9'],
+  'compression.lz4.level': ['topics', '17'],
   'compression.type': ['topics', 'gzip'],
   'compression.zstd.level': ['topics', '1'],
   'log.cleaner.delete.retention.ms': ['topics', '1000'],

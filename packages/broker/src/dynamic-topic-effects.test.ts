@@ -64,6 +64,7 @@ const refuses = (
 const effects: Partial<Record<TopicConfig, Effect>> = {
   'cleanup.policy': refuses('compact', 87, () => ({ key: null })),
   'compression.gzip.level': level('gzip', '1'),
+  'compression.lz4.level': level('lz4', '12'),
   'compression.zstd.level': level('zstd', '-50'),
   'compression.type': {
     value: 'gzip',

@@ -178,7 +178,14 @@ function wantedCodec(config: LogConfig): CodecName | undefined {
 }
 
 function levelOf(codec: CodecName, config: LogConfig): number | undefined {
-  if (codec === 'gzip') return config['compression.gzip.level'] === -1 ? undefined : config['compression.gzip.level']
-  if (codec === 'zstd') return config['compression.zstd.level']
-  return undefined
+  switch (codec) {
+    case 'gzip':
+      return config['compression.gzip.level']
+    case 'lz4':
+      return config['compression.lz4.level']
+    case 'zstd':
+      return config['compression.zstd.level']
+    default:
+      return undefined
+  }
 }

@@ -43,8 +43,7 @@ export const logConfig = configTable({
     max: 17,
     importance: 'medium',
     brokerNames: ['compression.lz4.level'],
-    unused: 'the LZ4 encoder has one level, the fast one',
-    doc: 'How hard lz4 works when compression.type is lz4.',
+    doc: 'How hard lz4 works when compression.type is lz4: 9 is the fast compressor; the others search, the longer the higher.',
   }),
   'compression.type': string({
     default: 'producer',

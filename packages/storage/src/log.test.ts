@@ -3,7 +3,7 @@ import { readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { seededRandom } from '@tidelog/core'
-import { type BatchOptions, batchHeader, buildBatch, buildEndTxnMarker, iterateBatches, readRecords } from '@tidelog/protocol'
+import { type BatchOptions, batchHeader, buildBatch, buildEndTxnMarker, iterateBatches, prepareCodec, readRecords } from '@tidelog/protocol'
 import { temporaryLog, valuesIn } from '@tidelog/testkit'
 import { verifyPartition } from './index.ts'
 import { append, batchOf, nowMs, record, refusedWith } from './log-harness.test.ts'
@@ -129,6 +129,28 @@ test("compression.type other than producer stores every batch in the topic's cod
     ],
   )
   assert.deepEqual(await valuesIn(log), ['a', 'b', 'c'])
+})
+
+test("a codec's level decides how small a topic's batches get that come in another codec", async (t) => {
+  await prepareCodec('zstd')
+  const value = Array.from({ length: 2000 }, (_, i) => `${i} of ${(i * 7919) % 97}`).join()
+  const sizeAt = async (codec: string, level?: string): Promise<number> => {
+    const { log } = await temporaryLog(t, {
+      'compression.type': codec,
+      ...(level === undefined ? {} : { [`compression.${codec}.level`]: level }),
+    })
+    await append(log, batchOf([value], { codec: 'snappy' }))
+    const { records } = await log.read({ startOffset: 0, maxBytes: 100_000, endOffset: 1, atLeastOneBatch: true })
+    assert.deepEqual(await valuesIn(log), [value])
+    return records.length
+  }
+  assert.ok((await sizeAt('lz4', '1')) < (await sizeAt('lz4')))
+  assert.ok((await sizeAt('lz4', '12')) < (await sizeAt('lz4', '1')))
+  assert.equal(await sizeAt('lz4', '9'), await sizeAt('lz4'))
+  assert.ok((await sizeAt('gzip', '9')) < (await sizeAt('gzip', '1')))
+  assert.equal(await sizeAt('gzip', '-1'), await sizeAt('gzip', '6'))
+  assert.ok((await sizeAt('zstd', '19')) < (await sizeAt('zstd', '-50')))
+  assert.equal(await sizeAt('zstd', '3'), await sizeAt('zstd'))
 })
 
 test('an append that has to be decompressed aside keeps its place', async (t) => {

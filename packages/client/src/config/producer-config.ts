@@ -25,14 +25,20 @@ export const producerRows = {
     importance: 'high',
     doc: 'How batches are compressed.',
   }),
-  'compression.gzip.level': int({ default: -1, min: 1, max: 9, also: -1, importance: 'medium', doc: 'Level of gzip.' }),
+  'compression.gzip.level': int({
+    default: -1,
+    min: 1,
+    max: 9,
+    also: -1,
+    importance: 'medium',
+    doc: 'Level of gzip, from 1 (fast) to 9 (small). -1 leaves it to the codec.',
+  }),
   'compression.lz4.level': int({
     default: 9,
     min: 1,
     max: 17,
     importance: 'medium',
-    unused: 'the LZ4 library (lz4-napi) compresses at one level, that of LZ4 fast',
-    doc: 'Level of lz4.',
+    doc: 'Level of lz4. 9 is the fast compressor; the others search, the longer the higher, and their output is smaller.',
   }),
   'compression.zstd.level': int({ default: 3, min: -131_072, max: 22, importance: 'medium', doc: 'Level of zstd.' }),
   'delivery.timeout.ms': int({
@@ -123,6 +129,20 @@ export const producerRows = {
 export const producerConfig = new ClientConfig(producerRows)
 export type ProducerConfig = ConfigOf<ConfigTable<typeof producerRows>>
 export type ProducerConfigOptions = OptionsOf<typeof producerRows>
+
+/** The level of the codec that is chosen; undefined where there are none. */
+export function compressionLevel(config: ProducerConfig): number | undefined {
+  switch (config['compression.type']) {
+    case 'gzip':
+      return config['compression.gzip.level']
+    case 'lz4':
+      return config['compression.lz4.level']
+    case 'zstd':
+      return config['compression.zstd.level']
+    default:
+      return undefined
+  }
+}
 
 /** Numbers of acks as the wire has them. */
 export const requiredAcks = (acks: ProducerConfig['acks']): number => (acks === 'all' ? -1 : Number(acks))

@@ -4,7 +4,7 @@ import { estimateRecordBytes, type NewRecord, prepareCodec } from '@tidelog/prot
 import { Cluster } from '../cluster/cluster.ts'
 import type { PartitionInfo } from '../cluster/metadata-cache.ts'
 import { before, Deadline, until, type WaitOptions } from '../cluster/wait.ts'
-import type { ProducerConfig } from '../config/producer-config.ts'
+import { compressionLevel, type ProducerConfig } from '../config/producer-config.ts'
 import { type ClientError, ClosedError, IllegalStateError, RecordTooLargeError, SerializationError } from '../errors.ts'
 import type { Metric } from '../metrics.ts'
 import type { OffsetAndMetadata, TopicPartition } from '../topic-partition.ts'
@@ -67,12 +67,7 @@ export class Producer<K = unknown, V = unknown> {
       batchSizeBytes: config['batch.size'],
       bufferMemoryBytes: config['buffer.memory'],
       codec,
-      level:
-        codec === 'gzip' && config['compression.gzip.level'] >= 0
-          ? config['compression.gzip.level']
-          : codec === 'zstd'
-            ? config['compression.zstd.level']
-            : undefined,
+      level: compressionLevel(config),
       isTransactional: config['transactional.id'] !== null,
       clock,
     })

@@ -1,5 +1,5 @@
 import { type Offload, type Timer, ZERO_UUID } from '@tidelog/core'
-import { isCodecReady, Produce } from '@tidelog/protocol'
+import { DEFAULT_LZ4_LEVEL, isCodecReady, Produce } from '@tidelog/protocol'
 import type { BrokerConnection } from '../cluster/broker-connection.ts'
 import { type Cluster, messageOf } from '../cluster/cluster.ts'
 import { type ProducerConfig, requiredAcks } from '../config/producer-config.ts'
@@ -36,6 +36,8 @@ interface NodeState {
 
 /** Up to this size compressing on the loop costs less than handing it to another thread. */
 const compressHereBytes = { none: Number.POSITIVE_INFINITY, snappy: 65_536, lz4: 65_536, zstd: 4096, gzip: 2048 } as const
+/** The same for the levels of lz4 that search. */
+const SEARCHING_LZ4_BYTES = 4096
 
 const NEVER = Number.POSITIVE_INFINITY
 
@@ -275,7 +277,8 @@ export class Sender {
   }
 
   #buildsHere({ codec, uncompressedBytes }: ProducerBatch): boolean {
-    return uncompressedBytes <= compressHereBytes[codec] && isCodecReady(codec)
+    const isSearching = codec === 'lz4' && this.#options.config['compression.lz4.level'] !== DEFAULT_LZ4_LEVEL
+    return uncompressedBytes <= (isSearching ? SEARCHING_LZ4_BYTES : compressHereBytes[codec]) && isCodecReady(codec)
   }
 
   #buildAside(batch: ProducerBatch, offload: Offload): false {

@@ -6,6 +6,7 @@ import { snappyCodec, snappyIntoScratch } from './snappy.ts'
 import { isZstdReady, prepareZstd, zstdCodec } from './zstd.ts'
 
 export { type CodecName, type CompressOptions, codecNames, type DecompressOptions, OutputLimitError } from './codec.ts'
+export { DEFAULT_LZ4_LEVEL } from './lz4-encoder.ts'
 
 export interface FormatOptions {
   /** Magic of the batch or message; the header checksum of LZ4 frames differs in format v0. 2 when absent. */

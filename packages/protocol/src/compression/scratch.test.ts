@@ -2,23 +2,30 @@ import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { test } from 'node:test'
 import { type Random, seededRandom } from '@tidelog/core'
+import { decompressFrameSync } from 'lz4-napi'
 import wabt from 'wabt'
 import { KafkaError } from '../errors.ts'
 import { blockDecodersWasm } from './block-decoders-wasm.ts'
-import { compressSync, decompressInPassing, decompressSync, OutputLimitError } from './index.ts'
+import { type CodecName, compressSync, decompressInPassing, decompressSync, OutputLimitError } from './index.ts'
+import { lz4EncoderWasm } from './lz4-encoder-wasm.ts'
 import { MAX_SCRATCH_OUTPUT_BYTES, scratchFor } from './scratch.ts'
 import { xxHash32 } from './xx-hash-32.ts'
 
 const codecs = ['lz4', 'snappy'] as const
 const limit = { maxOutputBytes: 1_000_000 }
 
-test('the decoders are what their source says: else `npm run wasm` makes them so', async () => {
-  // As a string: of a view on a larger buffer wabt takes what lies behind it for source, too.
-  const source = readFileSync(new URL('../../wasm/block-decoders.wat', import.meta.url), 'utf8')
-  const module = (await wabt()).parseWat('block-decoders.wat', source, { bulk_memory: true })
-  module.validate()
-  assert.equal(Buffer.from(module.toBinary({}).buffer).toString('base64'), blockDecodersWasm)
-})
+for (const [name, assembled] of [
+  ['block-decoders', blockDecodersWasm],
+  ['lz4-encoder', lz4EncoderWasm],
+] as const) {
+  test(`${name} is what its source says: else \`npm run wasm\` makes it so`, async () => {
+    // As a string: of a view on a larger buffer wabt takes what lies behind it for source, too.
+    const source = readFileSync(new URL(`../../wasm/${name}.wat`, import.meta.url), 'utf8')
+    const module = (await wabt()).parseWat(`${name}.wat`, source, { bulk_memory: true })
+    module.validate()
+    assert.equal(Buffer.from(module.toBinary({}).buffer).toString('base64'), assembled)
+  })
+}
 
 /** Runs of a byte, patterns of every short period, text, and noise, in turn. */
 function anyInput(random: Random): Buffer {
@@ -42,12 +49,17 @@ for (const codec of codecs) {
     }
   })
 
-  test(`${codec}: damaged input is refused, or decompressed, exactly as by the library`, () => {
+  test(`${codec}: damaged input is refused, or decompressed, exactly as by a library`, () => {
     for (let seed = 0; seed < 4000; seed++) {
       const random = seededRandom(seed)
       const broken = damaged(compressSync(codec, anyInput(random).subarray(0, 2000)), random)
-      const expected = outcomeOf(() => decompressSync(codec, broken, limit))
+      const expected = libraryOutcomeOf(codec, broken)
       const found = outcomeOf(() => decompressInPassing(codec, broken, limit)!)
+      if (codec === 'lz4' && found === 'INVALID_RECORD' && expected !== 'INVALID_RECORD') {
+        // A frame may end between its parts there, and not in Kafka.
+        assert.throws(() => decompressInPassing(codec, broken, limit), /cut off|no frame/, `seed ${seed}`)
+        continue
+      }
       assert.equal(
         found === 'INVALID_RECORD' ? found : found.toString('hex'),
         typeof expected === 'string' ? expected : expected.toString('hex'),
@@ -56,13 +68,23 @@ for (const codec of codecs) {
     }
   })
 
-  test(`${codec}: what is too large for the scratch is left to the library`, () => {
+  test(`${codec}: what is too large for the scratch is not decompressed in passing`, () => {
     const largest = Buffer.alloc(MAX_SCRATCH_OUTPUT_BYTES, 'tide')
     const enough = { maxOutputBytes: 2 * largest.length }
     assert.ok(decompressInPassing(codec, compressSync(codec, largest), enough)?.equals(largest))
     assert.equal(decompressInPassing(codec, compressSync(codec, Buffer.concat([largest, Buffer.from('x')])), enough), undefined)
     assert.equal(decompressInPassing(codec, Buffer.alloc(2_000_000), enough), undefined)
   })
+}
+
+/** What code of other authors makes of it. */
+function libraryOutcomeOf(codec: CodecName, input: Buffer): Buffer | 'INVALID_RECORD' {
+  if (codec !== 'lz4') return outcomeOf(() => decompressSync(codec, input, limit))
+  try {
+    return decompressFrameSync(input)
+  } catch {
+    return 'INVALID_RECORD'
+  }
 }
 
 function damaged(good: Buffer, random: Random): Buffer {
@@ -88,7 +110,7 @@ test('lz4: checksums of blocks and a promised size are held against what is ther
   const block = lz4BlockOf(content)
   for (const flags of [0x60, 0x64, 0x68, 0x70, 0x7c]) {
     const frame = frameOf(flags, block, content)
-    assert.ok(decompressSync('lz4', frame, limit).equals(content), `library, flags ${flags}`)
+    assert.ok(decompressFrameSync(frame).equals(content), `library, flags ${flags}`)
     assert.ok(decompressInPassing('lz4', frame, limit)?.equals(content), `flags ${flags}`)
   }
   const endOfContent = frameOf(0x64, block, content)

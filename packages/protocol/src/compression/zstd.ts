@@ -6,8 +6,8 @@
 import { promisify } from 'node:util'
 import * as zlib from 'node:zlib'
 import { type Codec, type CompressOptions, type DecompressOptions, garbage, OutputLimitError } from './codec.ts'
+import { codecThread } from './codec-thread.ts'
 import { framesOf } from './zstd-frames.ts'
-import { zstdThread } from './zstd-thread.ts'
 import { isWasmLoaded, loadWasm, wasmCompress, wasmDecompress } from './zstd-wasm.ts'
 
 /** Kafka's default for compression.zstd.level, the library's own too. */
@@ -88,12 +88,13 @@ const wasmCodec: Codec = {
     return wasmDecompress(input, options)
   },
   async compress(input, { level = DEFAULT_LEVEL }) {
-    if (input.length > SMALL_BYTES) return await zstdThread.run({ input, level })
+    if (input.length > SMALL_BYTES) return await codecThread.run({ codec: 'zstd', input, level })
     await loadWasm()
     return wasmCompress(input, level)
   },
   async decompress(input, { maxOutputBytes }) {
-    if (input.length > SMALL_BYTES || maxOutputBytes > SMALL_OUTPUT_BYTES) return await zstdThread.run({ input, maxOutputBytes })
+    if (input.length > SMALL_BYTES || maxOutputBytes > SMALL_OUTPUT_BYTES)
+      return await codecThread.run({ codec: 'zstd', input, maxOutputBytes })
     await loadWasm()
     return wasmDecompress(input, { maxOutputBytes })
   },

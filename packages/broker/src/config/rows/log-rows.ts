@@ -1,5 +1,5 @@
 import { boolean, double, INT64_MAX, int, list, long, string } from '@tidelog/core'
-import { KRAFT, LZ4_LEVELS, PREALLOCATE, TIERED } from './unused-reasons.ts'
+import { KRAFT, PREALLOCATE, TIERED } from './unused-reasons.ts'
 
 /** Data directories, the log of a partition and what a topic takes when it does not say otherwise. */
 export const logRows = {
@@ -23,8 +23,7 @@ export const logRows = {
     max: 17,
     importance: 'medium',
     update: 'cluster-wide',
-    unused: LZ4_LEVELS,
-    doc: 'How hard lz4 works when compression.type is lz4.',
+    doc: 'How hard lz4 works when compression.type is lz4: 9 is the fast compressor; the others search, the longer the higher.',
   }),
   'compression.type': string({
     default: 'producer',
