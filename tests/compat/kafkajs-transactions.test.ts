@@ -1,21 +1,21 @@
 import assert from 'node:assert/strict'
-import test from 'node:test'
+import test, { type TestContext } from 'node:test'
 import { eventually, restartableBroker } from './in-process.ts'
-import { libraries } from './kafkajs-libraries.ts'
+import { type Library, libraries } from './kafkajs-libraries.ts'
+
+/** A broker that can be restarted, and a client whose admin is connected to it. */
+async function start(t: TestContext, { Kafka, logLevel }: Library) {
+  const broker = await restartableBroker(t)
+  const kafka = new Kafka({ clientId: 'compat', brokers: [broker.bootstrap], logLevel: logLevel.NOTHING, retry: { initialRetryTime: 50 } })
+  const admin = kafka.admin()
+  await admin.connect()
+  broker.beforeItGoes(() => admin.disconnect())
+  return { broker, kafka, admin }
+}
 
 for (const { name, library } of libraries) {
   test(`${name}: a committed transaction is read as a whole, an aborted one never, across a restart of the broker`, async (t) => {
-    const { Kafka, logLevel } = library
-    const broker = await restartableBroker(t)
-    const kafka = new Kafka({
-      clientId: 'compat',
-      brokers: [broker.bootstrap],
-      logLevel: logLevel.NOTHING,
-      retry: { initialRetryTime: 50 },
-    })
-    const admin = kafka.admin()
-    await admin.connect()
-    broker.beforeItGoes(() => admin.disconnect())
+    const { broker, kafka, admin } = await start(t, library)
     await admin.createTopics({ topics: [{ topic: 'paid', numPartitions: 3 }] })
     const producer = kafka.producer({
       transactionalId: 'cashier',
@@ -51,17 +51,7 @@ for (const { name, library } of libraries) {
   })
 
   test(`${name}: offsets sent with a transaction count when it is committed, and not when it is aborted`, async (t) => {
-    const { Kafka, logLevel } = library
-    const broker = await restartableBroker(t)
-    const kafka = new Kafka({
-      clientId: 'compat',
-      brokers: [broker.bootstrap],
-      logLevel: logLevel.NOTHING,
-      retry: { initialRetryTime: 50 },
-    })
-    const admin = kafka.admin()
-    await admin.connect()
-    broker.beforeItGoes(() => admin.disconnect())
+    const { broker, kafka, admin } = await start(t, library)
     await admin.createTopics({ topics: [{ topic: 'raw' }, { topic: 'cooked' }] })
     const producer = kafka.producer({ transactionalId: 'cook', maxInFlightRequests: 1, idempotent: true, retry: { initialRetryTime: 50 } })
     await producer.connect()
