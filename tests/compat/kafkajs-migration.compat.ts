@@ -10,6 +10,7 @@ import type { KafkaConfig } from 'kafkajs'
 import { freePort, startBrokerProcess } from './harness.ts'
 import { libraries } from './kafkajs-libraries.ts'
 import { administering, authorizing } from './kafkajs-programs/administering.ts'
+import { brokering } from './kafkajs-programs/brokering.ts'
 import { connecting } from './kafkajs-programs/connecting.ts'
 import { batches, failing, moving, watching } from './kafkajs-programs/consuming.ts'
 import { grouping } from './kafkajs-programs/grouping.ts'
@@ -26,7 +27,7 @@ async function warmUp(bootstrapServers: string): Promise<void> {
   await producer.close()
 }
 
-const programs = { producing, transacting, batches, failing, moving, watching, administering, authorizing, connecting, grouping }
+const programs = { producing, transacting, batches, failing, moving, watching, administering, authorizing, connecting, grouping, brokering }
 
 test('programs written for kafkajs give the same with tidelog/kafkajs at Apache Kafka 4.3', { timeout: 170_000 }, async (t) => {
   const settings = {

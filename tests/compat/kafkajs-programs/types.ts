@@ -468,6 +468,22 @@ export class Shop {
 }
 
 CompressionCodecs[CompressionTypes.Snappy] = () => ({ compress: async () => Buffer.alloc(0), decompress: async (bytes: Buffer) => bytes })
+/** Numbers from elsewhere, names of numbers, and events by whatever name. */
+export function fromOutside(consumer: Consumer, given: Record<string, string>): ProducerRecord & { level: logLevel } {
+  const level: logLevel = Number(given.LEVEL)
+  const compression = given.COMPRESSION as unknown as number
+  for (const name of Object.values(consumer.events)) consumer.on(name, ({ payload }) => payload?.anything.at.all)
+  return { topic: logLevel[level]!, messages: [], compression, level }
+}
+
+/** Answers of a broker whose fields kafkajs does not declare. */
+export async function look(cluster: Cluster): Promise<string[]> {
+  const broker: Broker = await cluster.findGroupCoordinator({ groupId: 'shop' })
+  const { groups } = await broker.describeGroups({ groupIds: ['shop'] })
+  const fetched = await broker.fetch({ topics: [{ topic: 'orders', partitions: [{ partition: 0, fetchOffset: '0', maxBytes: 1000 }] }] })
+  return [...groups.map(({ state }: { state: string }) => state), fetched.responses[0].partitions[0].highWatermark]
+}
+
 export const partitioners: ICustomPartitioner[] = [Partitioners.DefaultPartitioner, Partitioners.LegacyPartitioner]
 export const failures: Error[] = [
   new KafkaJSOffsetOutOfRange('gone', { topic: 't', partition: 1 }),

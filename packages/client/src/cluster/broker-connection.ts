@@ -174,8 +174,12 @@ export class BrokerConnection {
   }
 
   /** Resolves when the bytes have been handed to the system. @throws as send */
-  async sendNoResponse<A extends Api>(api: A, build: (version: number) => RequestInput<A>): Promise<void> {
-    const version = this.versionOf(api)
+  async sendNoResponse<A extends Api>(
+    api: A,
+    build: (version: number) => RequestInput<A>,
+    { maxVersion, minVersion }: Omit<SendOptions, 'timeoutMs'> = {},
+  ): Promise<void> {
+    const version = this.versionOf(api, maxVersion, minVersion)
     try {
       this.#renewSession()
       this.requests++

@@ -14,7 +14,7 @@ import {
 import type { CommonConfig } from '../config/client-config.ts'
 import { BrokerError, ClosedError, checkErrorCode, DisconnectedError, isFatal, isRetriable, TimeoutError } from '../errors.ts'
 import { type ConnectionOptions, resolveSecurity } from '../security/security.ts'
-import type { BrokerConnection, SendOptions } from './broker-connection.ts'
+import type { BrokerAddress, BrokerConnection, SendOptions } from './broker-connection.ts'
 import { BrokerSearch } from './broker-search.ts'
 import { ConnectionPool, type Purpose } from './connection-pool.ts'
 import { messageOf } from './message-of.ts'
@@ -188,6 +188,11 @@ export class Cluster {
   openConnectionTo(nodeId: number, purpose: Purpose = 'general'): BrokerConnection | undefined {
     const node = this.metadata.brokers.get(nodeId)
     return node === undefined ? undefined : this.#pool.openTo(node, purpose)
+  }
+
+  /** Closes what is open to a broker; when something is asked of it later, it is connected anew. */
+  disconnectFrom(address: BrokerAddress): void {
+    this.#pool.closeConnectionsTo(address)
   }
 
   /** Some broker: one that is connected, else the first that can be reached, the bootstrap servers last. */

@@ -119,6 +119,11 @@ export class ConnectionPool {
     for (const { connection } of this.#slots.values()) connection?.close()
   }
 
+  /** The same of one broker. */
+  closeConnectionsTo({ host, port }: BrokerAddress): void {
+    for (const { address, connection } of this.#slots.values()) if (address.host === host && address.port === port) connection?.close()
+  }
+
   close(): void {
     if (this.closed) return
     this.#idleTimer?.cancel()

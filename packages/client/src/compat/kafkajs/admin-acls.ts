@@ -7,8 +7,8 @@ import type { Admin, AdminEventsByName } from './types-admin.ts'
 import type { AclEntry, AclFilter, DeleteAclResponse, DescribeAclResource, DescribeAclResponse } from './types-admin-requests.ts'
 
 /** Our names by kafkajs's numbers: kafkajs's own names in another spelling. */
-function namesOf<T extends string>(numbers: Readonly<Record<string, number>>): ReadonlyMap<number, T> {
-  return new Map(Object.entries(numbers).map(([name, number]) => [number, name.toLowerCase().replaceAll('_', '-') as T]))
+function namesOf<T extends string>(numbers: object): ReadonlyMap<number, T> {
+  return new Map(Object.entries<number>({ ...numbers }).map(([name, number]) => [number, name.toLowerCase().replaceAll('_', '-') as T]))
 }
 const operations = namesOf<AclOperation>(AclOperationTypes)
 const permissions = namesOf<AclPermissionType>(AclPermissionTypes)

@@ -1,7 +1,7 @@
 import type { Assignor, GroupMember } from '../../consumer/assignors/assignor.ts'
 import type { TopicPartition } from '../../topic-partition.ts'
-import type { AssignerCluster } from './assigner-cluster.ts'
 import { AssignerProtocol } from './assigner-protocol.ts'
+import type { KafkaJSCluster } from './cluster.ts'
 import { KafkaJSNonRetriableError } from './errors.ts'
 import type { Assigner, Assignment, PartitionAssigner } from './types-group.ts'
 
@@ -42,13 +42,14 @@ export const PartitionAssigners: { roundRobin: PartitionAssigner } = { roundRobi
  * An assigner of kafkajs as one of our assignors.
  * @param topics What this member subscribes to.
  */
-export function assignorOf(assigner: Assigner, cluster: AssignerCluster, topics: () => string[]): Assignor {
+export function assignorOf(assigner: Assigner, cluster: KafkaJSCluster, topics: () => string[]): Assignor {
   return {
     name: assigner.name,
     supportedProtocols: ['eager'],
     subscriptionUserData: () => userDataOf(assigner, topics()),
     async assign(members) {
-      await cluster.load(topics())
+      await cluster.addMultipleTargetTopics(topics())
+      await cluster.refreshMetadata()
       const assigned = await assigner.assign({ members: members.map((member) => memberOf(assigner, member)), topics: topics() })
       return new Map(
         assigned.map(({ memberId, memberAssignment }) => [memberId, partitionsOf(MemberAssignment.decode(memberAssignment)?.assignment)]),

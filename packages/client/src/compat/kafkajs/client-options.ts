@@ -14,6 +14,7 @@ export interface KafkaContext {
   readonly random: Random
 }
 
+const MOST_MS = 2_147_483_647
 const CONNECTION_TIMEOUT_MS = 1000
 export const REQUEST_TIMEOUT_MS = 30_000
 export const METADATA_MAX_AGE_MS = 300_000
@@ -48,7 +49,7 @@ export interface ClientOptions extends SecurityOptions {
   readonly observer: ExchangeObserver
 }
 
-/** Options that each of our clients takes. */
+/** Options that each of our clients takes. @throws KafkaJSSASLAuthenticationError for `sasl` that cannot work */
 export async function clientOptions(
   { config, logger, clock, random }: KafkaContext,
   retry: ResolvedRetry,
@@ -60,7 +61,7 @@ export async function clientOptions(
     bootstrapServers: await brokersOf(config),
     clientId: config.clientId ?? 'kafkajs',
     socketConnectionSetupTimeoutMs: config.connectionTimeout ?? CONNECTION_TIMEOUT_MS,
-    requestTimeoutMs: config.requestTimeout ?? REQUEST_TIMEOUT_MS,
+    requestTimeoutMs: config.enforceRequestTimeout === false ? MOST_MS : (config.requestTimeout ?? REQUEST_TIMEOUT_MS),
     retryBackoffMs: retry.initialRetryTime,
     retryBackoffMaxMs: retry.maxRetryTime,
     metadataMaxAgeMs: metadataMaxAge,
@@ -70,8 +71,6 @@ export async function clientOptions(
     observer,
   }
 }
-
-const MOST_MS = 2_147_483_647
 
 /** How long our client may go on trying: as long as kafkajs's retries would take if each attempt failed at once, and one request on top. */
 export const callTimeoutMs = (retry: ResolvedRetry, requestTimeoutMs: number): number =>

@@ -20,7 +20,7 @@ const builtIn = (codec: CodecName) => (): CompressionCodec => ({
  * since records are compressed by our own.
  */
 // biome-ignore lint/suspicious/noExplicitAny: kafkajs's own type; codecs of its users have none
-export const CompressionCodecs: { [T in Exclude<CompressionTypes, 0>]: () => any } = {
+export const CompressionCodecs: { [T in Exclude<CompressionTypes, CompressionTypes.None>]: () => any } = {
   [CompressionTypes.GZIP]: builtIn('gzip'),
   [CompressionTypes.Snappy]: builtIn('snappy'),
   [CompressionTypes.LZ4]: builtIn('lz4'),

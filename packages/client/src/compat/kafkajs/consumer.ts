@@ -1,9 +1,7 @@
-import { Consumer as OurConsumer } from '../../consumer/consumer.ts'
-import { hasCode } from '../../errors.ts'
 import { groupByTopic } from '../../topic-partition.ts'
-import { AssignerCluster } from './assigner-cluster.ts'
 import { assignorOf, PartitionAssigners } from './assigners.ts'
 import { callTimeoutMs, type KafkaContext } from './client-options.ts'
+import { KafkaJSCluster } from './cluster.ts'
 import { ConsumerSession } from './consumer-session.ts'
 import { type KafkaJSError, KafkaJSNonRetriableError, KafkaJSNumberOfRetriesExceeded } from './errors.ts'
 import { GroupEvents } from './group-events.ts'
@@ -22,7 +20,7 @@ import type {
   ConsumerSubscribeTopic,
   ConsumerSubscribeTopics,
 } from './types-consumer.ts'
-import type { GroupDescription } from './types-group.ts'
+import type { Assigner, GroupDescription } from './types-group.ts'
 
 const SESSION_TIMEOUT_MS = 30_000
 /** Java's max.poll.interval.ms: kafkajs's rebalanceTimeout of a minute would put members with slow handlers out. */
@@ -30,10 +28,10 @@ const REBALANCE_TIMEOUT_MS = 300_000
 const HEARTBEAT_INTERVAL_MS = 3000
 const MAX_BYTES_PER_PARTITION = 1_048_576
 const MAX_BYTES = 10_485_760
+const READ_UNCOMMITTED = 0
+const READ_COMMITTED = 1
 /** Java's: with kafkajs's 5 s a partition that is resumed waits as long for a fetch of the others. */
 const MAX_WAIT_MS = 500
-/** For a topic that the first request for it has created. */
-const CREATION_TIMEOUT_MS = 5000
 
 const consumerEvents: ConsumerEvents = {
   ...networkEvents('consumer'),
@@ -64,10 +62,9 @@ class KafkaJSConsumer {
   readonly #instrumentation: Instrumentation<ConsumerEventsByName>
   readonly #groupEvents: GroupEvents
   readonly #link: Link<ConsumerEventsByName>
-  readonly #cluster: AssignerCluster
+  readonly #cluster: KafkaJSCluster
+  readonly #assigners: readonly Assigner[]
   readonly #subscriptions = new Map<string, boolean>()
-  /** Looks topics up, and has them created. */
-  #reader: OurConsumer | undefined
   #session: ConsumerSession | undefined
   #stopping: Promise<void> | undefined
   #restart: { cancel(): void } | undefined
@@ -89,11 +86,17 @@ class KafkaJSConsumer {
     this.#groupEvents = this.#makeGroupEvents()
     const { observer } = this.#groupEvents
     this.#link = new Link(context, this.#retry, consumerEvents, this.#instrumentation, { metadataMaxAge, observer })
-    this.#cluster = new AssignerCluster({
-      isOpen: () => this.#link.isOpen,
-      admin: () => this.#link.admin,
-      partitionsFor: (topic) => this.#readerOf().partitionsFor(topic),
+    this.#cluster = new KafkaJSCluster({
+      options: () => this.#link.options,
+      observer: this.#link.network,
+      retries: this.#link.retries,
+      callTimeoutMs: () => this.#link.callTimeoutMs(),
+      allowAutoTopicCreation: config.allowAutoTopicCreation ?? true,
+      isolationLevel: config.readUncommitted ? READ_UNCOMMITTED : READ_COMMITTED,
     })
+    const { partitionAssigners = [PartitionAssigners.roundRobin] } = config
+    // Once, as in kafkajs: an assigner may remember things from one session to the next.
+    this.#assigners = partitionAssigners.map((create) => create({ cluster: this.#cluster, groupId, logger: this.#logger }))
     this.interface = {
       connect: () => this.#connect(),
       disconnect: () => this.#disconnect(),
@@ -141,17 +144,9 @@ class KafkaJSConsumer {
 
   async #disconnect(): Promise<void> {
     await this.#stop()
-    const reader = this.#reader
-    this.#reader = undefined
-    await reader?.close()
+    await this.#cluster.disconnect()
     await this.#link.close()
     this.#instrumentation.emit(consumerEvents.DISCONNECT, null)
-  }
-
-  #readerOf(): OurConsumer {
-    const allowAutoCreateTopics = this.#config.allowAutoTopicCreation ?? true
-    this.#reader ??= new OurConsumer({ ...this.#link.options, allowAutoCreateTopics })
-    return this.#reader
   }
 
   // --- subscription --------------------------------------------------------------------------------------------------------------------
@@ -165,22 +160,16 @@ class KafkaJSConsumer {
       if (typeof one === 'string' || (one as unknown) instanceof RegExp) continue
       throw new KafkaJSNonRetriableError(`${one} (${typeof one}) is no topic: it must be a text or a RegExp`)
     }
-    const existing = wanted.some((one) => one instanceof RegExp) ? [...(await this.#link.try(() => this.#readerOf().topics())).keys()] : []
+    const existing = wanted.some((one) => one instanceof RegExp) ? await this.#existingTopics() : []
     const names = wanted.flatMap((one) => (one instanceof RegExp ? existing.filter((name) => matches(one, name)) : [one]))
-    await this.#link.once(() => this.#ensureTopics(names))
+    await this.#link.open()
+    // Has what is missing created, where the broker does so.
+    if (names.length > 0) await this.#cluster.addMultipleTargetTopics(names)
     for (const name of names) this.#subscriptions.set(name, fromBeginning)
   }
 
-  /** @throws BrokerError UNKNOWN_TOPIC_OR_PARTITION for a topic that does not exist and is not created either */
-  async #ensureTopics(names: readonly string[]): Promise<void> {
-    if (names.length === 0) return
-    try {
-      await this.#link.admin.describeTopics(names)
-    } catch (error) {
-      if (this.#config.allowAutoTopicCreation === false || !hasCode(error, 'UNKNOWN_TOPIC_OR_PARTITION')) throw error
-      // To ask a consumer's way for what is missing has it created, where the broker does so.
-      for (const name of names) await this.#readerOf().partitionsFor(name, { timeoutMs: CREATION_TIMEOUT_MS })
-    }
+  #existingTopics(): Promise<string[]> {
+    return this.#link.try(async () => (await this.#link.admin.listTopics({ includeInternal: true })).map(({ name }) => name))
   }
 
   // --- running -------------------------------------------------------------------------------------------------------------------------
@@ -232,18 +221,16 @@ class KafkaJSConsumer {
       sessionTimeout = SESSION_TIMEOUT_MS,
       rebalanceTimeout = REBALANCE_TIMEOUT_MS,
       heartbeatInterval = HEARTBEAT_INTERVAL_MS,
-      partitionAssigners = [PartitionAssigners.roundRobin],
       rackId,
     } = this.#config
     const topics = () => [...this.#subscriptions.keys()]
-    const assigners = partitionAssigners.map((create) => create({ cluster: this.#cluster, groupId, logger: this.#logger }))
     return {
       ...options,
       groupId,
       sessionTimeoutMs: sessionTimeout,
       maxPollIntervalMs: rebalanceTimeout,
       heartbeatIntervalMs: heartbeatInterval,
-      partitionAssignmentStrategy: assigners.map((assigner) => assignorOf(assigner, this.#cluster, topics)),
+      partitionAssignmentStrategy: this.#assigners.map((assigner) => assignorOf(assigner, this.#cluster, topics)),
       maxPartitionFetchBytes: this.#config.maxBytesPerPartition ?? MAX_BYTES_PER_PARTITION,
       fetchMinBytes: this.#config.minBytes ?? 1,
       fetchMaxBytes: this.#config.maxBytes ?? MAX_BYTES,

@@ -29,7 +29,8 @@ export class KafkaJSError extends Error {
   readonly helpUrl?: string | undefined
   override readonly cause?: Error
 
-  constructor(e: Error | string, { retriable = true, cause }: KafkaJSErrorMetadata & { cause?: Error | undefined } = {}) {
+  /** @param e May be missing: kafkajs's types have classes that are made of nothing. */
+  constructor(e: Error | string = '', { retriable = true, cause }: KafkaJSErrorMetadata & { cause?: Error | undefined } = {}) {
     super(messageOf(e), cause === undefined ? undefined : { cause })
     this.retriable = retriable
     this.helpUrl = described(e).helpUrl
@@ -39,7 +40,7 @@ export class KafkaJSError extends Error {
 
 export class KafkaJSNonRetriableError extends KafkaJSError {
   override name = 'KafkaJSNonRetriableError'
-  constructor(e: Error | string, { cause }: { cause?: Error | undefined } = {}) {
+  constructor(e: Error | string = '', { cause }: { cause?: Error | undefined } = {}) {
     super(e, { retriable: false, cause })
   }
 }
@@ -108,7 +109,7 @@ export interface KafkaJSConnectionErrorMetadata {
 export class KafkaJSConnectionError extends KafkaJSError {
   override name = 'KafkaJSConnectionError'
   readonly broker: string
-  readonly code: string | undefined
+  readonly code?: string | undefined
   constructor(e: Error | string, { broker, code }: KafkaJSConnectionErrorMetadata = {}) {
     super(e)
     this.broker = broker as string
@@ -181,11 +182,13 @@ export interface KafkaJSStaleTopicMetadataAssignmentMetadata {
 export class KafkaJSStaleTopicMetadataAssignment extends KafkaJSError {
   override name = 'KafkaJSStaleTopicMetadataAssignment'
   readonly topic: string
-  readonly unknownPartitions: PartitionMetadata[]
+  /** PartitionMetadata[], as in kafkajs, which declares a number. */
+  // biome-ignore lint/suspicious/noExplicitAny: so that what compiles with kafkajs compiles, and what is right compiles too
+  readonly unknownPartitions: any
   constructor(e: Error | string, metadata?: KafkaJSStaleTopicMetadataAssignmentMetadata) {
     super(e)
     this.topic = metadata?.topic as string
-    this.unknownPartitions = metadata?.unknownPartitions as PartitionMetadata[]
+    this.unknownPartitions = metadata?.unknownPartitions
   }
 }
 

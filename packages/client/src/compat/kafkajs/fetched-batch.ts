@@ -1,6 +1,6 @@
 import type { ConsumedBatch } from '../../consumer/consumed-batch.ts'
 import type { ConsumerRecord } from '../../consumer/consumer-record.ts'
-import type { IHeaders } from './types-client.ts'
+import { headersByName } from './headers.ts'
 import type { Batch, KafkaMessage } from './types-consumer.ts'
 
 type OurRecord = ConsumerRecord<Buffer, Buffer>
@@ -17,26 +17,11 @@ function messageOf(record: OurRecord): KafkaMessage {
     offset: String(record.offset),
     key: record.key,
     value: record.value,
-    headers: headersOf(record.headers),
+    headers: headersByName(record.headers),
     isControlRecord: false,
   }
   return message
 }
-
-function headersOf(headers: OurRecord['headers']): IHeaders {
-  const byName: Record<string, Buffer | Buffer[] | null> = {}
-  for (const { key, value } of headers) {
-    const known = Object.hasOwn(byName, key) ? byName[key] : undefined
-    if (known === undefined) set(byName, key, value)
-    else if (Array.isArray(known)) known.push(value as Buffer)
-    else set(byName, key, [known as Buffer, value as Buffer])
-  }
-  return byName as IHeaders
-}
-
-/** A header may be called __proto__. */
-const set = <T>(object: Record<string, T>, name: string, value: T): void =>
-  void Object.defineProperty(object, name, { value, enumerable: true, configurable: true, writable: true })
 
 /** What one fetch brought of a partition, as kafkajs shows it. */
 export class FetchedBatch implements Batch {

@@ -1,6 +1,7 @@
 import { EventEmitter } from 'node:events'
 import type { Clock } from '@tidelog/core'
 import type { Exchange, ExchangeObserver } from '@tidelog/net'
+import { FindCoordinator } from '@tidelog/protocol'
 import { KafkaJSNonRetriableError } from './errors.ts'
 import type { InstrumentationEvent, Listen, Logger, NetworkEvents } from './types-client.ts'
 
@@ -36,7 +37,7 @@ export class Instrumentation<ByName extends object> {
     if (!this.#names.has(name)) {
       throw new KafkaJSNonRetriableError(`there is no event ${name}, only ${[...this.#names].join(', ')}`)
     }
-    const call = async (event: ByName[typeof eventName]) => {
+    const call = async (event: Parameters<typeof listener>[0]) => {
       try {
         await listener(event)
       } catch (error) {
@@ -59,6 +60,10 @@ export class Instrumentation<ByName extends object> {
     this.#emitter.emit(eventName, event)
   }
 }
+
+/** As kafkajs calls it; the one whose name is another by now finds the coordinators of transactions, too. */
+export const apiNameOf = ({ key, name }: { readonly key: number; readonly name: string }): string =>
+  key === FindCoordinator.key ? 'GroupCoordinator' : name
 
 /** Requests on their way as kafkajs's events. */
 export function networkObserver(
@@ -89,7 +94,7 @@ export function networkObserver(
 function requestOf({ api, version, correlationId, clientId, host, port, createdMs, sentMs }: Exchange) {
   return {
     apiKey: api.key,
-    apiName: api.name,
+    apiName: apiNameOf(api),
     apiVersion: version,
     broker: `${host}:${port}`,
     clientId: clientId ?? '',

@@ -44,9 +44,9 @@ test('every codec is built in, the one that is registered is not needed', async 
   const producer = using(kafka.producer())
   await producer.connect()
   kafkajs.CompressionCodecs[CompressionTypes.Snappy] = () => assert.fail('nobody calls it')
-  const codecs = Object.entries(CompressionTypes)
-  for (const [value, compression] of codecs) {
-    const [sent] = await producer.send({ topic: 'packed', compression, messages: [{ value, partition: 0 }] })
+  const codecs = Object.keys(CompressionTypes) as (keyof typeof CompressionTypes)[]
+  for (const value of codecs) {
+    const [sent] = await producer.send({ topic: 'packed', compression: CompressionTypes[value], messages: [{ value, partition: 0 }] })
     assert.equal(sent?.errorCode, 0)
   }
   const consumer = using(kafka.consumer({ ...quick, groupId: 'g' }))
@@ -57,7 +57,7 @@ test('every codec is built in, the one that is registered is not needed', async 
   await until('all are read', () => seen.length === codecs.length)
   assert.deepEqual(
     seen,
-    codecs.map(([value]) => `0:${value}`),
+    codecs.map((value) => `0:${value}`),
   )
   const codec = kafkajs.CompressionCodecs[CompressionTypes.ZSTD]()
   assert.equal(String(await codec.decompress(await codec.compress({ buffer: Buffer.from('text') }))), 'text')

@@ -5,7 +5,6 @@ import { createConsumer } from './consumer.ts'
 import { logLevel } from './enums.ts'
 import { consoleLogCreator, createLogger } from './logger.ts'
 import { createProducer } from './producer.ts'
-import { securityOptions } from './security-options.ts'
 import type { Admin, AdminConfig } from './types-admin.ts'
 import type { KafkaConfig, Logger } from './types-client.ts'
 import type { Consumer, ConsumerConfig } from './types-consumer.ts'
@@ -15,12 +14,9 @@ import type { Producer, ProducerConfig } from './types-producer.ts'
 export class Kafka {
   readonly #context: KafkaContext
 
-  /** @throws KafkaJSNonRetriableError for `sasl` that cannot work: half a login, a mechanism that there is not */
   constructor(config: KafkaConfig) {
     const { logLevel: level = logLevel.INFO, logCreator = consoleLogCreator } = config
     const logger = createLogger(level, logCreator, systemClock)
-    // Not at the first connect(): who cannot log in shall know at once.
-    securityOptions(config, logger)
     this.#context = {
       config,
       logger,

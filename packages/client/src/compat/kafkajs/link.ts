@@ -19,6 +19,8 @@ export class Link<ByName extends object> {
   readonly #context: KafkaContext
   readonly #retry: ResolvedRetry
   readonly #observer: ExchangeObserver
+  /** Hears of requests for the events that every client has, and for nothing else. */
+  readonly network: ExchangeObserver
   readonly #metadataMaxAge: number | undefined
   #options: ClientOptions | undefined
   #admin: Admin | undefined
@@ -34,7 +36,8 @@ export class Link<ByName extends object> {
     this.#context = context
     this.#retry = retry
     const emit = (name: string, payload: object) => instrumentation.emit(name as never, payload as never)
-    this.#observer = networkObserver(events, emit, observer)
+    this.network = networkObserver(events, emit)
+    this.#observer = observer === undefined ? this.network : networkObserver(events, emit, observer)
     this.#metadataMaxAge = metadataMaxAge
   }
 
@@ -70,9 +73,13 @@ export class Link<ByName extends object> {
 
   async #open(): Promise<void> {
     const options = await clientOptions(this.#context, this.#retry, this.#observer, this.#metadataMaxAge)
-    const limits = { retries: retriesOf(this.#retry), defaultApiTimeoutMs: callTimeoutMs(this.#retry, options.requestTimeoutMs) }
     this.#options = options
-    this.#admin = new Admin({ ...options, ...limits })
+    this.#admin = new Admin({ ...options, retries: retriesOf(this.#retry), defaultApiTimeoutMs: this.callTimeoutMs() })
+  }
+
+  /** Limit of a call, its retries included. */
+  callTimeoutMs(): number {
+    return callTimeoutMs(this.#retry, this.options.requestTimeoutMs)
   }
 
   /** What a KafkaJSNumberOfRetriesExceeded says. */

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { Kafka, KafkaJSNonRetriableError } from './index.ts'
+import { Kafka, KafkaJSSASLAuthenticationError, logLevel } from './index.ts'
 import { securityOptions } from './security-options.ts'
 
 const brokers = ['localhost:1']
@@ -26,12 +26,20 @@ test("kafkajs's logins are ours: plain, scram, oauthbearer, with and without TLS
   assert.equal(await sasl.token(new AbortController().signal), 'token')
 })
 
-test('what cannot work is said by new Kafka(): half a login, a provider that is no function, no such mechanism', () => {
-  const aws = { mechanism: 'aws', authorizationIdentity: 'a', accessKeyId: 'b', secretAccessKey: '' } as const
-  assert.throws(() => new Kafka({ brokers, sasl: aws }), KafkaJSNonRetriableError)
-  assert.throws(() => new Kafka({ brokers, sasl: { mechanism: 'mine', authenticationProvider: 'mine' } as never }), /is a function/)
-  assert.throws(() => new Kafka({ brokers, sasl: { mechanism: 'plain', username: 'me', password: '' } }), KafkaJSNonRetriableError)
-  assert.throws(() => new Kafka({ brokers, sasl: { mechanism: 'mumble' } as never }), /mumble/)
+test('what cannot work is said by connect(), as in kafkajs: half a login, a provider that is no function, no such mechanism', async () => {
+  const logins = [
+    { mechanism: 'aws', authorizationIdentity: 'a', accessKeyId: 'b', secretAccessKey: '' },
+    { mechanism: 'plain', username: 'me', password: '' },
+    { mechanism: 'oauthbearer', oauthBearerProvider: 'token' },
+    { mechanism: 'mumble' },
+  ]
+  for (const sasl of logins) {
+    const kafka = new Kafka({ brokers, sasl: sasl as never, logLevel: logLevel.NOTHING })
+    for (const client of [kafka.producer(), kafka.consumer({ groupId: 'g' }), kafka.admin()])
+      await assert.rejects(client.connect(), KafkaJSSASLAuthenticationError, sasl.mechanism)
+  }
+  const sasl = { mechanism: 'mine', authenticationProvider: 'mine' } as never
+  await assert.rejects(new Kafka({ brokers, sasl, logLevel: logLevel.NOTHING }).admin().connect(), /is a function/)
 })
 
 test("a socketFactory makes the sockets, with kafkajs's arguments, and TLS is its own business", () => {

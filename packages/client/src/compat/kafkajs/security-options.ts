@@ -1,12 +1,12 @@
 import type { SaslMechanism } from '../../security/sasl/sasl-mechanism.ts'
 import type { ConnectionOptions as OurOptions, SaslOptions } from '../../security/security.ts'
 import { mechanismOfProvider } from './authentication-provider.ts'
-import { KafkaJSNonRetriableError } from './errors.ts'
+import { KafkaJSSASLAuthenticationError } from './errors.ts'
 import type { ISocketFactory, KafkaConfig, Logger, SASLOptions as TheirOptions } from './types-client.ts'
 
 export type SecurityOptions = Pick<OurOptions, 'tls' | 'socketFactory'> & { readonly sasl?: SaslOptions | SaslMechanism }
 
-/** @throws KafkaJSNonRetriableError for half a login, and for mechanisms that are none */
+/** @throws KafkaJSSASLAuthenticationError for half a login, and for mechanisms that are none */
 export function securityOptions({ ssl, sasl, socketFactory }: KafkaConfig, logger: Logger): SecurityOptions {
   const login = sasl === undefined ? undefined : saslOf(sasl, logger)
   // The user's sockets speak TLS by themselves.
@@ -31,13 +31,14 @@ function saslOf(options: NonNullable<KafkaConfig['sasl']>, logger: Logger): Sasl
       return passwordLogin('SCRAM-SHA-512', given)
     case 'oauthbearer': {
       const { oauthBearerProvider } = given
-      if (typeof oauthBearerProvider !== 'function') throw new KafkaJSNonRetriableError('sasl: oauthBearerProvider must be a function')
+      if (typeof oauthBearerProvider !== 'function')
+        throw new KafkaJSSASLAuthenticationError('sasl: oauthBearerProvider must be a function')
       return { mechanism: 'OAUTHBEARER', token: async () => (await oauthBearerProvider()).value }
     }
     case 'aws':
       return awsLogin(given)
     default:
-      throw new KafkaJSNonRetriableError(`sasl: there is no mechanism ${String(options.mechanism)}`)
+      throw new KafkaJSSASLAuthenticationError(`sasl: there is no mechanism ${String(options.mechanism)}`)
   }
 }
 
@@ -45,7 +46,7 @@ function passwordLogin(
   mechanism: 'PLAIN' | 'SCRAM-SHA-256' | 'SCRAM-SHA-512',
   { username, password }: { readonly username: string; readonly password: string },
 ): SaslOptions {
-  if (!username || !password) throw new KafkaJSNonRetriableError(`sasl: ${mechanism} needs a username and a password`)
+  if (!username || !password) throw new KafkaJSSASLAuthenticationError(`sasl: ${mechanism} needs a username and a password`)
   return { mechanism, username, password }
 }
 
@@ -54,7 +55,7 @@ const nothing = (): void => {}
 /** What brokers with kafkajs's own AWS plug-in take: who one is and the keys in one message, by NULs. */
 function awsLogin({ authorizationIdentity, accessKeyId, secretAccessKey, sessionToken = '' }: Extract<TheirOptions, { mechanism: 'aws' }>) {
   if (!authorizationIdentity || !accessKeyId || !secretAccessKey)
-    throw new KafkaJSNonRetriableError('sasl: AWS needs an authorizationIdentity, an accessKeyId and a secretAccessKey')
+    throw new KafkaJSSASLAuthenticationError('sasl: AWS needs an authorizationIdentity, an accessKeyId and a secretAccessKey')
   const message = Buffer.from([authorizationIdentity, accessKeyId, secretAccessKey, sessionToken].join('\0'))
   return {
     name: 'AWS',

@@ -24,7 +24,7 @@ export interface AdminConfig {
 export type AdminEvents = NetworkEvents<'admin'>
 export type AdminEventsByName = EventsByName<AdminEvents>
 
-export interface Admin {
+export type Admin = {
   connect(): Promise<void>
   disconnect(): Promise<void>
   listTopics(): Promise<string[]>

@@ -61,7 +61,8 @@ export type AuthenticationProviderArgs = {
   host: string
   port: number
   logger: Logger
-  saslAuthenticate: <ParseResult>(args: SaslAuthenticateArgs<ParseResult>) => Promise<ParseResult | undefined>
+  // biome-ignore lint/suspicious/noConfusingVoidType: kafkajs's own type
+  saslAuthenticate: <ParseResult>(args: SaslAuthenticateArgs<ParseResult>) => Promise<ParseResult | void>
 }
 
 export type Mechanism = { mechanism: string; authenticationProvider: (args: AuthenticationProviderArgs) => Authenticator }
@@ -143,7 +144,7 @@ export type RequestTimeoutEvent = InstrumentationEvent<{
 export type RequestQueueSizeEvent = InstrumentationEvent<{ broker: string; clientId: string; queueSize: number }>
 
 /** Events that each of the clients has, under its own names. */
-export interface NetworkEvents<Name extends string> {
+export type NetworkEvents<Name extends string> = {
   CONNECT: `${Name}.connect`
   DISCONNECT: `${Name}.disconnect`
   REQUEST: `${Name}.network.request`
@@ -168,9 +169,17 @@ export type EventsByName<Events extends object, EventOf extends object = Network
       : never
 }
 
+type Intersected<U> = (U extends unknown ? (one: U) => void : never) extends (all: infer I) => void ? I : never
+
+// biome-ignore lint/suspicious/noExplicitAny: kafkajs's own type for events whose name is not known
+type AnyEvent = InstrumentationEvent<any>
+
+/** A name that may be one of several is an event of anything. */
+type EventOf<ByName extends object, E extends keyof ByName> = [E] extends [Intersected<E>] ? ByName[E] : AnyEvent
+
 export type Listen<ByName extends object> = <E extends keyof ByName>(
   eventName: E,
-  listener: (event: ByName[E]) => void,
+  listener: (event: EventOf<ByName, E>) => void,
 ) => RemoveInstrumentationEventListener<E>
 
 // --- what several clients have in common ---------------------------------------------------------------------------------------------

@@ -33,17 +33,29 @@ export interface ConsumerConfig {
   rackId?: string
 }
 
-/** Offsets and timestamps in digits; a header that comes several times has a list. */
-export interface KafkaMessage {
+interface AnyMessage {
   key: Buffer | null
   value: Buffer | null
+  /** Ms since the Unix epoch, in digits. */
   timestamp: string
   attributes: number
+  /** In digits. */
   offset: string
-  headers?: IHeaders
-  /** Of the oldest message formats only. */
-  size?: number
 }
+
+interface MessageSetEntry extends AnyMessage {
+  size: number
+  headers?: never
+}
+
+interface RecordBatchEntry extends AnyMessage {
+  /** One that comes several times has a list. */
+  headers: IHeaders
+  size?: never
+}
+
+/** The first is of the oldest message formats. */
+export type KafkaMessage = MessageSetEntry | RecordBatchEntry
 
 export type Batch = {
   topic: string
@@ -97,7 +109,7 @@ export type ConsumerSubscribeTopics = { topics: (string | RegExp)[]; fromBeginni
 
 // --- events --------------------------------------------------------------------------------------------------------------------------
 
-export interface ConsumerEvents extends NetworkEvents<'consumer'> {
+export type ConsumerEvents = NetworkEvents<'consumer'> & {
   HEARTBEAT: 'consumer.heartbeat'
   COMMIT_OFFSETS: 'consumer.commit_offsets'
   GROUP_JOIN: 'consumer.group_join'
@@ -172,7 +184,7 @@ interface ConsumerEventOf {
 }
 export type ConsumerEventsByName = EventsByName<ConsumerEvents, ConsumerEventOf>
 
-export interface Consumer {
+export type Consumer = {
   connect(): Promise<void>
   disconnect(): Promise<void>
   subscribe(subscription: ConsumerSubscribeTopics | ConsumerSubscribeTopic): Promise<void>

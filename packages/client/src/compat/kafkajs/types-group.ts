@@ -65,21 +65,24 @@ export interface ApiVersions {
   [apiKey: number]: { minVersion: number; maxVersion: number }
 }
 
-/** Not served here: kafkajs's own connection to one broker. */
+// biome-ignore lint/suspicious/noExplicitAny: kafkajs's own type; programs read fields of answers that it does not declare
+type Undeclared = any
+
+/** One broker; its requests are sent once, and answered under kafkajs's names. */
 export type Broker = {
   isConnected(): boolean
   connect(): Promise<void>
   disconnect(): Promise<void>
   apiVersions(): Promise<ApiVersions>
   metadata(topics: string[]): Promise<BrokerMetadata>
-  describeGroups: (options: { groupIds: string[] }) => Promise<unknown>
+  describeGroups: (options: { groupIds: string[] }) => Promise<Undeclared>
   offsetCommit(request: {
     groupId: string
     groupGenerationId: number
     memberId: string
     retentionTime?: number
     topics: TopicOffsets[]
-  }): Promise<unknown>
+  }): Promise<Undeclared>
   offsetFetch(request: { groupId: string; topics: TopicOffsets[] }): Promise<{ responses: TopicOffsets[] }>
   fetch(request: {
     replicaId?: number
@@ -89,7 +92,7 @@ export type Broker = {
     maxBytes?: number
     topics: { topic: string; partitions: { partition: number; fetchOffset: string; maxBytes: number }[] }[]
     rackId?: string
-  }): Promise<unknown>
+  }): Promise<Undeclared>
   produce(request: {
     topicData: { topic: string; partitions: { partition: number; firstSequence?: number; messages: Message[] }[] }[]
     transactionalId?: string
@@ -98,8 +101,8 @@ export type Broker = {
     acks?: number
     timeout?: number
     compression?: CompressionTypes
-  }): Promise<unknown>
-  alterPartitionReassignments(request: { topics: PartitionReassignment[]; timeout?: number }): Promise<unknown>
+  }): Promise<Undeclared>
+  alterPartitionReassignments(request: { topics: PartitionReassignment[]; timeout?: number }): Promise<Undeclared>
   listPartitionReassignments(request: { topics?: TopicPartitions[]; timeout?: number }): Promise<ListPartitionReassignmentsResponse>
 }
 

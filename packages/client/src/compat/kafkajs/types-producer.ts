@@ -63,7 +63,7 @@ export type RecordMetadata = {
   logStartOffset?: string
 }
 
-export interface Sender {
+type Sender = {
   send(record: ProducerRecord): Promise<RecordMetadata[]>
   sendBatch(batch: ProducerBatch): Promise<RecordMetadata[]>
 }
@@ -71,7 +71,7 @@ export interface Sender {
 export type ProducerEvents = NetworkEvents<'producer'>
 export type ProducerEventsByName = EventsByName<ProducerEvents>
 
-export interface Producer extends Sender {
+export type Producer = Sender & {
   connect(): Promise<void>
   disconnect(): Promise<void>
   isIdempotent(): boolean
@@ -81,7 +81,7 @@ export interface Producer extends Sender {
   logger(): Logger
 }
 
-export interface Transaction extends Sender {
+export type Transaction = Sender & {
   sendOffsets(offsets: Offsets & { consumerGroupId: string }): Promise<void>
   commit(): Promise<void>
   abort(): Promise<void>
