@@ -110,13 +110,16 @@ for (const [kind, version] of kinds) {
     await first.send({ topic: 'a', partition: 0, value: 'aborted' })
     await add(second, 'second')
     await assert.rejects(first.commitTransaction(), ProducerFencedError)
-    const late = second.transaction(async (txn) => {
-      await txn.send({ topic: 'a', partition: 0, value: 'aborted' })
-      while (/Ongoing/.test((await admin.describeTransactions(['cashier'])).get('cashier')!.state)) {
-        await new Promise((resolve) => setTimeout(resolve, 50))
-      }
-    })
-    await assert.rejects(late, version === 2 ? TransactionAbortableError : ProducerFencedError)
+    const late = (hasOffsets: boolean) =>
+      second.transaction(async (txn) => {
+        await txn.send({ topic: 'a', partition: 0, value: 'aborted' })
+        while (/Ongoing/.test((await admin.describeTransactions(['cashier'])).get('cashier')!.state)) {
+          await new Promise((resolve) => setTimeout(resolve, 50))
+        }
+        if (hasOffsets) await txn.sendOffsets([{ topic: 'a', partition: 0, offset: 999 }], { groupId: 'g' })
+      })
+    if (version === 1) await assert.rejects(late(false), ProducerFencedError)
+    else for (const hasOffsets of [true, false]) await assert.rejects(late(hasOffsets), TransactionAbortableError)
     await add(version === 2 ? second : producerOf(t, broker.bootstrap), 'after a timeout')
 
     const count = expected.flat().length

@@ -169,20 +169,28 @@ export class BrokerError extends ClientError {
   readonly errorCode: number
   /** The broker's own words, without what was asked for; null when it gave none. */
   readonly detail: string | null
+  readonly #context: string
 
   /**
    * @param context What was asked for, such as `topic a`.
    * @param message The broker's own words, when it gave some.
    */
-  constructor(errorCode: number, context: string, message?: string | null) {
+  constructor(errorCode: number, context: string, message?: string | null, traits: Pick<ClientErrorTraits, 'fatal'> = {}) {
     const { errorName, meaning, retriable } = errorByCode(errorCode)
     super(errorName, `${context}: ${message || meaning}`, {
       retriable,
       fatal: fatalNames.has(errorName),
       abortable: abortableNames.has(errorName),
+      ...traits,
     })
     this.errorCode = errorCode
     this.detail = message || null
+    this.#context = context
+  }
+
+  /** The same, where it is not the end of the client. */
+  recoverable(): BrokerError {
+    return new BrokerError(this.errorCode, this.#context, this.detail, { fatal: false })
   }
 }
 
@@ -275,9 +283,8 @@ export function checkErrorCode(errorCode: number, context: string, message?: str
   if (errorCode !== 0) throw new BrokerError(errorCode, context, message)
 }
 
-/** The same where it is not the end of the client: the call that has met it can be repeated, once it is allowed. */
-export const recoverable = (error: ClientError): ClientError =>
-  error.fatal ? new ClientError(error.code, error.message, { cause: error }) : error
+/** Where the call that has met it can be repeated, once it is allowed. */
+export const recoverable = (error: ClientError): ClientError => (error instanceof BrokerError && error.fatal ? error.recoverable() : error)
 
 /** Whether the client that threw it will not recover. */
 export const isFatal = (error: unknown): boolean => error instanceof ClientError && error.fatal

@@ -159,7 +159,11 @@ test('a producer that is not allowed to be idempotent yet fails what waits, and 
   const { code } = errorTable.CLUSTER_AUTHORIZATION_FAILED
   let refused = 0
   proxy.onRequest(InitProducerId, () => (refused++ === 0 ? { answer: { errorCode: code, producerEpoch: -1 } } : undefined))
-  await assert.rejects(producer.send({ topic: 'a', value: 'refused' }), { code: 'CLUSTER_AUTHORIZATION_FAILED', fatal: false })
+  await assert.rejects(producer.send({ topic: 'a', value: 'refused' }), {
+    name: 'BrokerError',
+    code: 'CLUSTER_AUTHORIZATION_FAILED',
+    fatal: false,
+  })
   await producer.send({ topic: 'a', value: '0' })
   assert.deepEqual(await readCommittedValues(proxy.bootstrapServers, 'a'), [['0']])
 })

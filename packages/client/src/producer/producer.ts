@@ -237,7 +237,7 @@ export class Producer<K = unknown, V = unknown> {
 
   /**
    * Fences every older producer of the transactional id, and has what it left open aborted. Once, before the first transaction.
-   * @throws ProducerFencedError and other fatal errors; TimeoutError after `maxBlockMs`, and then it may be called again
+   * @throws ProducerFencedError and other fatal errors; TimeoutError after `maxBlockMs`, or that it is not allowed: then it may be called again
    */
   async initTransactions(options?: WaitOptions): Promise<void> {
     await this.#transactional().initTransactions(options)

@@ -2,7 +2,9 @@
 import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
 import {
+  AddOffsetsToTxn,
   AddPartitionsToTxn,
+  type Api,
   ApiVersions,
   apiByKey,
   batchHeader,
@@ -138,7 +140,7 @@ test('initTransactions() may be called again when it was not allowed, by the coo
   const { proxy, producer: make } = await ground(t, 2)
   const producer = make({ transactionalId })
   const { code: errorCode } = errorTable.TRANSACTIONAL_ID_AUTHORIZATION_FAILED
-  const refused = { code: 'TRANSACTIONAL_ID_AUTHORIZATION_FAILED', fatal: false }
+  const refused = { name: 'BrokerError', code: 'TRANSACTIONAL_ID_AUTHORIZATION_FAILED', fatal: false }
   proxy.onAnswer(FindCoordinator, (answer) => ({
     ...answer,
     coordinators: answer.coordinators.map((one) => ({ ...one, nodeId: -1, errorCode })),
@@ -172,7 +174,54 @@ test('a record that enqueue() could not take makes the transaction fail, one tha
   assert.deepEqual(await readCommittedValues(proxy.bootstrapServers, 'a'), [[half.value], []])
 })
 
+/** What is under way, and unanswered, when the producer is closed. */
+const phases: readonly (readonly [Api, versions: readonly (1 | 2)[], isAborted?: boolean])[] = [
+  [FindCoordinator, [1, 2]],
+  [InitProducerId, [1, 2]],
+  [AddPartitionsToTxn, [1]],
+  [Produce, [1, 2]],
+  [AddOffsetsToTxn, [1]],
+  [TxnOffsetCommit, [1, 2]],
+  [EndTxn, [1, 2]],
+  [EndTxn, [1, 2], true],
+]
 for (const version of [1, 2] as const) {
+  test(`close() ends in time in every phase of a transaction, and so do the calls that are under way (version ${version})`, async (t) => {
+    const { proxy, producer: make } = await ground(t, version)
+    for (const [api, versions, isAborted] of phases) {
+      if (!versions.includes(version)) continue
+      const phase = `${api.name}${isAborted ? ' of an abort' : ''}`
+      const producer = make({ transactionalId, retryBackoffMs: 5 })
+      let isUnanswered = false
+      proxy.onRequest(api, () => {
+        isUnanswered = true
+        return 'drop'
+      })
+      const worked = producer.transaction(async (txn) => {
+        await txn.send({ topic: 'a', partition: 0, value: phase })
+        await txn.sendOffsets([{ topic: 'a', partition: 0, offset: 1 }], { groupId: 'g' })
+        if (isAborted) throw new Error('changed my mind')
+      })
+      const settled = Promise.allSettled([worked])
+      await until(() => isUnanswered)
+      const startedMs = performance.now()
+      await producer.close({ timeoutMs: 50 })
+      const [outcome] = await settled
+      assert.ok(performance.now() - startedMs < 1500, phase)
+      assert.equal(outcome!.status, 'rejected', phase)
+      const { reason } = outcome as PromiseRejectedResult
+      assert.ok(
+        isAborted ? reason.message === 'changed my mind' : hasCode(reason, 'CLOSED', 'TRANSACTION_ABORTED', 'TRANSACTION_ABORTABLE'),
+        `${phase}: ${reason}`,
+      )
+      assert.throws(() => producer.beginTransaction(), { code: 'CLOSED' }, phase)
+      proxy.onRequest(api, undefined)
+    }
+    // Whoever comes next finds nothing in its way.
+    await make({ transactionalId }).transaction((txn) => void txn.send({ topic: 'a', partition: 0, value: 'next' }))
+    assert.deepEqual(await readCommittedValues(proxy.bootstrapServers, 'a'), [['next'], []])
+  })
+
   test(`behind the last epoch of its id the coordinator gives another id, under which sequence numbers start again (version ${version})`, async (t) => {
     const written: (readonly number[])[] = []
     let mustRefuse = false

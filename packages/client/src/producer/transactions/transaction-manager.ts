@@ -397,7 +397,7 @@ export class TransactionManager implements SequenceIdentity {
   }
 
   #severityOf(request: TransactionRequest, error: ClientError): Severity {
-    if (this.#isNoTransaction(request, error)) return 'abortable'
+    if (this.#isNoTransaction(request, error) || this.#isTooLate(request, error)) return 'abortable'
     // Aborting is all that could be done.
     if (request === 'EndTxn' && this.#state.status === 'aborting' && hasCode(error, 'TRANSACTION_ABORTABLE')) return 'fatal'
     return severityOf(request, error)
@@ -410,6 +410,12 @@ export class TransactionManager implements SequenceIdentity {
   #isNoTransaction(request: TransactionRequest, error: ClientError): boolean {
     const { status, version, mayBeUnknown } = this.#state
     return request === 'EndTxn' && hasCode(error, 'INVALID_TXN_STATE') && (mayBeUnknown || (version === 2 && status === 'committing'))
+  }
+
+  /** Under version 2 a group's coordinator is a leader as others are: whether all is over or the producer fenced, what the abort comes to tells. */
+  #isTooLate(request: TransactionRequest, error: ClientError): boolean {
+    if (request !== 'TxnOffsetCommit' || this.#state.version === 1) return false
+    return hasCode(error, 'INVALID_PRODUCER_EPOCH', 'INVALID_PRODUCER_ID_MAPPING', 'INVALID_TXN_STATE')
   }
 
   #turned(): void {

@@ -1,5 +1,5 @@
 import type { WaitOptions } from '../../cluster/wait.ts'
-import { IllegalStateError } from '../../errors.ts'
+import { ClientError, IllegalStateError, isFatal } from '../../errors.ts'
 import type { OffsetAndMetadata, TopicPartition } from '../../topic-partition.ts'
 import type { OnDelivery, ProducerRecord, RecordMetadata } from '../producer-record.ts'
 import type { TransactionManager } from './transaction-manager.ts'
@@ -96,8 +96,7 @@ export async function runTransaction<K, V, R>(
     return result
   } catch (error) {
     hasEnded = true
-    await abortIfPossible(manager)
-    throw error
+    throw await abortAfter(error, manager)
   }
 }
 
@@ -105,12 +104,20 @@ async function commitOrAbort(manager: TransactionManager, options: WaitOptions):
   try {
     await manager.commit(options)
   } catch (error) {
-    await abortIfPossible(manager)
-    throw error
+    throw await abortAfter(error, manager)
   }
 }
 
-/** Not where a commit may have come about, nor where nothing can be done any more; what an abort cannot do now, the next call goes on with. */
-async function abortIfPossible(manager: TransactionManager): Promise<void> {
-  if (manager.canAbort) await manager.abort().catch(() => {})
+/**
+ * Not where a commit may have come about, nor where nothing can be done any more; what an abort cannot do now, the next call goes on with.
+ * @returns what to throw: `error`, or that the producer is of no use any more when the abort has shown that and it was no error of the user's own
+ */
+async function abortAfter(error: unknown, manager: TransactionManager): Promise<unknown> {
+  if (!manager.canAbort) return error
+  try {
+    await manager.abort()
+  } catch (failure) {
+    if (error instanceof ClientError && isFatal(failure)) return failure
+  }
+  return error
 }

@@ -11,6 +11,7 @@ import { hasCode, ProducerFencedError, TransactionAbortableError } from '../../e
 import { string } from '../../serde/serde.ts'
 import { Producer } from '../producer.ts'
 import type { ProducerOptions } from '../producer-options.ts'
+import type { Transaction } from './transaction.ts'
 
 interface Cluster {
   readonly bootstrapServers: string
@@ -209,9 +210,37 @@ for (const version of [2, 1] as const) {
       }),
       version === 2 ? becauseOf('INVALID_TXN_STATE') : { code: 'PRODUCER_FENCED', fatal: true },
     )
+    if (version === 2) {
+      const offsets = producer.transaction(async (txn) => {
+        await txn.send({ topic: 'a', value: 'too late' })
+        await until(async () => /Abort/.test((await cluster.admin.describeTransactions(['cashier'])).get('cashier')!.state))
+        await txn.sendOffsets([{ topic: 'a', partition: 0, offset: 1 }], { groupId: 'g' })
+      })
+      await assert.rejects(offsets, becauseOf('INVALID_PRODUCER_EPOCH'))
+    }
     const next = version === 2 ? producer : producerOf(t, cluster.bootstrapServers)
     await next.transaction((txn) => void txn.send({ topic: 'a', value: 'in time' }))
     assert.deepEqual(await readCommittedValues(cluster.bootstrapServers, 'a'), [['in time']])
+  })
+
+  test(`T3: who is fenced hears of it from the transaction that it is in, by records or by offsets (version ${version})`, async (t) => {
+    const cluster = await clusterOf(t, { version })
+    const group = { groupId: 'g' }
+    for (const add of [
+      (producer: Producer<string, string>) => producer.send({ topic: 'a', value: 'late' }),
+      (producer: Producer<string, string>) => producer.sendOffsetsToTransaction([{ topic: 'a', partition: 0, offset: 1 }], group),
+    ]) {
+      const first = producerOf(t, cluster.bootstrapServers)
+      await first.initTransactions()
+      await assert.rejects(
+        first.transaction(async () => {
+          await producerOf(t, cluster.bootstrapServers).initTransactions()
+          await add(first)
+        }),
+        ProducerFencedError,
+      )
+      assert.throws(() => first.beginTransaction(), ProducerFencedError)
+    }
   })
 
   test(`T1: a broker that goes away in any phase of a transaction loses nothing, doubles nothing and shows no part of one (version ${version})`, async (t) => {
@@ -238,6 +267,38 @@ for (const version of [2, 1] as const) {
       await inPhase(`abort ${at}`, at, false)
     }
     assert.deepEqual(await readCommittedValues(cluster.bootstrapServers, 'a'), expected)
+  })
+}
+
+for (const version of [2, 1] as const) {
+  test(`an id that its coordinator has forgotten costs a transaction, and not the producer (version ${version})`, async (t) => {
+    const config = { 'transactional.id.expiration.ms': '100', 'transaction.remove.expired.transaction.cleanup.interval.ms': '10' }
+    const cluster = await clusterOf(t, { version, config })
+    const producer = producerOf(t, cluster.bootstrapServers)
+    let failures = 0
+    const transaction = async (work: Parameters<typeof producer.transaction>[0]): Promise<void> => {
+      try {
+        await producer.transaction(work)
+      } catch (error) {
+        assert.ok(becauseOf('INVALID_PRODUCER_ID_MAPPING')(error), String(error))
+        failures++
+        // On a slow machine it is forgotten again meanwhile.
+        await transaction(work)
+      }
+    }
+    await transaction((txn) => void txn.send({ topic: 'a', value: '0' }))
+    for (const work of [
+      (txn: Transaction<string, string>) => void txn.send({ topic: 'a', value: '1' }),
+      (txn: Transaction<string, string>) => void txn.sendOffsets([{ topic: 'a', partition: 0, offset: 1 }], { groupId: 'g' }),
+    ]) {
+      const before = failures
+      await until(async () => [...(await cluster.admin.listTransactions()).values()].flat().length === 0)
+      await transaction(work)
+      assert.ok(failures > before)
+    }
+    assert.deepEqual(await readCommittedValues(cluster.bootstrapServers, 'a'), [['0', '1']])
+    const offsets = await cluster.admin.listConsumerGroupOffsets('g', { requireStable: true })
+    assert.equal(offsets.get({ topic: 'a', partition: 0 })?.offset, 1)
   })
 }
 
