@@ -172,6 +172,27 @@ const steps: Readonly<Record<string, (stage: Stage, t: TestContext) => Promise<v
     await other.commit()
   },
 
+  async 'run() keeps what a slow handler has, and what waits behind it, beyond the time of the lock'({ topic, consumer }, t) {
+    await topic('slow', 3, { group: { 'share.record.lock.duration.ms': '1500' } })
+    const slow = consumer(t, 'slow')
+    const stop = new AbortController()
+    const seen: string[] = []
+    let other: Promise<ShareRecord<string, string>[]> | undefined
+    const running = slow.run({
+      async eachRecord({ value, deliveryCount }) {
+        other ??= consumer(t, 'slow').poll({ timeoutMs: 7000 })
+        await new Promise((resolve) => setTimeout(resolve, 2000))
+        seen.push(`${value}:${deliveryCount}`)
+        if (seen.length === 3) stop.abort()
+      },
+      signal: stop.signal,
+    })
+    await running
+    await slow.commit()
+    assert.deepEqual(seen, ['0:1', '1:1', '2:1'])
+    assert.deepEqual(await other, [])
+  },
+
   async 'close() gives back at once what is not acknowledged'({ topic, consumer }, t) {
     await topic('close', 10)
     const first = consumer(t, 'close', { acknowledgement: 'explicit' })

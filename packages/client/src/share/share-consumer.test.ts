@@ -34,7 +34,11 @@ interface Acquired {
 }
 
 /** A broker with a topic `a` of one partition that answers fetches with `answers`, one after the other, and then with nothing. */
-async function shareBroker(t: TestContext, answers: (Acquired | ((request: ShareFetchRequest) => Acquired))[]): Promise<FakeBroker> {
+async function shareBroker(
+  t: TestContext,
+  answers: (Acquired | ((request: ShareFetchRequest) => Acquired))[],
+  lockMs = LOCK_MS,
+): Promise<FakeBroker> {
   const broker = await fakeBroker(t)
   const { nodeId, host, port } = broker
   const partitions = [
@@ -69,9 +73,9 @@ async function shareBroker(t: TestContext, answers: (Acquired | ((request: Share
       acquiredRecords: ranges.map(([firstOffset, lastOffset, deliveryCount]) => ({ firstOffset, lastOffset, deliveryCount })),
     }
     const responses = sessionError === 0 ? [{ topicId, partitions: [row] }] : []
-    return { errorCode: sessionError, acquisitionLockTimeoutMs: LOCK_MS, responses, nodeEndpoints: [] }
+    return { errorCode: sessionError, acquisitionLockTimeoutMs: lockMs, responses, nodeEndpoints: [] }
   })
-  broker.serve(ShareAcknowledge, () => ({ errorCode: 0, acquisitionLockTimeoutMs: LOCK_MS, responses: [], nodeEndpoints: [] }))
+  broker.serve(ShareAcknowledge, () => ({ errorCode: 0, acquisitionLockTimeoutMs: lockMs, responses: [], nodeEndpoints: [] }))
   return broker
 }
 
@@ -394,3 +398,54 @@ for (const way of ['poll()', 'records()', 'run()'] as const) {
     )
   })
 }
+
+/** Offsets that each request has renewed, as `first-last`. */
+const renewalsIn = (broker: FakeBroker) =>
+  broker.requests(ShareAcknowledge).flatMap((request) => (request.isRenewAck ? [acknowledgementsIn(request).join()] : []))
+
+test('run() renews the locks of what it handles and of what waits, and nothing else: a slow handler loses no record', async (t) => {
+  const broker = await shareBroker(t, [{ records: values(3), ranges: [[0, 2, 1]] }], 300)
+  const share = consumerOf(t, broker)
+  const stop = new AbortController()
+  const seen: string[] = []
+  await share.run({
+    async eachRecord({ value }) {
+      seen.push(value!)
+      const before = renewalsIn(broker).length
+      if (value !== '1') await until(() => renewalsIn(broker).length > before + 3)
+      if (value === '2') stop.abort()
+    },
+    signal: stop.signal,
+  })
+  assert.deepEqual(seen, ['0', '1', '2'], 'beyond the time of their locks')
+  const renewed = renewalsIn(broker)
+  assert.equal(renewed[0], '0-2:4')
+  assert.equal(renewed.at(-1), '2-2:4')
+  await share.commit()
+  assert.ok(renewed.length >= 8 && renewed.length < 200, `${renewed.length} renewals`)
+})
+
+test('run() renews no locks when it is told not to: what waited too long is handed out no more', async (t) => {
+  const broker = await shareBroker(
+    t,
+    [
+      { records: values(2), ranges: [[0, 1, 1]] },
+      { records: values(2), ranges: [[1, 1, 2]] },
+    ],
+    100,
+  )
+  const share = consumerOf(t, broker)
+  const stop = new AbortController()
+  const seen: string[] = []
+  await share.run({
+    renewLocks: false,
+    async eachRecord({ value, deliveryCount }) {
+      seen.push(`${value}:${deliveryCount}`)
+      if (seen.length === 1) await new Promise((resolve) => setTimeout(resolve, 150))
+      else stop.abort()
+    },
+    signal: stop.signal,
+  })
+  assert.deepEqual(seen, ['0:1', '1:2'])
+  assert.deepEqual(renewalsIn(broker), [])
+})

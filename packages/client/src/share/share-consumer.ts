@@ -11,8 +11,9 @@ import { type ClientError, ClosedError, IllegalStateError, InvalidOptionError, P
 import type { Metric } from '../metrics.ts'
 import { PartitionMap, partitionName, type TopicPartition } from '../topic-partition.ts'
 import type { AcknowledgementOutcome, AcknowledgeType } from './acknowledgements.ts'
+import type { HeldRecord, RecordSource } from './held-record.ts'
 import { resolveShareConsumerOptions, type ShareConsumerOptions } from './share-consumer-options.ts'
-import { type RecordSource, ShareFetcher } from './share-fetcher.ts'
+import { ShareFetcher } from './share-fetcher.ts'
 import { type AssignedTopic, ShareMembership } from './share-membership.ts'
 import { ShareMetrics } from './share-metrics.ts'
 import { ShareRecord, type ShareRecordOwner } from './share-record.ts'
@@ -34,6 +35,11 @@ export interface ShareRunOptions<K, V> {
   readonly concurrency?: number | undefined
   /** What becomes of a record whose handler has thrown. When absent, it is released, and run() throws what the handler threw. */
   readonly onError?: ((error: unknown, record: ShareRecord<K, V>) => AcknowledgeType) | undefined
+  /**
+   * Renews the acquisition locks of what this run holds, so that handlers may take longer than `acquisitionLockTimeoutMs`: true when absent. Brokers before Kafka 4.2 cannot, and give the record
+   * to somebody else then. KIP-1222.
+   */
+  readonly renewLocks?: boolean | undefined
   /** Ends the run: running handlers are waited for, and nothing is thrown. */
   readonly signal?: AbortSignal | undefined
 }
@@ -210,13 +216,20 @@ export class ShareConsumer<K = Buffer, V = Buffer> {
    */
   async run(options: ShareRunOptions<K, V>): Promise<void> {
     const end = this.#read('run()')
+    if (options.renewLocks !== false) this.#fetcher.keepLocks(() => this.#held())
     const running = this.#run(options)
     this.#readerEnded = running.catch(nothing)
     try {
       await running
     } finally {
+      this.#fetcher.keepLocks(undefined)
       end()
     }
+  }
+
+  /** Handed out, and nothing said for good. */
+  *#held(): Generator<HeldRecord> {
+    for (const [{ offset }, source] of this.#handedOut) yield { ...source, offset }
   }
 
   async #run({ eachRecord, concurrency = 1, onError, signal }: ShareRunOptions<K, V>): Promise<void> {

@@ -1,5 +1,12 @@
 import type { Offload, Timer } from '@tidelog/core'
-import { errorName, errorTable, ShareAcknowledge, ShareFetch, type ShareFetchResponse } from '@tidelog/protocol'
+import {
+  errorName,
+  errorTable,
+  ShareAcknowledge,
+  type ShareAcknowledgeResponse,
+  ShareFetch,
+  type ShareFetchResponse,
+} from '@tidelog/protocol'
 import type { BrokerConnection } from '../cluster/broker-connection.ts'
 import { type Cluster, messageOf } from '../cluster/cluster.ts'
 import { before, type Deadline } from '../cluster/wait.ts'
@@ -9,6 +16,8 @@ import { BrokerError, ClientError, ClosedError, hasCode, UnsupportedVersionError
 import { PartitionMap } from '../topic-partition.ts'
 import { type AcknowledgementOutcome, acknowledgeCodes, type PartitionAcknowledgements } from './acknowledgements.ts'
 import { type AcquiredRecord, readAcquired } from './acquired-records.ts'
+import type { HeldRecord, RecordSource, ShareNode } from './held-record.ts'
+import { LockKeeper, renewalRows } from './lock-keeper.ts'
 import type { ShareMetrics } from './share-metrics.ts'
 import { type SharedPartition, ShareSession } from './share-session.ts'
 
@@ -28,30 +37,10 @@ export interface ShareFetcherOptions<K, V> {
   readonly onError: (error: ClientError) => void
 }
 
-/** Where a record came from, and where its acknowledgement must go. */
-export interface RecordSource {
-  readonly node: ShareNode
-  readonly session: ShareSession
-  readonly partition: SharedPartition
-}
-
 /** The part of one partition that one answer has brought. */
 interface Chunk<K, V> extends RecordSource {
   readonly records: AcquiredRecord<K, V>[]
   next: number
-  /** Monotonic time after which the broker has given the records to others. */
-  readonly lockedUntilMs: number
-}
-
-/** One broker: its session, and the requests to it, which go one after the other, as a session wants it. */
-export interface ShareNode {
-  readonly nodeId: number
-  session: ShareSession
-  queue: Promise<unknown>
-  isFetching: boolean
-  /** Monotonic time before which it is not asked again. */
-  notBeforeMs: number
-  failures: number
 }
 
 /** The broker knows nothing of the session, or something else: what it had acquired for it is released. */
@@ -89,10 +78,27 @@ export class ShareFetcher<K, V> {
   #nextNode = 0
   /** As brokers have last said; undefined: they have not. */
   acquisitionLockTimeoutMs: number | undefined
+  readonly #keeper: LockKeeper
+  /** What has been handed out, and its locks are to be kept. */
+  #handedOut: () => Iterable<HeldRecord> = () => []
 
   constructor(options: ShareFetcherOptions<K, V>) {
     this.#options = options
+    const { clock, logger } = options.cluster
+    this.#keeper = new LockKeeper({
+      clock,
+      logger,
+      lockMs: () => this.acquisitionLockTimeoutMs,
+      held: () => this.#held(),
+      renew: (node) => this.#renewDue(node),
+    })
     options.cluster.onMetadata(() => this.#pass())
+  }
+
+  /** Has the locks of what waits to be handed out renewed, and of what `handedOut` names; undefined: no longer. */
+  keepLocks(handedOut: (() => Iterable<HeldRecord>) | undefined): void {
+    this.#handedOut = handedOut ?? (() => [])
+    this.#keeper.turn(handedOut !== undefined)
   }
 
   /** Somebody waits for records; `false`: nobody does. */
@@ -106,8 +112,8 @@ export class ShareFetcher<K, V> {
     const nowMs = this.#options.cluster.clock.monotonic()
     for (let chunk = this.#chunks[0]; chunk !== undefined; chunk = this.#chunks[0]) {
       const acquired = chunk.records[chunk.next++]
-      const { node, session, partition } = chunk
-      if (acquired !== undefined && !session.isOver && nowMs < chunk.lockedUntilMs) return { ...acquired, node, session, partition }
+      const { node, session, partition, lock } = chunk
+      if (acquired !== undefined && !session.isOver && nowMs < lock.untilMs) return { ...acquired, node, session, partition, lock }
       this.#chunks.shift()
     }
     return undefined
@@ -141,21 +147,54 @@ export class ShareFetcher<K, V> {
   }
 
   /** Starts the lock of a record anew. @throws BrokerError, UnsupportedVersionError, DisconnectedError… */
-  renew({ node, session, partition }: RecordSource, offset: number): Promise<void> {
+  renew(source: RecordSource, offset: number): Promise<void> {
+    const { node, session, partition } = source
     return this.#inTurn(node, async () => {
       const where = `${partition.topic}-${partition.partition}@${offset}`
       if (session.isOver) throw new BrokerError(errorTable.SHARE_SESSION_NOT_FOUND.code, where)
-      const acknowledgementBatches = [{ firstOffset: offset, lastOffset: offset, acknowledgeTypes: [acknowledgeCodes.renew] }]
-      const topics = [{ topicId: partition.topicId, partitions: [{ partitionIndex: partition.partition, acknowledgementBatches }] }]
-      const response = await this.#send(node, session, (connection, common) => {
-        if (connection.versionOf(ShareAcknowledge) < OLDEST_WITH_MODES)
-          throw new UnsupportedVersionError('the broker cannot renew acquisition locks')
-        return connection.send(ShareAcknowledge, { ...common, ...session.acknowledge([]), topics, isRenewAck: true })
-      })
+      const response = await this.#sendRenewal(node, [{ ...source, offset }])
       const answer = response.responses.find(({ topicId }) => topicId === partition.topicId)?.partitions[0]
       if (answer !== undefined && answer.errorCode !== 0) throw new BrokerError(answer.errorCode, where, answer.errorMessage)
-      if (response.acquisitionLockTimeoutMs > 0) this.acquisitionLockTimeoutMs = response.acquisitionLockTimeoutMs
     })
+  }
+
+  async #sendRenewal(node: ShareNode, held: readonly HeldRecord[]): Promise<ShareAcknowledgeResponse> {
+    const { session } = node
+    const response = await this.#send(node, session, (connection, common) => {
+      if (connection.versionOf(ShareAcknowledge) < OLDEST_WITH_MODES)
+        throw new UnsupportedVersionError('the broker cannot renew acquisition locks')
+      return connection.send(ShareAcknowledge, { ...common, ...session.acknowledge([]), topics: renewalRows(held), isRenewAck: true })
+    })
+    if (response.acquisitionLockTimeoutMs > 0) this.acquisitionLockTimeoutMs = response.acquisitionLockTimeoutMs
+    return response
+  }
+
+  /** Renews those whose time has come, of what is held by then. */
+  #renewDue(node: ShareNode): Promise<void> {
+    const { cluster } = this.#options
+    return this.#inTurn(node, async () => {
+      const due = [...this.#held()].filter((held) => held.node === node && held.session === node.session && this.#keeper.isDue(held))
+      if (due.length === 0) return
+      const sentMs = cluster.clock.monotonic()
+      const { responses } = await this.#sendRenewal(node, due)
+      const refused = new Set(
+        responses.flatMap(({ topicId, partitions }) =>
+          partitions.filter(({ errorCode }) => errorCode !== 0).map(({ partitionIndex }) => `${topicId}/${partitionIndex}`),
+        ),
+      )
+      const untilMs = sentMs + (this.acquisitionLockTimeoutMs ?? 0)
+      for (const { lock, partition } of due) {
+        if (!refused.has(`${partition.topicId}/${partition.partition}`)) lock.untilMs = Math.max(lock.untilMs, untilMs)
+      }
+    })
+  }
+
+  /** All whose locks run and are to be kept. */
+  *#held(): Generator<HeldRecord> {
+    for (const { records, next, node, session, partition, lock } of this.#chunks) {
+      for (const { record } of records.slice(next)) yield { node, session, partition, lock, offset: record.offset }
+    }
+    yield* this.#handedOut()
   }
 
   /** Sends what has been acknowledged and ends every session: brokers release the rest. */
@@ -172,6 +211,7 @@ export class ShareFetcher<K, V> {
   /** As `endSessions`, and fetches nothing more. */
   async stop(deadline: Deadline): Promise<void> {
     this.#isStopped = true
+    this.#keeper.turn(false)
     await this.endSessions(deadline)
     this.#flushTimer?.cancel()
   }
@@ -424,10 +464,11 @@ export class ShareFetcher<K, V> {
         if (error !== undefined) onError(error)
         recordsCount += records.length
         bytes += row.records.length
-        if (records.length > 0) this.#chunks.push({ node, session, partition, records, next: 0, lockedUntilMs })
+        if (records.length > 0) this.#chunks.push({ node, session, partition, records, next: 0, lock: { untilMs: lockedUntilMs } })
       }
     }
     if (bytes > 0) metrics.acquired(recordsCount, bytes)
+    if (recordsCount > 0) this.#keeper.acquired()
     if (this.#chunks.length === 0 && response.responses.some(({ partitions: rows }) => rows.some(({ errorCode }) => errorCode !== 0)))
       node.notBeforeMs = cluster.clock.monotonic() + config['retry.backoff.ms']
   }
