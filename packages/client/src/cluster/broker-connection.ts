@@ -6,6 +6,7 @@ import { authenticate } from '../security/sasl/authenticate.ts'
 import type { SaslMechanism } from '../security/sasl/sasl-mechanism.ts'
 import type { Security } from '../security/security.ts'
 import { asClientError } from './client-error.ts'
+import { throttleMsOf } from './throttle.ts'
 
 /** What this client calls itself. KIP-511. */
 export const clientSoftware = { clientSoftwareName: 'tidelog', clientSoftwareVersion: '0.1.0' }
@@ -52,6 +53,8 @@ export class BrokerConnection {
   /** Requests that were sent, and answers that came, for the metrics. */
   requests = 0
   responses = 0
+  /** Monotonic time until which the broker wants to be left alone, by this client's quota: for who has something to hold back. KIP-219. */
+  throttledUntilMs = 0
 
   readonly #options: OpenOptions
   /** Monotonic; when a request is to wait for another login. */
@@ -160,10 +163,18 @@ export class BrokerConnection {
       this.requests++
       const response = await this.#connection.send(api, version, request, timeoutMs === undefined ? {} : { timeoutMs })
       this.responses++
+      const throttleMs = throttleMsOf(api, version, response)
+      if (throttleMs > 0) this.#throttle(throttleMs)
       return response
     } catch (error) {
       throw this.#explained(asClientError(error))
     }
+  }
+
+  /** Longer than a request may wait nobody is held off: then the broker is asked again, and says again. */
+  #throttle(ms: number): void {
+    const { clock, requestTimeoutMs } = this.#options
+    this.throttledUntilMs = Math.max(this.throttledUntilMs, clock.monotonic() + Math.min(ms, requestTimeoutMs))
   }
 
   /** Brokers close a connection without a word when its first request is one that their listener does not take. */

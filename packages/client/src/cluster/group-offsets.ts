@@ -5,21 +5,32 @@ import type { BrokerConnection } from './broker-connection.ts'
 import type { Cluster, RetryOptions } from './cluster.ts'
 import type { Outcome } from './outcome.ts'
 
-/** The versions of OffsetCommit and OffsetFetch up to here name topics; later ones take ids, which a group's old offsets need not have any more. */
+/**
+ * The versions of OffsetCommit and OffsetFetch up to here name topics; later ones take ids, which the topics of a group's old offsets, or those that this client has no metadata of, need not have. KIP-848.
+ */
 export const NEWEST_VERSION_BY_NAME = 9
 
 /** Offsets as OffsetCommit has them, and TxnOffsetCommit from version 2 on. */
-export function committedTopics(offsets: Iterable<TopicPartition & OffsetAndMetadata>) {
-  return [...groupByTopic(offsets)].map(([name, entries]) => ({
-    name,
-    partitions: entries.map(({ partition, offset, leaderEpoch, metadata }) => ({
-      partitionIndex: partition,
-      committedOffset: offset,
-      committedLeaderEpoch: leaderEpoch ?? -1,
-      committedMetadata: metadata ?? '',
-    })),
-  }))
+export const committedTopics = (offsets: Iterable<TopicPartition & OffsetAndMetadata>) =>
+  [...groupByTopic(offsets)].map(([name, entries]) => ({ name, partitions: entries.map(committedRow) }))
+
+/** The same behind NEWEST_VERSION_BY_NAME. A topic that was deleted and made anew may be there twice. */
+export function committedTopicsById(offsets: Iterable<TopicPartition & OffsetAndMetadata & { readonly topicId: string }>) {
+  const byId = new Map<string, ReturnType<typeof committedRow>[]>()
+  for (const one of offsets) {
+    const rows = byId.get(one.topicId)
+    if (rows === undefined) byId.set(one.topicId, [committedRow(one)])
+    else rows.push(committedRow(one))
+  }
+  return [...byId].map(([topicId, partitions]) => ({ topicId, partitions }))
 }
+
+const committedRow = ({ partition, offset, leaderEpoch, metadata }: TopicPartition & OffsetAndMetadata) => ({
+  partitionIndex: partition,
+  committedOffset: offset,
+  committedLeaderEpoch: leaderEpoch ?? -1,
+  committedMetadata: metadata ?? '',
+})
 
 /** A request to the coordinator of a group, which is looked for again when it has moved. */
 export function onCoordinator<T>(
@@ -35,6 +46,13 @@ export function onCoordinator<T>(
 }
 
 type GroupOffsets = PartitionMap<OffsetAndMetadata>
+
+/** Who asks, and how. */
+export interface AskOptions {
+  readonly member?: AskingMember | undefined
+  /** Ids of topics, by name: where those of all that are asked for are known, and the broker takes ids, it is asked by them. */
+  readonly topicIds?: ReadonlyMap<string, string> | undefined
+}
 
 /** A member that asks for its own group: the coordinator of a group of the consumer protocol checks its epoch. KIP-848. */
 export interface AskingMember {
@@ -55,9 +73,9 @@ export async function fetchGroupOffsets(
   groupId: string,
   partitions: readonly TopicPartition[] | null,
   requireStable: boolean,
-  member?: AskingMember,
+  options: AskOptions = {},
 ): Promise<GroupOffsets> {
-  const { value, error } = (await fetchOffsetsOfGroups(connection, new Map([[groupId, partitions]]), requireStable, member)).get(groupId)!
+  const { value, error } = (await fetchOffsetsOfGroups(connection, new Map([[groupId, partitions]]), requireStable, options)).get(groupId)!
   if (error !== undefined) throw error
   return value
 }
@@ -67,17 +85,22 @@ export async function fetchOffsetsOfGroups(
   connection: BrokerConnection,
   groups: ReadonlyMap<string, readonly TopicPartition[] | null>,
   requireStable: boolean,
-  member?: AskingMember,
+  { member, topicIds = new Map() }: AskOptions = {},
 ): Promise<Map<string, Outcome<GroupOffsets>>> {
-  const options = { maxVersion: NEWEST_VERSION_BY_NAME }
-  const version = connection.versionOf(OffsetFetch, NEWEST_VERSION_BY_NAME)
+  const hasIds = [...groups.values()].every((partitions) => partitions?.every(({ topic }) => topicIds.has(topic)))
+  const options = hasIds ? {} : { maxVersion: NEWEST_VERSION_BY_NAME }
+  const version = connection.versionOf(OffsetFetch, options.maxVersion)
+  const isById = version > NEWEST_VERSION_BY_NAME
   const asked = [...groups].map(([groupId, partitions]) => ({
     groupId,
     ...(version >= OLDEST_FETCH_BY_MEMBER ? member : {}),
     topics:
       partitions === null
         ? null
-        : [...groupByTopic(partitions)].map(([name, entries]) => ({ name, partitionIndexes: entries.map(({ partition }) => partition) })),
+        : [...groupByTopic(partitions)].map(([name, entries]) => ({
+            ...(isById ? { topicId: topicIds.get(name)! } : { name }),
+            partitionIndexes: entries.map(({ partition }) => partition),
+          })),
   }))
   const answers =
     version >= OLDEST_FETCH_OF_SEVERAL
@@ -89,19 +112,29 @@ export async function fetchOffsetsOfGroups(
           })),
         )
   const byGroup = new Map(answers.map((answer) => [answer.groupId, answer]))
-  return new Map([...groups.keys()].map((groupId) => [groupId, offsetsOf(groupId, byGroup.get(groupId))]))
+  const namesById = new Map([...topicIds].map(([name, topicId]) => [topicId, name]))
+  return new Map([...groups.keys()].map((groupId) => [groupId, offsetsOf(groupId, byGroup.get(groupId), isById ? namesById : undefined)]))
 }
 
-/** Of versions up to NEWEST_VERSION_BY_NAME, whichever way they ask. */
-type GroupAnswer = Pick<OffsetFetchResponse, 'topics' | 'errorCode'>
+/** Of any version. */
+interface GroupAnswer extends Pick<OffsetFetchResponse, 'errorCode'> {
+  readonly topics: readonly (OffsetFetchResponse['topics'][number] & { readonly topicId?: string })[]
+}
 
-function offsetsOf(groupId: string, answer: GroupAnswer | undefined): Outcome<GroupOffsets> {
+/** @param namesById undefined: the answer has names. */
+function offsetsOf(
+  groupId: string,
+  answer: GroupAnswer | undefined,
+  namesById: ReadonlyMap<string, string> | undefined,
+): Outcome<GroupOffsets> {
   if (answer === undefined) return { error: new DisconnectedError(`the broker's answer leaves out the offsets of group ${groupId}`) }
   if (answer.errorCode !== 0) return { error: new BrokerError(answer.errorCode, `offsets of group ${groupId}`) }
   const offsets: GroupOffsets = new PartitionMap()
-  for (const { name, partitions } of answer.topics) {
+  for (const { name, topicId = '', partitions } of answer.topics) {
+    const topic = namesById === undefined ? name : namesById.get(topicId)
+    if (topic === undefined) continue
     for (const { partitionIndex, committedOffset, committedLeaderEpoch, metadata, errorCode } of partitions) {
-      const key = { topic: name, partition: partitionIndex }
+      const key = { topic, partition: partitionIndex }
       if (errorCode !== 0) return { error: new BrokerError(errorCode, `offset of group ${groupId} in ${partitionName(key)}`) }
       if (committedOffset < 0) continue
       offsets.set(key, {

@@ -1,4 +1,4 @@
-import { libuvOffload, silentLogger, systemClock, systemRandom, type Timer } from '@tidelog/core'
+import { libuvOffload, silentLogger, systemClock, systemRandom, type Timer, ZERO_UUID } from '@tidelog/core'
 import { Cluster, messageOf } from '../cluster/cluster.ts'
 import type { ConsumerConfig } from '../config/consumer-config.ts'
 import { type ClientError, ClosedError, CommitFailedError, IllegalStateError, InvalidOptionError, NoOffsetError } from '../errors.ts'
@@ -55,6 +55,8 @@ export class ConsumerCore<K, V> {
   #listener: RebalanceListener = {}
   #membership: Membership | undefined
   #errors: ClientError[] = []
+  /** Of the metadata that named a topic which cannot be read. */
+  #refusedAtVersion = -1
   #commitTimer: Timer | undefined
   #isCommitting = false
   #isClosing = false
@@ -91,6 +93,7 @@ export class ConsumerCore<K, V> {
         coordinator: this.#coordinator,
         metrics: this.metrics,
         identity: () => this.#membership?.identity ?? NO_MEMBER,
+        topicIdOf: (partition) => this.#topicIdOf(partition),
         asksAsMember: config['group.protocol'] === 'consumer',
         onMembershipLost: (error, generationId) => this.#membership?.lost(error, generationId) ?? true,
       })
@@ -323,19 +326,26 @@ export class ConsumerCore<K, V> {
         this.cluster.requestRefresh()
         return
       }
-      this.#checkTopics()
+      if (!this.#mayReadTopics()) return
       await this.#membership.advance()
     }
     this.#resolver.ensure()
     this.#fetcher.wake()
   }
 
-  /** @throws BrokerError for a topic that cannot be read; the metadata is asked for anew, since that may have been mended by the next read */
-  #checkTopics(): void {
+  /**
+   * False: a topic could not be read, which has been thrown; it may have been mended since, so newer metadata is waited for, and not the same said again.
+   * @throws BrokerError for a topic that cannot be read
+   */
+  #mayReadTopics(): boolean {
+    const { metadata } = this.cluster
     try {
-      checkTopics(this.subscribedTopics(), this.cluster.metadata)
+      checkTopics(this.subscribedTopics(), metadata)
+      return true
     } catch (error) {
       this.cluster.requestRefresh()
+      if (this.#refusedAtVersion === metadata.version) return false
+      this.#refusedAtVersion = metadata.version
       throw error
     }
   }
@@ -401,6 +411,11 @@ export class ConsumerCore<K, V> {
       const state = this.#states.get({ topic, partition })
       if (state !== undefined) state.committed = offset
     }
+  }
+
+  #topicIdOf(partition: TopicPartition): string | undefined {
+    const topicId = this.#states.get(partition)?.topicId ?? this.cluster.metadata.topic(partition.topic)?.topicId
+    return topicId === ZERO_UUID ? undefined : topicId
   }
 
   /** Where the user is with each partition, as commit() takes it. */

@@ -70,6 +70,8 @@ type PartitionAnswer = FetchResponse['responses'][number]['partitions'][number]
 interface Asked<K, V> {
   readonly state: PartitionState<K, V>
   readonly fetchGeneration: number
+  /** ZERO_UUID: not known. */
+  readonly topicId: string
 }
 
 /**
@@ -213,10 +215,8 @@ export class Fetcher<K, V> {
       const connection = cluster.openConnectionTo(nodeId, 'fetch') ?? (await cluster.connectionTo(nodeId, 'fetch'))
       const sentMs = cluster.clock.monotonic()
       // Positions may have changed while the connection was made.
-      const asked = new PartitionMap(
-        states.filter((state) => !state.needsPosition).map((state) => [state, { state, fetchGeneration: state.fetchGeneration }]),
-      )
-      const hasIds = states.every(({ topic }) => (cluster.metadata.topic(topic)?.topicId ?? ZERO_UUID) !== ZERO_UUID)
+      const asked = new PartitionMap(states.filter((state) => !state.needsPosition).map((state) => [state, this.#askedAs(state)]))
+      const hasIds = [...asked.values()].every(({ topicId }) => topicId !== ZERO_UUID)
       const response = await connection.send(Fetch, this.#requestOf(node.session, asked, maxBytes, maxWaitMs), {
         timeoutMs: config['request.timeout.ms'] + maxWaitMs,
         ...(hasIds ? {} : { maxVersion: OLDEST_BY_TOPIC_ID - 1 }),
@@ -226,8 +226,7 @@ export class Fetcher<K, V> {
       let bytes = 0
       for (const ofTopic of bytesByTopic.values()) bytes += ofTopic
       const { throttleTimeMs } = response
-      // Longer than a request may wait nobody is held off: then it is asked again, and says again.
-      node.throttledUntilMs = sentMs + latencyMs + Math.min(throttleTimeMs, config['request.timeout.ms'])
+      node.throttledUntilMs = connection.throttledUntilMs
       metrics.fetched({ latencyMs, bytesByTopic, throttleTimeMs })
       if (consumerChannels.fetch.hasSubscribers) consumerChannels.fetch.publish({ nodeId, bytes, latencyMs })
       if (maxWaitMs === 0 && bytes === 0) node.notBeforeMs = cluster.clock.monotonic() + HELD_BACK_INTERVAL_MS
@@ -261,13 +260,18 @@ export class Fetcher<K, V> {
     state.notBeforeMs = cluster.clock.monotonic() + cluster.retryBackoffMs(state.failures++)
   }
 
+  #askedAs(state: PartitionState<K, V>): Asked<K, V> {
+    const topicId = this.#options.cluster.metadata.topic(state.topic)?.topicId ?? ZERO_UUID
+    return { state, fetchGeneration: state.fetchGeneration, topicId }
+  }
+
   #requestOf(session: FetchSession, asked: PartitionMap<Asked<K, V>>, maxBytes: number, maxWaitMs: number) {
-    const { cluster, config } = this.#options
+    const { config } = this.#options
     return (version: number) => {
-      const wanted = [...asked.values()].map(({ state: { topic, partition, fetchOffset, checkedLeader } }) => ({
+      const wanted = [...asked.values()].map(({ topicId, state: { topic, partition, fetchOffset, checkedLeader } }) => ({
         topic,
         partition,
-        topicId: cluster.metadata.topic(topic)?.topicId ?? ZERO_UUID,
+        topicId,
         fetchOffset,
         currentLeaderEpoch: checkedLeader?.leaderEpoch ?? -1,
         partitionMaxBytes: config['max.partition.fetch.bytes'],
@@ -310,20 +314,26 @@ export class Fetcher<K, V> {
       for (const answer of row.partitions) {
         const one = asked.get({ topic, partition: answer.partitionIndex })
         if (one === undefined || one.state.fetchGeneration !== one.fetchGeneration) continue
-        bytes += this.#takePartition(one.state, answer, nodeId, response.nodeEndpoints)
+        bytes += this.#takePartition(one, answer, nodeId, response.nodeEndpoints)
       }
       if (bytes > 0) bytesByTopic.set(topic, bytes + (bytesByTopic.get(topic) ?? 0))
     }
     return bytesByTopic
   }
 
-  #takePartition(state: PartitionState<K, V>, answer: PartitionAnswer, nodeId: number, endpoints: FetchResponse['nodeEndpoints']): number {
+  #takePartition(
+    { state, topicId }: Asked<K, V>,
+    answer: PartitionAnswer,
+    nodeId: number,
+    endpoints: FetchResponse['nodeEndpoints'],
+  ): number {
     const { cluster, config, onError } = this.#options
     if (answer.errorCode !== 0) {
       this.#refused(state, answer, nodeId, endpoints)
       return 0
     }
     state.failures = 0
+    if (topicId !== ZERO_UUID) state.topicId = topicId
     state.highWatermark = answer.highWatermark
     state.endOffset = config['isolation.level'] === 'read_committed' ? answer.lastStableOffset : answer.highWatermark
     // Versions below 5 do not tell.

@@ -26,6 +26,8 @@ export class PartitionState<K = unknown, V = unknown> implements TopicPartition 
   generation = 0
   /** It changes when the buffer is dropped as well: an answer to a fetch of before is not taken. */
   fetchGeneration = 0
+  /** Of the topic that the position is one in: of the one that was last fetched from; undefined: nothing has been. */
+  topicId: string | undefined
   isPaused = false
   /** Held back for want of a handler, not by the user: see run(). */
   isBusy = false

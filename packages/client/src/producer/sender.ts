@@ -323,13 +323,8 @@ export class Sender {
         node.inFlight--
         this.#requestsInFlight--
         const nowMs = cluster.clock.monotonic()
-        const throttleTimeMs = response?.throttleTimeMs ?? 0
-        metrics.answered(nowMs - sentMs, throttleTimeMs, nowMs)
-        if (throttleTimeMs > 0) {
-          // Longer than a request may wait nobody is held off: then it is sent to again, and says again.
-          const untilMs = nowMs + Math.min(throttleTimeMs, config['request.timeout.ms'])
-          node.throttledUntilMs = Math.max(node.throttledUntilMs, untilMs)
-        }
+        metrics.answered(nowMs - sentMs, response?.throttleTimeMs ?? 0, nowMs)
+        node.throttledUntilMs = Math.max(node.throttledUntilMs, connection.throttledUntilMs)
         this.#outcomes.answered(batches, response ?? undefined)
         // What is full goes before the user's code has its turn, so that the broker has something to do meanwhile.
         if (!this.#isStopped) this.#pass(true)
