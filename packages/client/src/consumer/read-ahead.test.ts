@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import type { Exchange } from '@tidelog/net'
 import { Fetch } from '@tidelog/protocol'
 import { startProxied } from '@tidelog/testkit'
 
@@ -32,4 +33,20 @@ test('however many partitions have much to read, what is fetched ahead of a read
   await new Promise((resolve) => setTimeout(resolve, 50))
   while (seen < partitions * perPartition) await take(7)
   assert.ok(mostAhead > 8 * MIB && mostAhead <= 17 * MIB, `${mostAhead} bytes were ahead`)
+})
+
+test('the next fetch has left when the records of the last one are handed out: the broker does not wait for their reader', async (t) => {
+  const { producer: makeProducer, consumer: make } = await startProxied(t, { topics: { a: 1 } })
+  const value = 'x'.repeat(1000)
+  await makeProducer().sendMany(Array.from({ length: 40 }, () => ({ topic: 'a', value })))
+  let underWay = 0
+  const counting = (by: number) => (exchange: Exchange) => {
+    if (exchange.api.name === 'Fetch') underWay += by
+  }
+  const consumer = make({ observer: { sent: counting(1), answered: counting(-1) } })
+  consumer.assign([{ topic: 'a', partition: 0 }])
+  for await (const _ of consumer.batches()) {
+    assert.equal(underWay, 1)
+    break
+  }
 })

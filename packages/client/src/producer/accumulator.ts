@@ -98,6 +98,8 @@ export interface AccumulatorOptions {
   /** Every record belongs to a transaction. */
   readonly isTransactional: boolean
   readonly clock: Clock
+  /** A batch has become full, or has had no room for the record that has just been appended to the next one. */
+  readonly onSealed: () => void
 }
 
 interface FlushWaiter {
@@ -130,6 +132,7 @@ export class Accumulator {
   readonly #flushes: FlushWaiter[] = []
   readonly #spare: Buffer[] = []
   #nextId = 0
+  #hasSealed = false
   /** Compressed size per byte, by the last batches. */
   #ratio = WORST_RATIO
 
@@ -178,16 +181,26 @@ export class Accumulator {
       this.active.add(queue)
     }
     const bytes = batch.append(record, reservedBytes, delivery, tag)
-    if (this.#sizeWith(batch, 0) >= this.#options.batchSizeBytes) batch.isSealed = true
-    return bytes * this.#travelling
+    if (this.#sizeWith(batch, 0) >= this.#options.batchSizeBytes) this.#seal(batch)
+    const travelling = bytes * this.#travelling
+    if (this.#hasSealed) {
+      this.#hasSealed = false
+      this.#options.onSealed()
+    }
+    return travelling
   }
 
   /** Seals the queue's open batch when `moreBytes` would make it too large. */
   closeIfFull(queue: PartitionQueue, moreBytes: number): boolean {
     const open = queue.waiting.at(-1)
     if (open === undefined || open.isSealed || this.#sizeWith(open, moreBytes) <= this.#options.batchSizeBytes) return false
-    open.isSealed = true
+    this.#seal(open)
     return true
+  }
+
+  #seal(batch: ProducerBatch): void {
+    batch.isSealed = true
+    this.#hasSealed = true
   }
 
   /** Takes note of a batch's compressed size, from which the next ones are filled. */

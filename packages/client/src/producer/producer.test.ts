@@ -304,6 +304,28 @@ test('a partitioner of the user decides, and one that throws fails its record al
   )
 })
 
+test('a batch that is full leaves within the call that filled it, when nothing is under way', async (t) => {
+  const cluster = await clusterOf(t)
+  await cluster.admin.createTopics([{ topic: 'a', numPartitions: 1 }])
+  let sent = 0
+  const observer = {
+    sent: ({ api }: Exchange) => {
+      if (api.name === 'Produce') sent++
+    },
+  }
+  const producer = producerOf(t, { bootstrapServers: cluster.bootstrapServers, batchSize: 300, observer })
+  const value = 'x'.repeat(90)
+  await producer.send({ topic: 'a', value })
+  sent = 0
+  const atEachCall = Array.from({ length: 5 }, () => {
+    producer.enqueue({ topic: 'a', value })
+    return sent
+  })
+  // Two of them make a batch; what is behind the first waits for its answer, or for the end of the turn.
+  assert.deepEqual(atEachCall, [0, 0, 1, 1, 1])
+  await producer.flush()
+})
+
 test('a batch that is refused for good leaves no gap in the sequence for those behind it', async (t) => {
   const cluster = await clusterOf(t)
   await cluster.admin.createTopics([{ topic: 'a', numPartitions: 1, configs: { 'message.timestamp.after.max.ms': '1000' } }])

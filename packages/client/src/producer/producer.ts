@@ -70,6 +70,7 @@ export class Producer<K = unknown, V = unknown> {
       level: compressionLevel(config),
       isTransactional: config['transactional.id'] !== null,
       clock,
+      onSealed: () => this.#sender.batchSealed(),
     })
     // Loads what the codec needs ahead of the first batch; if that fails, the batch's own attempt says so.
     prepareCodec(codec).catch(() => {})

@@ -81,6 +81,11 @@ export class Sender {
     else setImmediate(this.#scheduledPass)
   }
 
+  /** A batch is full. While nothing is under way it leaves at once, so that the broker works on it while the caller makes the next. */
+  batchSealed(): void {
+    if (this.#requestsInFlight === 0 && !this.#isStopped) this.#pass(true)
+  }
+
   readonly #scheduledPass = (): void => {
     this.#isScheduled = false
     if (!this.#isStopped) this.#pass(false)
