@@ -130,6 +130,7 @@ export const failing: Program = async (library, bootstrap) => {
   for (const [groupId, thrown] of [
     ['gives-up', () => new Error('never')],
     ['mistaken', () => new TypeError('undefined is no function')],
+    ['wordy', () => 'no error at all'],
   ] as const) {
     const asked: unknown[] = []
     const restartOnFailure = async (error: Error) => {

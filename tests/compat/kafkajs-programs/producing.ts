@@ -37,6 +37,7 @@ export const producing: Program = async (library, bootstrap) => {
   results.push(await failure(() => producer.send({ topic: '', messages: keyed(1) })))
   results.push(await failure(() => producer.send({ topic: 'a', messages: undefined as unknown as Message[] })))
   results.push(await failure(() => producer.send({ topic: 'a', messages: [{ value: 'x'.repeat(1_200_000), partition: 0 }] })))
+  results.push(await failure(() => producer.send({ topic: 'bad topic', messages: keyed(1) })))
   results.push(await failure(() => producer.transaction()))
   results.push(await failure(() => (producer.on as (name: string, listener: () => void) => void)('producer.sneeze', () => {})))
   await producer.disconnect()

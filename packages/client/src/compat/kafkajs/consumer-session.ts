@@ -6,7 +6,7 @@ import type { HandlerContext } from '../../consumer/partition-runner.ts'
 import { LogTruncationError, NoOffsetError } from '../../errors.ts'
 import { groupByTopic, PartitionMap, type TopicPartition } from '../../topic-partition.ts'
 import type { KafkaContext } from './client-options.ts'
-import { KafkaJSNonRetriableError, KafkaJSNumberOfRetriesExceeded } from './errors.ts'
+import { KafkaJSError, KafkaJSNonRetriableError, KafkaJSNumberOfRetriesExceeded } from './errors.ts'
 import { FetchedBatch } from './fetched-batch.ts'
 import type { GroupEvents } from './group-events.ts'
 import type { Instrumentation } from './instrumentation.ts'
@@ -124,7 +124,8 @@ export class ConsumerSession implements SessionView {
       await this.#startOver(lost).catch((failure) => this.#failed(failure))
       return
     }
-    const failure = kafkaJSErrorOf(error)
+    // What a handler throws may be anything, and is tried again unless it says not.
+    const failure = error instanceof Error ? kafkaJSErrorOf(error) : new KafkaJSError(String(error))
     if (isRebalancing(failure)) {
       await pause(context.clock, AT_ONCE_MS, this.#stopping.signal)
       return
@@ -138,7 +139,7 @@ export class ConsumerSession implements SessionView {
     const waitMs = this.#retryTimes.next()
     if (waitMs === undefined) {
       this.#stopping.abort()
-      onCrash(new KafkaJSNumberOfRetriesExceeded(failure, { retryCount, retryTime }))
+      onCrash(new KafkaJSNumberOfRetriesExceeded(error instanceof Error ? failure : failure.message, { retryCount, retryTime }))
       return
     }
     logger.debug('messages could not be handled, and are tried again', { retryCount, retryTime, error: failure.message })

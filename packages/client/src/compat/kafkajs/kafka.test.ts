@@ -70,6 +70,17 @@ test('a partition that does not exist is an error, where kafkajs loses the messa
   await assert.rejects(producer.send({ topic: 'a', messages: [{ value: 'x', partition: 99 }] }), KafkaJSNonRetriableError)
 })
 
+test('a timestamp or a header that is none is an error, and the message is not sent', async (t) => {
+  const { kafka, using } = await setUp(t)
+  const producer = using(kafka.producer())
+  await producer.connect()
+  const send = (message: object) => producer.send({ topic: 'a', messages: [{ value: 'x', partition: 0, ...message }] })
+  for (const wrong of [{ timestamp: 'now' }, { timestamp: '1.5' }, { headers: { a: 5 } }, { headers: { a: ['b', {}] } }])
+    await assert.rejects(send(wrong), KafkaJSNonRetriableError, JSON.stringify(wrong))
+  const [sent] = await send({ timestamp: '1700000000000', headers: { a: ['b', Buffer.from('c')], d: 'e' } })
+  assert.equal(sent?.baseOffset, '0')
+})
+
 test('a handler that takes longer than the session keeps its membership, and its messages come once', async (t) => {
   const { kafka, using } = await setUp(t)
   const producer = using(kafka.producer())

@@ -3,6 +3,13 @@ import { KafkaJSNonRetriableError } from './errors.ts'
 /** Behind the last message, and the first. */
 export const SPECIAL_OFFSETS: readonly number[] = [-1, -2]
 
+/** An int64 as kafkajs's users give it: a number, digits, a bigint or a Long. @throws KafkaJSNonRetriableError for what is none, or is beyond ±(2^53−1) */
+export function int64Of(value: unknown): number {
+  const number = Number(String(value))
+  if (!Number.isSafeInteger(number)) throw new KafkaJSNonRetriableError(`${value} is no whole number within ±(2^53−1)`)
+  return number
+}
+
 /** @throws KafkaJSNonRetriableError unless there is a topic and the partition is a number */
 export function partitionOf(topic: string, partition: number): number {
   if (!topic) throw new KafkaJSNonRetriableError(`${topic} is no topic`)

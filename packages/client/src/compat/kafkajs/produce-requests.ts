@@ -3,6 +3,7 @@ import type { HeaderInput } from '../../serde/serde.ts'
 import type { TopicPartition } from '../../topic-partition.ts'
 import { codecNameOf } from './compression.ts'
 import { KafkaJSNonRetriableError } from './errors.ts'
+import { int64Of } from './offset-arguments.ts'
 import type { IHeaders } from './types-client.ts'
 import type { Message, RecordMetadata, TopicMessages } from './types-producer.ts'
 
@@ -29,23 +30,27 @@ export function checkBatch(
 
 export type PlacedRecord = OurRecord<unknown, unknown> & { readonly partition: number; readonly timestamp: number }
 
-/** A message as one of our records, in the partition that was chosen for it. */
+/** A message as one of our records, in the partition that was chosen for it. @throws KafkaJSNonRetriableError for a timestamp or a header that is none */
 export function recordOf(topic: string, { key, value, headers, timestamp }: Message, partition: number, nowMs: number): PlacedRecord {
   return {
     topic,
     partition: Number(partition),
     key: key ?? null,
     value,
-    timestamp: timestamp ? Number(timestamp) : nowMs,
+    timestamp: timestamp ? int64Of(timestamp) : nowMs,
     ...(headers === undefined || headers === null ? {} : { headers: headersOf(headers) }),
   }
 }
 
-/** A list of values is as many headers of that name. */
+/** A list of values is as many headers of that name. @throws KafkaJSNonRetriableError */
 function headersOf(headers: IHeaders): HeaderInput[] {
-  return Object.entries(headers).flatMap(([key, value]) =>
-    Array.isArray(value) ? value.map((one) => ({ key, value: one ?? null })) : [{ key, value: value ?? null }],
-  )
+  return Object.entries(headers).flatMap(([key, value]) => (Array.isArray(value) ? value : [value]).map((one) => headerOf(key, one)))
+}
+
+function headerOf(key: string, value: unknown): HeaderInput {
+  if (value === undefined || value === null) return { key, value: null }
+  if (typeof value === 'string' || value instanceof Uint8Array) return { key, value }
+  throw new KafkaJSNonRetriableError(`header ${key} must be a text or a Buffer, and not ${typeof value}`)
 }
 
 /** One result a partition, with the first offset there, in the order of topics and partitions. */

@@ -1,14 +1,16 @@
 import { Producer as OurProducer } from '../../producer/producer.ts'
 import { callTimeoutMs, type KafkaContext, retriesOf } from './client-options.ts'
 import { codecNameOf } from './compression.ts'
-import { KafkaJSError, KafkaJSNonRetriableError } from './errors.ts'
+import { KafkaJSError, KafkaJSNonRetriableError, KafkaJSProtocolError } from './errors.ts'
 import { Instrumentation, networkEvents } from './instrumentation.ts'
 import { Link } from './link.ts'
 import { LogStartOffsets } from './log-start-offsets.ts'
 import { Partitioners, partitionMetadataOf } from './partitioners.ts'
 import { checkBatch, type PlacedRecord, recordOf, resultsOf } from './produce-requests.ts'
+import { kafkaJSErrorOf } from './protocol-errors.ts'
 import { type ResolvedRetry, resolveRetry } from './retry.ts'
 import { Transactions } from './transactions.ts'
+import type { PartitionMetadata } from './types-client.ts'
 import type {
   Producer,
   ProducerBatch,
@@ -158,15 +160,26 @@ class KafkaJSProducer {
   async #place(producer: OurProducer, topicMessages: readonly TopicMessages[]): Promise<PlacedRecord[]> {
     const placed: PlacedRecord[] = []
     for (const { topic, messages } of topicMessages) {
-      // Our producer's own metadata request would have the topic created.
-      if (this.#config.allowAutoTopicCreation === false) await this.#link.admin.describeTopics([topic])
-      const partitionMetadata = (await producer.partitionsFor(topic)).map(partitionMetadataOf)
+      const partitionMetadata = await this.#partitionsOf(producer, topic)
       const nowMs = this.#context.clock.now()
       for (const message of messages) {
         placed.push(recordOf(topic, message, this.#partition({ topic, partitionMetadata, message }), nowMs))
       }
     }
     return placed
+  }
+
+  /** @throws KafkaJSNonRetriableError around what a broker says of a topic that cannot be, as in kafkajs */
+  async #partitionsOf(producer: OurProducer, topic: string): Promise<PartitionMetadata[]> {
+    try {
+      // Our producer's own metadata request would have the topic created.
+      if (this.#config.allowAutoTopicCreation === false) await this.#link.admin.describeTopics([topic])
+      return (await producer.partitionsFor(topic)).map(partitionMetadataOf)
+    } catch (error) {
+      const failure = kafkaJSErrorOf(error)
+      if (failure instanceof KafkaJSProtocolError && !failure.retriable) throw new KafkaJSNonRetriableError(failure, { cause: failure })
+      throw error
+    }
   }
 
   #producerFor(manner: Manner): OurProducer {

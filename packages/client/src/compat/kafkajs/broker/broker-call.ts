@@ -1,7 +1,7 @@
 import { type Api, KafkaError, type RequestInput, type ResponseOf } from '@tidelog/protocol'
 import type { Purpose } from '../../../cluster/connection-pool.ts'
 import { UnsupportedVersionError } from '../../../errors.ts'
-import { KafkaJSNonRetriableError, KafkaJSServerDoesNotSupportApiKey } from '../errors.ts'
+import { KafkaJSServerDoesNotSupportApiKey } from '../errors.ts'
 import { apiNameOf } from '../instrumentation.ts'
 import { errorOfCode, kafkaJSErrorOf } from '../protocol-errors.ts'
 
@@ -35,13 +35,6 @@ export function checkCode(errorCode: number): void {
 /** @throws KafkaJSProtocolError of the first that has an error */
 export function checkEach(entries: Iterable<{ readonly errorCode: number }>): void {
   for (const { errorCode } of entries) checkCode(errorCode)
-}
-
-/** An int64 as kafkajs's users give it: a number, digits, a bigint or a Long. @throws KafkaJSNonRetriableError for what is none, or is beyond ±(2^53−1) */
-export function int64Of(value: unknown): number {
-  const number = Number(String(value))
-  if (!Number.isSafeInteger(number)) throw new KafkaJSNonRetriableError(`${value} is no whole number within ±(2^53−1)`)
-  return number
 }
 
 /** null stays; everything else that is no Buffer goes as text. */

@@ -12,9 +12,10 @@ import {
   SyncGroup,
 } from '@tidelog/protocol'
 import { KafkaJSMemberIdRequired } from '../errors.ts'
+import { int64Of } from '../offset-arguments.ts'
 import { errorOfCode } from '../protocol-errors.ts'
 import type { GroupState } from '../types-group.ts'
-import { brokerCall, checkCode, checkEach, int64Of, throttled } from './broker-call.ts'
+import { brokerCall, checkCode, checkEach, throttled } from './broker-call.ts'
 
 /** Requests about groups. */
 

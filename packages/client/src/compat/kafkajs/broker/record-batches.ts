@@ -11,9 +11,10 @@ import {
 import { codecNameOf } from '../compression.ts'
 import { KafkaJSNonRetriableError } from '../errors.ts'
 import { headersByName } from '../headers.ts'
+import { int64Of } from '../offset-arguments.ts'
 import type { IHeaders } from '../types-client.ts'
 import type { Message } from '../types-producer.ts'
-import { bytesOf, int64Of } from './broker-call.ts'
+import { bytesOf } from './broker-call.ts'
 
 /** Record batches as kafkajs's Broker takes and gives them. */
 

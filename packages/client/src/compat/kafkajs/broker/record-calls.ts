@@ -1,9 +1,10 @@
 import { DeleteRecords, Fetch, type FetchResponse, ListOffsets, Produce } from '@tidelog/protocol'
 import { KafkaJSDeleteTopicRecordsError, KafkaJSOffsetOutOfRange } from '../errors.ts'
+import { int64Of } from '../offset-arguments.ts'
 import { errorOfCode } from '../protocol-errors.ts'
 import type { SeekEntry } from '../types-client.ts'
 import type { Message } from '../types-producer.ts'
-import { brokerCall, checkCode, checkEach, inOrderOfTopic, int64Of, throttled } from './broker-call.ts'
+import { brokerCall, checkCode, checkEach, inOrderOfTopic, throttled } from './broker-call.ts'
 import { type BatchTools, batchOf, recordsIn } from './record-batches.ts'
 
 /** Requests about records: kafkajs's Broker.produce, fetch, listOffsets and deleteRecords. */

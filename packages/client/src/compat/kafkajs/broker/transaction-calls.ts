@@ -1,6 +1,7 @@
 import { AddOffsetsToTxn, AddPartitionsToTxn, EndTxn, InitProducerId, TxnOffsetCommit } from '@tidelog/protocol'
+import { int64Of } from '../offset-arguments.ts'
 import type { TopicPartitions } from '../types-client.ts'
-import { brokerCall, checkCode, checkEach, int64Of, throttled } from './broker-call.ts'
+import { brokerCall, checkCode, checkEach, throttled } from './broker-call.ts'
 
 /** Requests about producers and their transactions, as of before KIP-890: kafkajs adds partitions itself. */
 
