@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { channel, subscribe, unsubscribe } from 'node:diagnostics_channel'
-import { Consumer, createLogger, type ExchangeObserver, type Logger, Producer } from 'tidelog'
+import { Consumer, createLogger, type ExchangeObserver, type Logger, Producer, UnsupportedVersionError } from 'tidelog'
 
 export async function logToStandardError(bootstrapServers: string): Promise<void> {
   // #region logger
@@ -66,4 +66,26 @@ export async function traceRequests(bootstrapServers: string): Promise<void> {
   await producer.send({ topic: 'watched', value: 'a' })
   await producer.close()
   assert.ok(spans.some((span) => span.startsWith('Produce to 127.0.0.1:')))
+}
+
+export async function pushMetrics(bootstrapServers: string): Promise<void> {
+  const orders = new Set(['a'])
+  // #region own-metric
+  const producer = new Producer({ bootstrapServers, clientId: 'shop' })
+  producer.registerMetricForSubscription({
+    name: 'open-orders',
+    group: 'shop-metrics',
+    tags: { 'shop-id': 'rome' },
+    value: () => orders.size,
+  })
+  // #endregion
+  await producer.send({ topic: 'measured', value: 'a' })
+  // #region instance-id
+  const id = await producer.clientInstanceId().catch((error) => {
+    if (error instanceof UnsupportedVersionError) return undefined // no broker collects metrics
+    throw error
+  })
+  // #endregion
+  assert.equal(id, undefined)
+  await producer.close()
 }

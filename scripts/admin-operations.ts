@@ -69,12 +69,15 @@ export const adminOperations: Readonly<Record<string, Operation>> = {
   listTopics: { ours: 'listTopics' },
   listTransactions: { ours: 'listTransactions' },
   metrics: { ours: 'metrics' },
-  registerMetricForSubscription: { note: 'this client pushes no metrics to brokers' },
+  registerMetricForSubscription: {
+    ours: 'registerMetricForSubscription',
+    note: 'takes name, group, tags and a function that gives the value',
+  },
   removeMembersFromConsumerGroup: { ours: 'removeMembersFromConsumerGroup', note: "`'all'` removes every member" },
   removeRaftVoter: { ours: 'removeRaftVoter' },
   renewDelegationToken: { ours: 'renewDelegationToken' },
   unregisterBroker: { ours: 'unregisterBroker' },
-  unregisterMetricFromSubscription: { note: 'this client pushes no metrics to brokers' },
+  unregisterMetricFromSubscription: { ours: 'unregisterMetricFromSubscription' },
   updateFeatures: { ours: 'updateFeatures' },
 }
 

@@ -77,6 +77,7 @@ const rows: Readonly<Record<string, string>> = {
   C5: 'sessions that end under load: logged in again ahead of the end, nothing lost, nothing twice',
   C6: 'names without address, dead bootstrap servers, brokers that come back elsewhere: found, or an error within bounded time',
   C7: 'a proxy that is down is tried again, one that refuses the login is an AuthenticationError',
+  C8: 'a broker that collects metrics and answers with nonsense, a refusal, or not at all: telemetry waits, pushes less or ends, the client works and closes in time',
   X1: 'the wall clock jumps: what retention would delete for it waits an hour, with a warning',
   X2: 'records of the year 9999, or without a time: the time index is right, retention by age as in Kafka',
   X3: 'thousands of partitions of a thousand topics: start, memory and open files stay bounded',

@@ -192,6 +192,8 @@ export interface KafkaExtras {
   readonly listeners: Readonly<Record<string, { readonly protocol: 'SSL' | 'SASL_PLAINTEXT' | 'SASL_SSL'; readonly port: number }>>
   /** `SCRAM-SHA-256=[name=…,password=…]`, as kafka-storage takes them. */
   readonly scramUsers: readonly string[]
+  /** Folders of further classes. */
+  readonly classPath?: readonly string[]
 }
 
 /** A broker in an empty directory, ours unless `kind` or AGAINST=kafka (4.3) says otherwise; it ends with the test. */
@@ -326,7 +328,8 @@ async function kafkaLauncher(
       { env: { LC_ALL: 'C.UTF-8' } },
     )
   return () => {
-    const child = spawn('java', ['-Xmx1G', ...javaArgs, '-cp', jars, 'kafka.Kafka', file], { stdio: ['ignore', 'pipe', 'pipe'] })
+    const classPath = [jars, ...(extras.classPath ?? [])].join(':')
+    const child = spawn('java', ['-Xmx1G', ...javaArgs, '-cp', classPath, 'kafka.Kafka', file], { stdio: ['ignore', 'pipe', 'pipe'] })
     return serving(
       child,
       async () =>

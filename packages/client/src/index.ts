@@ -114,4 +114,5 @@ export type { AcknowledgementOutcome, AcknowledgeType } from './share/acknowledg
 export { ShareConsumer, type SharePollOptions, type ShareRunOptions } from './share/share-consumer.ts'
 export type { ShareConsumerOptions } from './share/share-consumer-options.ts'
 export { ShareRecord } from './share/share-record.ts'
+export type { MetricForSubscription } from './telemetry/metric-for-subscription.ts'
 export { type OffsetAndMetadata, PartitionMap, type TopicPartition } from './topic-partition.ts'

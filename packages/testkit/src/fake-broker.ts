@@ -33,6 +33,8 @@ export interface FakeBroker {
   requests<A extends Api>(api: A): RequestOf<A>[]
   /** Breaks every connection. */
   disconnect(): void
+  /** As disconnect(), and takes no new ones. */
+  stop(): void
   /** May change the bytes of an answer. */
   damage: ((api: Api, body: Buffer) => void) | undefined
 }
@@ -80,10 +82,11 @@ export async function fakeBroker(t: Cleanup, { nodeId = 1 }: { nodeId?: number }
   const disconnect = () => {
     for (const socket of sockets) socket.destroy()
   }
-  t.after(() => {
-    disconnect()
+  const stop = () => {
     server.close()
-  })
+    disconnect()
+  }
+  t.after(stop)
   const broker: FakeBroker = {
     nodeId,
     host: '127.0.0.1',
@@ -94,6 +97,7 @@ export async function fakeBroker(t: Cleanup, { nodeId = 1 }: { nodeId?: number }
     },
     requests: (api) => received.filter(({ key }) => key === api.key).map(({ request }) => request as never),
     disconnect,
+    stop,
     damage: undefined,
   }
   broker.serve(ApiVersions, () => ({

@@ -1,11 +1,13 @@
 import { silentLogger, systemClock, systemRandom } from '@tidelog/core'
 import { Cluster } from '../cluster/cluster.ts'
+import { connectionMetrics } from '../cluster/connection-metrics.ts'
 import type { FoundOffset, IsolationLevel, OffsetQuery } from '../cluster/list-offsets.ts'
 import { bootstrapControllersOf } from '../config/admin-config.ts'
 import type { Metric } from '../metrics.ts'
+import { type MetricForSubscription, Telemetry } from '../telemetry/telemetry.ts'
 import type { OffsetAndMetadata, PartitionMap, TopicPartition } from '../topic-partition.ts'
 import * as acls from './acls.ts'
-import type { AdminCallOptions, AdminContext, ValidateOnly } from './admin-client.ts'
+import { type AdminCallOptions, type AdminContext, callOptions, type ValidateOnly } from './admin-client.ts'
 import { type AdminOptions, resolveAdminOptions } from './admin-options.ts'
 import * as quotas from './client-quotas.ts'
 import * as state from './cluster-state.ts'
@@ -20,7 +22,6 @@ import * as reassignments from './reassignments.ts'
 import * as scram from './scram-credentials.ts'
 import * as shareGroups from './share-groups.ts'
 import * as streamsGroups from './streams-groups.ts'
-import { clientInstanceId } from './telemetry.ts'
 import * as topics from './topics.ts'
 import * as transactions from './transactions.ts'
 
@@ -30,6 +31,7 @@ import * as transactions from './transactions.ts'
  */
 export class Admin {
   readonly #context: AdminContext
+  readonly #telemetry: Telemetry
 
   /** @throws InvalidOptionError that names the option. */
   constructor(options: AdminOptions) {
@@ -38,6 +40,7 @@ export class Admin {
     const base = { client: 'admin client', config, clock, random, logger, observer, connection: options }
     const cluster = new Cluster({ ...base, allowAutoTopicCreation: false, bootstrapControllers: bootstrapControllersOf(config) })
     this.#context = { cluster, config }
+    this.#telemetry = new Telemetry({ cluster, metrics: () => this.metrics() })
   }
 
   // --- topics ------------------------------------------------------------------------------------------------------------------------
@@ -459,32 +462,31 @@ export class Admin {
 
   // --- the client itself -------------------------------------------------------------------------------------------------------------
 
-  /** What brokers call this client where they take its telemetry. KIP-714. @throws UnsupportedVersionError where they take none */
+  /** What brokers call this client (KIP-714). @throws IllegalStateError unless `enableMetricsPush`; UnsupportedVersionError where they take no metrics */
   clientInstanceId(options: AdminCallOptions = {}): Promise<string> {
-    this.#clientInstanceId ??= clientInstanceId(this.#context, options).catch((error) => {
-      this.#clientInstanceId = undefined
-      throw error
-    })
-    return this.#clientInstanceId
+    return this.#telemetry.clientInstanceId(callOptions(this.#context, 'clientInstanceId', options))
   }
-  #clientInstanceId: Promise<string> | undefined
+
+  /** Pushed to brokers that subscribe to it, besides what the client counts itself. KIP-1076. @throws InvalidOptionError */
+  registerMetricForSubscription(metric: MetricForSubscription): void {
+    this.#telemetry.register(metric)
+  }
+
+  /** Takes back what registerMetricForSubscription() has been given. */
+  unregisterMetricFromSubscription(metric: Pick<MetricForSubscription, 'group' | 'name' | 'tags'>): void {
+    this.#telemetry.unregister(metric)
+  }
 
   /** Values now, by Kafka's names. */
   metrics(): Metric[] {
-    const { connectionCount, connectionCreationTotal, requestTotal } = this.#context.cluster.connectionMetrics
-    const values = {
-      'connection-count': connectionCount,
-      'connection-creation-total': connectionCreationTotal,
-      'request-total': requestTotal,
-    }
-    const tags = { 'client-id': this.#context.config['client.id'] }
-    return Object.entries(values).map(([name, value]) => ({ name, group: 'admin-client-metrics', tags, value }))
+    return connectionMetrics(this.#context.cluster, 'admin-client', this.#context.config['client.id'])
   }
 
   // --- end ---------------------------------------------------------------------------------------------------------------------------
 
-  /** Closes every connection; calls under way fail with a ClosedError. Idempotent. */
+  /** Closes every connection, behind a last push of metrics where that is on; calls under way fail with a ClosedError. Idempotent. */
   async close(): Promise<void> {
+    await this.#telemetry.close()
     this.#context.cluster.close()
   }
 

@@ -212,7 +212,7 @@ test('tokens, voters and the client instance id: what was asked for travels, and
     deltaTemporality: true,
     requestedMetrics: [],
   }))
-  const admin = new Admin({ bootstrapServers: broker.bootstrapServers })
+  const admin = new Admin({ bootstrapServers: broker.bootstrapServers, enableMetricsPush: true })
   t.after(() => admin.close())
 
   const created = await admin.createDelegationToken({ owner: 'User:alice', renewers: ['User:bob'], maxLifetimeMs: 9 })
@@ -280,7 +280,7 @@ test('a broker that stays silent costs a call its own time limit, each thing tha
 
 test('what a broker does not serve is an UnsupportedVersionError, at once', async (t) => {
   const broker = await startTestBroker()
-  const admin = new Admin({ bootstrapServers: broker.bootstrapServers })
+  const admin = new Admin({ bootstrapServers: broker.bootstrapServers, enableMetricsPush: true })
   t.after(async () => {
     await admin.close()
     await broker.close()

@@ -6,6 +6,7 @@ import { authenticate } from '../security/sasl/authenticate.ts'
 import type { SaslMechanism } from '../security/sasl/sasl-mechanism.ts'
 import type { Security } from '../security/security.ts'
 import { asClientError } from './client-error.ts'
+import type { RequestCounts } from './request-counts.ts'
 import { throttleMsOf } from './throttle.ts'
 
 /** What this client calls itself. KIP-511. */
@@ -27,6 +28,8 @@ export interface OpenOptions {
   readonly observer?: ExchangeObserver | undefined
   /** Aborts when the client closes. */
   readonly signal: AbortSignal
+  /** Count what is sent and answered. */
+  readonly counts: readonly RequestCounts[]
 }
 
 export interface SendOptions {
@@ -50,9 +53,7 @@ export class BrokerConnection {
   readonly #connection: FramedConnection
   readonly #served: ReadonlyMap<number, readonly [oldest: number, newest: number]>
   readonly #finalized: ReadonlyMap<string, number>
-  /** Requests that were sent, and answers that came, for the metrics. */
-  requests = 0
-  responses = 0
+  #hasAnswered = false
   /** Monotonic time until which the broker wants to be left alone, by this client's quota: for who has something to hold back. KIP-219. */
   throttledUntilMs = 0
 
@@ -160,15 +161,26 @@ export class BrokerConnection {
     try {
       const request = typeof build === 'function' ? build(version) : build
       this.#renewSession()
-      this.requests++
+      const { clock, counts } = this.#options
+      const sentMs = this.#countSent()
       const response = await this.#connection.send(api, version, request, timeoutMs === undefined ? {} : { timeoutMs })
-      this.responses++
+      this.#hasAnswered = true
+      const nowMs = clock.monotonic()
+      for (const count of counts) count.answered(nowMs - sentMs, nowMs)
       const throttleMs = throttleMsOf(api, version, response)
       if (throttleMs > 0) this.#throttle(throttleMs)
       return response
     } catch (error) {
       throw this.#explained(asClientError(error))
     }
+  }
+
+  /** @returns when that was, monotonic */
+  #countSent(): number {
+    const { clock, counts } = this.#options
+    const nowMs = clock.monotonic()
+    for (const count of counts) count.sent(nowMs)
+    return nowMs
   }
 
   /** Longer than a request may wait nobody is held off: then the broker is asked again, and says again. */
@@ -179,7 +191,7 @@ export class BrokerConnection {
 
   /** Brokers close a connection without a word when its first request is one that their listener does not take. */
   #explained(error: ClientError): ClientError {
-    if (!(error instanceof DisconnectedError) || this.responses > 0 || this.#options.security.sasl !== undefined) return error
+    if (!(error instanceof DisconnectedError) || this.#hasAnswered || this.#options.security.sasl !== undefined) return error
     const hint = 'it has answered ApiVersions and nothing else, as a listener does that wants SASL, see securityProtocol'
     return new DisconnectedError(`${error.message} (${hint})`, error.cause)
   }
@@ -193,7 +205,7 @@ export class BrokerConnection {
     const version = this.versionOf(api, maxVersion, minVersion)
     try {
       this.#renewSession()
-      this.requests++
+      this.#countSent()
       await this.#connection.sendNoResponse(api, version, build(version))
     } catch (error) {
       throw asClientError(error)

@@ -20,6 +20,7 @@ import { ConnectionPool, type Purpose } from './connection-pool.ts'
 import { messageOf } from './message-of.ts'
 import { type BrokerNode, MetadataCache, type TopicInfo } from './metadata-cache.ts'
 import type { Outcome } from './outcome.ts'
+import type { RequestCounts } from './request-counts.ts'
 import { backoffMs, before, Deadline, sleep, until, type WaitOptions } from './wait.ts'
 
 export interface ClusterOptions {
@@ -114,6 +115,14 @@ export class Cluster {
     return this.#pool.metrics
   }
 
+  /** What has been sent to the brokers that the metadata names, by node id. */
+  countsByNode(): [nodeId: number, counts: RequestCounts][] {
+    return [...this.metadata.brokers.values()].flatMap((node) => {
+      const counts = this.#pool.countsOf(node)
+      return counts === undefined ? [] : [[node.nodeId, counts]]
+    })
+  }
+
   /** Since metadata has come last; NaN: it has not. */
   get metadataAgeMs(): number {
     return this.clock.monotonic() - this.#metadataSinceMs
@@ -193,6 +202,11 @@ export class Cluster {
   /** Closes what is open to a broker; when something is asked of it later, it is connected anew. */
   disconnectFrom(address: BrokerAddress): void {
     this.#pool.closeConnectionsTo(address)
+  }
+
+  /** The pool, for whoever chooses among the connections that there are. */
+  get connections(): Pick<ConnectionPool, 'openFor' | 'openTo' | 'onConnected' | 'to'> {
+    return this.#pool
   }
 
   /** Some broker: one that is connected, else the first that can be reached, the bootstrap servers last. */

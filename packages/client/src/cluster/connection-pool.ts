@@ -3,19 +3,23 @@ import type { Clock, Logger, Random, Timer } from '@tidelog/core'
 import type { ExchangeObserver, Resolver } from '@tidelog/net'
 import type { CommonConfig } from '../config/client-config.ts'
 import { ClosedError, DisconnectedError, isFatal } from '../errors.ts'
+import { Meter } from '../metrics.ts'
 import type { Security } from '../security/security.ts'
 import { type BrokerAddress, BrokerConnection } from './broker-connection.ts'
+import { RequestCounts } from './request-counts.ts'
 import { backoffMs, sleep, until, type WaitOptions } from './wait.ts'
 
 /**
  * What a connection is for. A broker serves the requests of one connection one after the other, so a fetch that waits for data, or a join
- * that waits for other members, must not stand before a heartbeat, a commit or a metadata request.
+ * that waits for other members, must not stand before a heartbeat, a commit or a metadata request; nor metrics, with which a broker's receiver
+ * may take its time, before records.
  */
-export type Purpose = 'general' | 'fetch' | 'coordinator' | 'join'
+export type Purpose = 'general' | 'fetch' | 'coordinator' | 'join' | 'telemetry'
 
 /** One place for a connection to a broker for a purpose; it outlives the connection and remembers how often connecting failed. */
 interface Slot {
   readonly address: BrokerAddress
+  readonly purpose: Purpose
   connection: BrokerConnection | undefined
   opening: Promise<BrokerConnection> | undefined
   failures: number
@@ -50,8 +54,10 @@ export class ConnectionPool {
   /** Why the last attempt to connect failed; undefined when it did not. */
   lastFailure: unknown
   #idleTimer: Timer | undefined
-  #connectionsMade = 0
-  #requestsOfClosed = 0
+  readonly #connectionCreations = new Meter()
+  readonly #all = new RequestCounts()
+  readonly #byAddress = new Map<string, RequestCounts>()
+  readonly #connectedListeners: ((connection: BrokerConnection, purpose: Purpose) => void)[] = []
 
   constructor(options: PoolOptions) {
     this.#options = options
@@ -97,21 +103,33 @@ export class ConnectionPool {
     if (open !== undefined) return open
     const slot = this.#slotOf(address, purpose)
     if (slot.refusal !== undefined && this.#options.clock.monotonic() < slot.notBeforeMs) throw slot.refusal
-    slot.opening ??= this.#open(slot, purpose).finally(() => {
+    slot.opening ??= this.#open(slot).finally(() => {
       slot.opening = undefined
     })
     return until(slot.opening, signal)
   }
 
-  get metrics(): { connectionCount: number; connectionCreationTotal: number; requestTotal: number } {
+  /** Addresses with an open connection for a purpose, and that. To look at: `openTo` is for who is about to use one. */
+  openFor(purpose: Purpose): [address: BrokerAddress, connection: BrokerConnection][] {
+    return [...this.#slots.values()].flatMap((slot) =>
+      slot.purpose !== purpose || slot.connection === undefined || slot.connection.closed ? [] : [[slot.address, slot.connection]],
+    )
+  }
+
+  /** Runs whenever a connection has been made. */
+  onConnected(listener: (connection: BrokerConnection, purpose: Purpose) => void): void {
+    this.#connectedListeners.push(listener)
+  }
+
+  /** Over all connections to the address that there have been; undefined: there has been none. */
+  countsOf(address: BrokerAddress): RequestCounts | undefined {
+    return this.#byAddress.get(addressKey(address))
+  }
+
+  get metrics(): { connectionCount: number; connectionCreations: Meter; all: RequestCounts } {
     let connectionCount = 0
-    let requestTotal = this.#requestsOfClosed
-    for (const { connection } of this.#slots.values()) {
-      if (connection === undefined || connection.closed) continue
-      connectionCount++
-      requestTotal += connection.requests
-    }
-    return { connectionCount, connectionCreationTotal: this.#connectionsMade, requestTotal }
+    for (const { connection } of this.#slots.values()) if (connection !== undefined && !connection.closed) connectionCount++
+    return { connectionCount, connectionCreations: this.#connectionCreations, all: this.#all }
   }
 
   /** Closes what is open; what is asked for later is connected anew. */
@@ -136,21 +154,32 @@ export class ConnectionPool {
     const key = keyOf(address, purpose)
     let slot = this.#slots.get(key)
     if (slot === undefined) {
-      slot = { address, connection: undefined, opening: undefined, failures: 0, notBeforeMs: 0, refusal: undefined, lastUsedMs: 0 }
+      slot = { address, purpose, connection: undefined, opening: undefined, failures: 0, notBeforeMs: 0, refusal: undefined, lastUsedMs: 0 }
       this.#slots.set(key, slot)
     }
     return slot
   }
 
-  async #open(slot: Slot, purpose: Purpose): Promise<BrokerConnection> {
+  #countsOf(address: BrokerAddress): RequestCounts {
+    const key = addressKey(address)
+    let counts = this.#byAddress.get(key)
+    if (counts === undefined) {
+      counts = new RequestCounts()
+      this.#byAddress.set(key, counts)
+    }
+    return counts
+  }
+
+  async #open(slot: Slot): Promise<BrokerConnection> {
     const { clock, random, config, logger, observer, security, resolver } = this.#options
     const waitMs = slot.notBeforeMs - clock.monotonic()
     if (waitMs > 0) await sleep(clock, waitMs, this.closing)
-    const { host, port } = slot.address
+    const { purpose, address } = slot
+    const { host, port } = address
     const setupMs = config['socket.connection.setup.timeout.ms']
     const setupMaxMs = config['socket.connection.setup.timeout.max.ms']
     try {
-      const connection = await BrokerConnection.open(slot.address, {
+      const connection = await BrokerConnection.open(address, {
         clientId: config['client.id'],
         requestTimeoutMs: config['request.timeout.ms'],
         connectTimeoutMs: backoffMs(random, slot.failures, setupMs, setupMaxMs),
@@ -160,6 +189,7 @@ export class ConnectionPool {
         observer,
         random,
         signal: this.closing,
+        counts: [this.#all, this.#countsOf(address)],
       })
       if (this.closed) {
         connection.close()
@@ -170,14 +200,14 @@ export class ConnectionPool {
       slot.refusal = undefined
       slot.connection = connection
       slot.lastUsedMs = clock.monotonic()
-      this.#connectionsMade++
+      this.#connectionCreations.record(1, slot.lastUsedMs)
       connection.onClose((reason) => {
-        this.#requestsOfClosed += connection.requests
         if (slot.connection === connection) slot.connection = undefined
         if (!this.closed && !(reason instanceof DisconnectedError)) logger.warn('connection lost', { host, port, reason: reason.message })
       })
       this.#watchIdle()
       logger.debug('connected', { host, port, purpose })
+      for (const listener of this.#connectedListeners) listener(connection, purpose)
       return connection
     } catch (error) {
       if (this.closed) throw this.closing.reason
@@ -212,4 +242,5 @@ export class ConnectionPool {
   }
 }
 
-const keyOf = ({ host, port }: BrokerAddress, purpose: Purpose): string => `${host}:${port}/${purpose}`
+const addressKey = ({ host, port }: BrokerAddress): string => `${host}:${port}`
+const keyOf = (address: BrokerAddress, purpose: Purpose): string => `${addressKey(address)}/${purpose}`

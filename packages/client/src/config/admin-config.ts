@@ -1,4 +1,4 @@
-import { type ConfigOf, type ConfigTable, int, list, long } from '@tidelog/core'
+import { boolean, type ConfigOf, type ConfigTable, int, list, long } from '@tidelog/core'
 import { InvalidOptionError } from '../errors.ts'
 import { ClientConfig, commonRows, type OptionsOf } from './client-config.ts'
 
@@ -16,6 +16,8 @@ export const adminRows = {
     importance: 'medium',
     doc: 'A connection unused for this long is closed.',
   }),
+  // Few admin clients live long enough to be worth watching.
+  'enable.metrics.push': boolean({ ...commonRows['enable.metrics.push'], default: false }),
   'default.api.timeout.ms': int({
     default: 60_000,
     min: 0,

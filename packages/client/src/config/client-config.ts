@@ -86,8 +86,7 @@ export const commonRows = {
   'enable.metrics.push': boolean({
     default: true,
     importance: 'low',
-    unused: 'metrics() tells whoever asks; nothing is pushed (KIP-714)',
-    doc: 'Push metrics to the broker.',
+    doc: 'Metrics are pushed to brokers that have subscribed to some (KIP-714); nothing is, and no broker asked, where brokers do not say that they take them.',
   }),
   'interceptor.classes': list({
     default: [],

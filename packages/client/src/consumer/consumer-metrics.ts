@@ -1,5 +1,6 @@
 import type { Clock } from '@tidelog/core'
 import type { Cluster } from '../cluster/cluster.ts'
+import { connectionMetrics } from '../cluster/connection-metrics.ts'
 import { type Metric, Spread } from '../metrics.ts'
 import { FetchedMetrics, FetchRequestMetrics } from './fetch-metrics.ts'
 import { GroupMetrics } from './group-metrics.ts'
@@ -102,15 +103,12 @@ export class ConsumerMetrics {
       'records-lead-min': this.#leads.min(nowMs),
     })
     addAll('consumer-coordinator-metrics', this.group.values(nowMs, states.length, isClassic))
-    const { connectionCount, connectionCreationTotal, requestTotal } = cluster.connectionMetrics
     addAll('consumer-metrics', {
       ...this.polls.values(nowMs),
       'commit-sync-time-ns-total': Math.round(this.#callsMs['commit-sync'] * NS_PER_MS),
       'committed-time-ns-total': Math.round(this.#callsMs.committed * NS_PER_MS),
-      'connection-count': connectionCount,
-      'connection-creation-total': connectionCreationTotal,
-      'request-total': requestTotal,
     })
+    metrics.push(...connectionMetrics(cluster, 'consumer', clientId))
     return metrics
   }
 

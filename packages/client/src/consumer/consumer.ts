@@ -4,6 +4,7 @@ import { type PartitionInfo, partitionInfoOf } from '../cluster/metadata-cache.t
 import { before, Deadline, type WaitOptions } from '../cluster/wait.ts'
 import { ClosedError, IllegalStateError, InvalidOptionError } from '../errors.ts'
 import type { Metric } from '../metrics.ts'
+import { type MetricForSubscription, Telemetry } from '../telemetry/telemetry.ts'
 import { type OffsetAndMetadata, PartitionMap, partitionName, type TopicPartition } from '../topic-partition.ts'
 import type { ConsumedBatch } from './consumed-batch.ts'
 import { ConsumerCore } from './consumer-core.ts'
@@ -55,6 +56,9 @@ const DEFAULT_CLOSE_TIMEOUT_MS = 10_000
  */
 export class Consumer<K = Buffer, V = Buffer> {
   readonly #core: ConsumerCore<K, V>
+  readonly #telemetry: Telemetry
+  /** As which member it is known, or was before it left. */
+  #memberId = ''
   #reader: string | undefined
   #readerEnded: Promise<unknown> = Promise.resolve()
   #stopRun: AbortController | undefined
@@ -65,6 +69,8 @@ export class Consumer<K = Buffer, V = Buffer> {
   /** @throws InvalidOptionError that names the option. */
   constructor(options: ConsumerOptions<K, V>) {
     this.#core = new ConsumerCore(options)
+    const { cluster } = this.#core
+    this.#telemetry = new Telemetry({ cluster, metrics: () => this.metrics(), labels: () => this.#labels() })
     this.#pollStretch = new Stretch(this.#core.cluster.clock)
   }
 
@@ -363,6 +369,27 @@ export class Consumer<K = Buffer, V = Buffer> {
     return metrics.snapshot(config['client.id'], cluster, states.values(), config['group.protocol'] === 'classic')
   }
 
+  /** Pushed to brokers that subscribe to it, besides what the consumer counts itself. KIP-1076. @throws InvalidOptionError */
+  registerMetricForSubscription(metric: MetricForSubscription): void {
+    this.#checkOpen()
+    this.#telemetry.register(metric)
+  }
+
+  /** Takes back what registerMetricForSubscription() has been given. */
+  unregisterMetricFromSubscription(metric: Pick<MetricForSubscription, 'group' | 'name' | 'tags'>): void {
+    this.#telemetry.unregister(metric)
+  }
+
+  /**
+   * What brokers call this consumer where they take its metrics (KIP-714).
+   * @throws IllegalStateError unless `enableMetricsPush`; UnsupportedVersionError where no broker takes metrics; TimeoutError
+   */
+  async clientInstanceId({ timeoutMs, signal }: CallOptions = {}): Promise<string> {
+    this.#checkOpen()
+    const { cluster, config } = this.#core
+    return this.#telemetry.clientInstanceId({ deadline: cluster.deadline(timeoutMs ?? config['default.api.timeout.ms']), signal })
+  }
+
   // --- end ---------------------------------------------------------------------------------------------------------------------------
 
   /**
@@ -391,10 +418,22 @@ export class Consumer<K = Buffer, V = Buffer> {
     if (this.#lastPolled) core.consumeAll()
     const left = Promise.all([core.leave('the consumer is closing', deadline.remainingMs, operation), core.stopFetching()])
     await before(left, clock, deadline, 'close').catch(() => {})
+    await this.#telemetry.close(deadline)
     core.close()
   }
 
   // --- helpers -----------------------------------------------------------------------------------------------------------------------
+
+  #labels(): Readonly<Record<string, string | null>> {
+    const { config, membership } = this.#core
+    this.#memberId = membership?.identity.memberId || this.#memberId
+    return {
+      client_rack: config['client.rack'],
+      group_id: config['group.id'],
+      group_instance_id: config['group.instance.id'],
+      group_member_id: this.#memberId,
+    }
+  }
 
   #checkOpen(): void {
     if (this.#closing !== undefined) throw new ClosedError('consumer')

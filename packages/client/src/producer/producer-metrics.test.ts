@@ -25,4 +25,9 @@ test("metrics have Kafka's names, of the producer and of each topic, and add up"
   }
   assert.ok(of('compression-rate-avg') > 0 && of('compression-rate', 'b') < 1)
   assert.ok(of('record-queue-time-max') >= of('record-queue-time-avg'))
+  const ofNode = new Map(metrics.filter(({ group }) => group === 'producer-node-metrics').map(({ name, value }) => [name, value]))
+  assert.ok(ofNode.get('request-latency-max')! >= ofNode.get('request-latency-avg')! && ofNode.get('request-latency-avg')! > 0)
+  assert.equal(ofNode.get('request-total'), ofNode.get('response-total'))
+  assert.ok(ofNode.get('request-total')! > of('request-total'), 'metadata and the like too')
+  assert.equal(of('connection-creation-rate'), of('connection-creation-total') / 30)
 })

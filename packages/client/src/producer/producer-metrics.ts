@@ -1,4 +1,5 @@
 import type { Cluster } from '../cluster/cluster.ts'
+import { connectionMetrics } from '../cluster/connection-metrics.ts'
 import { avgAndMax, Meter, type Metric, rateAndTotal, Spread } from '../metrics.ts'
 import type { Accumulator } from './accumulator.ts'
 import type { ProducerBatch } from './producer-batch.ts'
@@ -96,7 +97,6 @@ export class ProducerMetrics {
     { memory, incompleteCount }: Accumulator,
     more: Readonly<Record<string, number>> = {},
   ): Metric[] {
-    const { connectionCount, connectionCreationTotal } = cluster.connectionMetrics
     const nowMs = cluster.clock.monotonic()
     const values: Record<string, number> = {
       ...this.#all.values(nowMs),
@@ -120,12 +120,11 @@ export class ProducerMetrics {
       'flush-time-ns-total': Math.round(this.flushMs * NS_PER_MS),
       'metadata-age': cluster.metadataAgeMs / MS_PER_S,
       'incomplete-batches': incompleteCount,
-      'connection-count': connectionCount,
-      'connection-creation-total': connectionCreationTotal,
       ...more,
     }
     const tags = { 'client-id': clientId }
     const metrics: Metric[] = Object.entries(values).map(([name, value]) => ({ name, group: 'producer-metrics', tags, value }))
+    metrics.push(...connectionMetrics(cluster, 'producer', clientId, false))
     for (const [topic, counted] of this.#topics) {
       const ofTopic = { ...counted.values(nowMs), 'compression-rate': counted.compression.avg(nowMs) }
       for (const [name, value] of Object.entries(ofTopic)) {

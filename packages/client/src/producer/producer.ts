@@ -7,6 +7,7 @@ import { before, Deadline, until, type WaitOptions } from '../cluster/wait.ts'
 import { compressionLevel, type ProducerConfig } from '../config/producer-config.ts'
 import { type ClientError, ClosedError, IllegalStateError, RecordTooLargeError, SerializationError } from '../errors.ts'
 import type { Metric } from '../metrics.ts'
+import { type MetricForSubscription, Telemetry } from '../telemetry/telemetry.ts'
 import type { OffsetAndMetadata, TopicPartition } from '../topic-partition.ts'
 import { Accumulator } from './accumulator.ts'
 import { BulkDelivery, CallbackDelivery, type Delivery, type RecordListener, SAME_FOR_ALL } from './delivery.ts'
@@ -42,6 +43,7 @@ export class Producer<K = unknown, V = unknown> {
   /** Only where there is something to hook in: interceptors, transactions. */
   readonly #hooked: HookedSender<K, V> | undefined
   readonly #metrics = new ProducerMetrics()
+  readonly #telemetry: Telemetry
   readonly #clock: TurnClock
   readonly #serializer: RecordSerializer<K, V>
   #closing: Promise<void> | undefined
@@ -88,6 +90,11 @@ export class Producer<K = unknown, V = unknown> {
     if (this.#transactions !== undefined || interceptors.length > 0) {
       this.#hooked = new HookedSender({ sender: this.#plain, interceptors, transactions: this.#transactions, logger })
     }
+    this.#telemetry = new Telemetry({
+      cluster,
+      metrics: () => this.metrics(),
+      labels: () => ({ transactional_id: config['transactional.id'] }),
+    })
     this.#router = new TopicRouter<K, V>({
       cluster,
       config,
@@ -222,6 +229,26 @@ export class Producer<K = unknown, V = unknown> {
     return this.#metrics.snapshot(this.#config['client.id'], this.#cluster, this.#accumulator, more)
   }
 
+  /** Pushed to brokers that subscribe to it, besides what the producer counts itself. KIP-1076. @throws InvalidOptionError */
+  registerMetricForSubscription(metric: MetricForSubscription): void {
+    this.#checkOpen()
+    this.#telemetry.register(metric)
+  }
+
+  /** Takes back what registerMetricForSubscription() has been given. */
+  unregisterMetricFromSubscription(metric: Pick<MetricForSubscription, 'group' | 'name' | 'tags'>): void {
+    this.#telemetry.unregister(metric)
+  }
+
+  /**
+   * What brokers call this producer where they take its metrics (KIP-714).
+   * @throws IllegalStateError unless `enableMetricsPush`; UnsupportedVersionError where no broker takes metrics; TimeoutError
+   */
+  async clientInstanceId({ timeoutMs, signal }: WaitOptions & { readonly timeoutMs?: number } = {}): Promise<string> {
+    this.#checkOpen()
+    return this.#telemetry.clientInstanceId({ deadline: this.#cluster.deadline(timeoutMs ?? this.#config['max.block.ms']), signal })
+  }
+
   // --- transactions ------------------------------------------------------------------------------------------------------------------
 
   /**
@@ -317,16 +344,18 @@ export class Producer<K = unknown, V = unknown> {
 
   async #close(timeoutMs: number): Promise<void> {
     const { clock } = this.#cluster
+    const deadline = new Deadline(clock, timeoutMs)
     if (timeoutMs > 0) {
       const ended = this.#transactions === undefined ? this.#flushed() : this.#transactions.close()
       this.#sender.wake()
-      await before(ended, clock, new Deadline(clock, timeoutMs), 'close').catch(() => {})
+      await before(ended, clock, deadline, 'close').catch(() => {})
     }
     this.#sender.stop()
     const error = new ClosedError('producer')
     this.#router.failPending(error)
     this.#accumulator.memory.failWaiting(error)
     this.#accumulator.failAll(error)
+    await this.#telemetry.close(deadline)
     this.#cluster.close()
   }
 

@@ -9,6 +9,7 @@ import { Notifier } from '../consumer/notifier.ts'
 import { Stretch } from '../consumer/stretch.ts'
 import { type ClientError, ClosedError, IllegalStateError, InvalidOptionError, PartialFailureError } from '../errors.ts'
 import type { Metric } from '../metrics.ts'
+import { type MetricForSubscription, Telemetry } from '../telemetry/telemetry.ts'
 import { PartitionMap, partitionName, type TopicPartition } from '../topic-partition.ts'
 import type { AcknowledgementOutcome, AcknowledgeType } from './acknowledgements.ts'
 import type { HeldRecord, RecordSource } from './held-record.ts'
@@ -62,6 +63,7 @@ export class ShareConsumer<K = Buffer, V = Buffer> {
   readonly #membership: ShareMembership
   readonly #fetcher: ShareFetcher<K, V>
   readonly #metrics: ShareMetrics
+  readonly #telemetry: Telemetry
   readonly #notifier: Notifier
   readonly #owner: ShareRecordOwner<K, V>
   #subscription: readonly string[] | undefined
@@ -117,6 +119,8 @@ export class ShareConsumer<K = Buffer, V = Buffer> {
       onAssigned: (topics) => this.#assign(topics),
       onRefused: () => this.#notifier.notify(),
     })
+    const labels = () => ({ client_rack: config['client.rack'], group_id: groupId, group_member_id: memberId })
+    this.#telemetry = new Telemetry({ cluster, metrics: () => this.metrics(), labels })
     cluster.onMetadata(() => this.#resolve())
   }
 
@@ -412,6 +416,24 @@ export class ShareConsumer<K = Buffer, V = Buffer> {
     return this.#metrics.snapshot(this.#config['client.id'], this.#cluster)
   }
 
+  /** Pushed to brokers that subscribe to it, besides what the share consumer counts itself. KIP-1076. @throws InvalidOptionError */
+  registerMetricForSubscription(metric: MetricForSubscription): void {
+    this.#checkOpen()
+    this.#telemetry.register(metric)
+  }
+
+  /** Takes back what registerMetricForSubscription() has been given. */
+  unregisterMetricFromSubscription(metric: Pick<MetricForSubscription, 'group' | 'name' | 'tags'>): void {
+    this.#telemetry.unregister(metric)
+  }
+
+  /** What brokers call this consumer (KIP-714). @throws IllegalStateError unless `enableMetricsPush`; UnsupportedVersionError where none takes metrics; TimeoutError */
+  async clientInstanceId({ timeoutMs, signal }: WaitOptions & { readonly timeoutMs?: number } = {}): Promise<string> {
+    this.#checkOpen()
+    const limitMs = timeoutMs ?? this.#config['default.api.timeout.ms']
+    return this.#telemetry.clientInstanceId({ deadline: this.#cluster.deadline(limitMs), signal })
+  }
+
   /**
    * Sends what has been acknowledged, releases what has not, and leaves the group, within `timeoutMs` (10 s); never throws. Idempotent. A running run() is
    * waited for as long.
@@ -434,6 +456,7 @@ export class ShareConsumer<K = Buffer, V = Buffer> {
     await this.#fetcher.stop(deadline)
     await this.#membership.leave(deadline)
     this.#handedOut.clear()
+    await this.#telemetry.close(deadline)
     this.#cluster.close()
   }
 

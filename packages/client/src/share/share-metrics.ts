@@ -1,5 +1,6 @@
 import type { Clock } from '@tidelog/core'
 import type { Cluster } from '../cluster/cluster.ts'
+import { connectionMetrics } from '../cluster/connection-metrics.ts'
 import { FetchRequestMetrics } from '../consumer/fetch-metrics.ts'
 import { ShareGroupMetrics } from '../consumer/group-metrics.ts'
 import { PollMetrics } from '../consumer/poll-metrics.ts'
@@ -60,14 +61,9 @@ export class ShareMetrics {
       ...this.#requests.values(nowMs),
     })
     addAll('consumer-share-coordinator-metrics', this.group.values(nowMs))
-    const { connectionCount, connectionCreationTotal, requestTotal } = cluster.connectionMetrics
     addAll('consumer-share-metrics', this.polls.values(nowMs))
     // Java has these in the consumer's group.
-    addAll('consumer-metrics', {
-      'connection-count': connectionCount,
-      'connection-creation-total': connectionCreationTotal,
-      'request-total': requestTotal,
-    })
+    metrics.push(...connectionMetrics(cluster, 'consumer', clientId))
     return metrics
   }
 }
