@@ -6,7 +6,9 @@ import type { TopicPartition } from '../topic-partition.ts'
 
 const a: TopicPartition = { topic: 'a', partition: 0 }
 const numbers = (count: number): string[] => Array.from({ length: count }, (_, i) => String(i))
-const setUp = (t: TestContext): Promise<ProxiedClients> => startProxied(t, { topics: { a: 1 }, config: quickGroups })
+/** A topic that is deleted stays away until the test makes it anew. */
+const config = { ...quickGroups, 'auto.create.topics.enable': 'false' }
+const setUp = (t: TestContext): Promise<ProxiedClients> => startProxied(t, { topics: { a: 1 }, config })
 const committedOffset = async ({ admin }: ProxiedClients) =>
   (await admin.listConsumerGroupOffsets(new Map([['g', undefined]]))).get('g')?.get(a)?.offset
 
