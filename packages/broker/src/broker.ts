@@ -1,4 +1,4 @@
-import { type Clock, createLogger, type Logger, libuvOffload, type Random, systemClock, systemRandom } from '@tidelog/core'
+import { type Clock, createLogger, type Logger, libuvOffload, messageOf, type Random, systemClock, systemRandom } from '@tidelog/core'
 import { Controller, ProducerIdAllocator, reportLogDirFailure, type SupportedFeatures, supportedFeatures } from '@tidelog/metadata'
 import type { Api } from '@tidelog/protocol'
 import type { FileSystem } from '@tidelog/storage'
@@ -75,7 +75,7 @@ export async function startBroker(options: BrokerOptions = {}): Promise<Broker> 
     return await assemble({ ...options, logger }, closers)
   } catch (error) {
     await closers.close()
-    const message = error instanceof Error ? error.message : String(error)
+    const message = messageOf(error)
     throw new BrokerStartError(message, { cause: error })
   }
 }

@@ -1,4 +1,4 @@
-import { ByteReader, ByteWriter, type Logger, MalformedError } from '@tidelog/core'
+import { ByteReader, ByteWriter, type Logger, MalformedError, messageOf } from '@tidelog/core'
 import type { FrameHandler, Reply, ServerConnection } from '@tidelog/net'
 import { type Api, ApiVersions, KafkaError, ResponseHeader, readRequestHeader, requestHeaderPrefixBytes } from '@tidelog/protocol'
 import type { BrokerServices } from './broker-services.ts'
@@ -122,7 +122,7 @@ export class Dispatcher implements FrameHandler {
     try {
       return await this.#answer(frame, connection)
     } catch (error) {
-      const reason = error instanceof Error ? error.message : String(error)
+      const reason = messageOf(error)
       const foreseen = error instanceof Unanswerable || error instanceof MalformedError || error instanceof CloseConnection
       if (foreseen) this.#logger.warn('closed a connection', { peer: connection.remoteAddress, reason })
       else

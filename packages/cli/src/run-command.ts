@@ -1,5 +1,6 @@
 import { setMaxListeners } from 'node:events'
 import { constants } from 'node:os'
+import { messageOf } from '@tidelog/core'
 import { realClients } from './clients.ts'
 import type { Command, CommandContext } from './command.ts'
 import { version } from './version.ts'
@@ -53,7 +54,7 @@ export async function runCommand(args: readonly string[]): Promise<never> {
   }
   const context = { stdin, stdout, stderr, clients: realClients, interrupted: interruption.signal, finishInPeace }
   const code = await execute(name, rest, context).catch((error: unknown) => {
-    if (!interruption.signal.aborted) stderr.write(`${error instanceof Error ? error.message : String(error)}\n`)
+    if (!interruption.signal.aborted) stderr.write(`${messageOf(error)}\n`)
     return signalled === undefined ? 1 : exitCodeOf(signalled)
   })
   await flushed(stdout)

@@ -22,7 +22,6 @@ export type * from './admin/topics.ts'
 export type * from './admin/transactions.ts'
 export type { FoundOffset, IsolationLevel, OffsetQuery, OffsetSpec } from './cluster/list-offsets.ts'
 export type { BrokerNode, PartitionInfo, TopicInfo } from './cluster/metadata-cache.ts'
-export type { WaitOptions } from './cluster/wait.ts'
 export type {
   Assignor,
   GroupAssignment,
@@ -116,3 +115,4 @@ export type { ShareConsumerOptions } from './share/share-consumer-options.ts'
 export { ShareRecord } from './share/share-record.ts'
 export type { MetricForSubscription } from './telemetry/metric-for-subscription.ts'
 export { type OffsetAndMetadata, PartitionMap, type TopicPartition } from './topic-partition.ts'
+export type { WaitOptions } from './wait.ts'

@@ -1,7 +1,7 @@
 import { promises as dns, type LookupAddress } from 'node:dns'
 import { createConnection, isIP, type Socket } from 'node:net'
 import { type ConnectionOptions as TlsOptions, connect as tlsConnect } from 'node:tls'
-import type { Clock } from '@tidelog/core'
+import { type Clock, messageOf } from '@tidelog/core'
 import { ConnectionError } from './connection-error.ts'
 import { type ProxyServer, throughProxy } from './proxy.ts'
 import { type ReadTarget, sharedOnread } from './shared-read-buffer.ts'
@@ -213,7 +213,5 @@ export const isTlsAlert = (error: Error): boolean => codeOf(error)?.startsWith('
 export const reasonOf = (error: Error): string => (error as { readonly reason?: string }).reason ?? error.message
 
 const codeOf = (error: unknown): string | undefined => (error as { readonly code?: string } | null)?.code
-
-const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))
 
 const ignore = (): void => {}

@@ -1,5 +1,5 @@
 import type { Socket } from 'node:net'
-import { ByteReader, ByteWriter, type Clock, systemClock, type Timer } from '@tidelog/core'
+import { ByteReader, ByteWriter, type Clock, messageOf, systemClock, type Timer } from '@tidelog/core'
 import { type Api, ApiVersions, type RequestInput, ResponseHeader, type ResponseOf, writeRequestHeader } from '@tidelog/protocol'
 import { isTlsAlert, openSocket, reasonOf, type SocketOptions } from './client-socket.ts'
 import { ConnectionError } from './connection-error.ts'
@@ -196,7 +196,7 @@ class Connection implements FramedConnection, ReadTarget {
       return result
     } catch (error) {
       // Half an exchange lies behind us: nothing that waits could be sent now.
-      const reason = error instanceof Error ? error.message : String(error)
+      const reason = messageOf(error)
       this.fail(new ConnectionError('closed', `the connection to ${this.host}:${this.port} was given up: ${reason}`, { cause: error }))
       throw error
     }
@@ -366,7 +366,7 @@ class Connection implements FramedConnection, ReadTarget {
     try {
       take()
     } catch (error) {
-      const reason = error instanceof Error ? error.message : String(error)
+      const reason = messageOf(error)
       this.fail(
         new ConnectionError('malformed', `${this.host}:${this.port} sent an answer that cannot be read: ${reason}`, { cause: error }),
       )

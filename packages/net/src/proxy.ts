@@ -1,6 +1,7 @@
 import { request as httpRequest } from 'node:http'
 import { isIP, type Socket } from 'node:net'
 import { connect as tlsConnect } from 'node:tls'
+import { messageOf } from '@tidelog/core'
 import { ConnectionError } from './connection-error.ts'
 
 /** What stands between us and the brokers and forwards bytes. It resolves the brokers' names. */
@@ -80,7 +81,7 @@ async function bySocks(proxy: ProxyServer, socket: Socket, destination: Destinat
     })
     return socket
   } catch (error) {
-    const message = error instanceof Error ? error.message : String(error)
+    const message = messageOf(error)
     const isRefusal = /authentication|NotAllowed/i.test(message)
     throw new ConnectionError(
       isRefusal ? 'proxy' : 'refused',

@@ -1,4 +1,5 @@
 import { join } from 'node:path'
+import { messageOf } from '@tidelog/core'
 import { batchAt, batchHeader, readRecords } from '@tidelog/protocol'
 import { scanBatches } from './batch-scan.ts'
 import { wasCleanShutdown } from './clean-shutdown.ts'
@@ -175,7 +176,7 @@ function visitRecords(buffer: Buffer, at: number, path: string, onValue: Metadat
       }
     }
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error)
+    const reason = messageOf(error)
     throw new ClusterMetadataError(`${path} cannot be read: offset ${offset}: ${reason}`, { cause: error })
   }
   return controlTypes

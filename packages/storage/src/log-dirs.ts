@@ -1,5 +1,5 @@
 import { resolve } from 'node:path'
-import { type Clock, type Logger, type Random, randomUuid } from '@tidelog/core'
+import { type Clock, type Logger, messageOf, type Random, randomUuid } from '@tidelog/core'
 import { type FileSystem, makeDirectoryDurably, nodeFileSystem } from './file-system.ts'
 import { type LogDirLock, lockLogDir } from './log-dir-lock.ts'
 import { LogDirRefusedError, type MetaProperties, readMetaProperties, writeMetaProperties } from './meta-properties.ts'
@@ -131,7 +131,7 @@ async function ifUsable(path: string, offline: Map<string, Error>, work: () => P
 
 /** A line for the operator. */
 export function unusable(path: string, error: unknown): LogDirRefusedError {
-  const reason = error instanceof Error ? error.message : String(error)
+  const reason = messageOf(error)
   return new LogDirRefusedError(`${path} cannot be used as a log dir: ${reason}`, { cause: error })
 }
 

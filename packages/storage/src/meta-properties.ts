@@ -1,5 +1,5 @@
 import { join } from 'node:path'
-import { isUuid, parseProperties } from '@tidelog/core'
+import { isUuid, messageOf, parseProperties } from '@tidelog/core'
 import { type FileSystem, readTextIfPresent, writeFileAtomically } from './file-system.ts'
 
 /*
@@ -34,7 +34,7 @@ export async function readMetaProperties(fs: FileSystem, dir: string): Promise<M
   try {
     values = parseProperties(text)
   } catch (error) {
-    return refuse(error instanceof Error ? error.message : String(error))
+    return refuse(messageOf(error))
   }
   const version = values.get('version')
   if (version !== '0' && version !== '1') return refuse(version === undefined ? 'it has no version' : `version ${version} is not known`)

@@ -1,4 +1,4 @@
-import { ByteReader } from '@tidelog/core'
+import { ByteReader, messageOf } from '@tidelog/core'
 import {
   CONSUMER_PROTOCOL_TYPE,
   consumerGroupCurrentMemberAssignmentKey,
@@ -179,5 +179,3 @@ function embeddedText(name: string, schema: Schema, bytes: Buffer): string | und
     return undefined
   }
 }
-
-const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))

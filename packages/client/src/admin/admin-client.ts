@@ -1,6 +1,6 @@
 import type { Cluster, RetryOptions } from '../cluster/cluster.ts'
-import type { WaitOptions } from '../cluster/wait.ts'
 import type { AdminConfig } from '../config/admin-config.ts'
+import type { WaitOptions } from '../wait.ts'
 
 /** What every operation takes. */
 export interface AdminCallOptions extends WaitOptions {

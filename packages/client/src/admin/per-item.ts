@@ -1,8 +1,8 @@
 import type { BrokerConnection } from '../cluster/broker-connection.ts'
 import type { RetryOptions } from '../cluster/cluster.ts'
 import type { Outcome } from '../cluster/outcome.ts'
-import type { WaitOptions } from '../cluster/wait.ts'
 import { BrokerError, type ClientError, hasCode, isRetriable } from '../errors.ts'
+import type { WaitOptions } from '../wait.ts'
 import type { AdminContext } from './admin-client.ts'
 
 /** One request to the controller, which is looked for anew when it has moved or gone. */

@@ -1,11 +1,11 @@
 import type { Clock, Random } from '@tidelog/core'
 import { ConnectionError, connect, type ExchangeObserver, type FramedConnection, type Resolver } from '@tidelog/net'
 import { type Api, ApiVersions, type ApiVersionsResponse, errorTable, type RequestInput, type ResponseOf } from '@tidelog/protocol'
+import { asClientError } from '../client-error.ts'
 import { type ClientError, checkErrorCode, DisconnectedError, UnsupportedVersionError } from '../errors.ts'
 import { authenticate } from '../security/sasl/authenticate.ts'
 import type { SaslMechanism } from '../security/sasl/sasl-mechanism.ts'
 import type { Security } from '../security/security.ts'
-import { asClientError } from './client-error.ts'
 import type { RequestCounts } from './request-counts.ts'
 import { throttleMsOf } from './throttle.ts'
 

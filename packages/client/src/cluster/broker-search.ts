@@ -1,13 +1,12 @@
 import { isIP } from 'node:net'
-import type { Clock, Random, Timer } from '@tidelog/core'
+import { type Clock, messageOf, type Random, type Timer } from '@tidelog/core'
 import type { Resolver } from '@tidelog/net'
 import type { CommonConfig } from '../config/client-config.ts'
 import { DisconnectedError, hasCode, InvalidOptionError, isFatal, UnresolvedHostError } from '../errors.ts'
+import { until, type WaitOptions } from '../wait.ts'
 import type { BrokerAddress, BrokerConnection } from './broker-connection.ts'
 import type { ConnectionPool } from './connection-pool.ts'
-import { messageOf } from './message-of.ts'
 import type { MetadataCache } from './metadata-cache.ts'
-import { until, type WaitOptions } from './wait.ts'
 
 export interface BrokerSearchOptions {
   readonly config: CommonConfig

@@ -1,4 +1,4 @@
-import type { Clock, Logger, Random, Timer } from '@tidelog/core'
+import { type Clock, type Logger, messageOf, type Random, type Timer } from '@tidelog/core'
 import { type ExchangeObserver, type Resolver, systemResolver } from '@tidelog/net'
 import {
   type Api,
@@ -14,14 +14,13 @@ import {
 import type { CommonConfig } from '../config/client-config.ts'
 import { BrokerError, ClosedError, checkErrorCode, DisconnectedError, isFatal, isRetriable, TimeoutError } from '../errors.ts'
 import { type ConnectionOptions, resolveSecurity } from '../security/security.ts'
+import { backoffMs, before, Deadline, sleep, until, type WaitOptions } from '../wait.ts'
 import type { BrokerAddress, BrokerConnection, SendOptions } from './broker-connection.ts'
 import { BrokerSearch } from './broker-search.ts'
 import { ConnectionPool, type Purpose } from './connection-pool.ts'
-import { messageOf } from './message-of.ts'
 import { type BrokerNode, MetadataCache, type TopicInfo } from './metadata-cache.ts'
 import type { Outcome } from './outcome.ts'
 import type { RequestCounts } from './request-counts.ts'
-import { backoffMs, before, Deadline, sleep, until, type WaitOptions } from './wait.ts'
 
 export interface ClusterOptions {
   /** Names the client in errors: `producer`, `consumer`, `admin`. */
@@ -430,7 +429,5 @@ export class Cluster {
     return this.metadata.brokers.get(nodeId)
   }
 }
-
-export { messageOf } from './message-of.ts'
 
 const nothing = (): void => {}

@@ -1,13 +1,13 @@
 import { setMaxListeners } from 'node:events'
-import type { Clock, Logger, Random, Timer } from '@tidelog/core'
+import { type Clock, type Logger, messageOf, type Random, type Timer } from '@tidelog/core'
 import type { ExchangeObserver, Resolver } from '@tidelog/net'
 import type { CommonConfig } from '../config/client-config.ts'
 import { ClosedError, DisconnectedError, isFatal } from '../errors.ts'
 import { Meter } from '../metrics.ts'
 import type { Security } from '../security/security.ts'
+import { backoffMs, sleep, until, type WaitOptions } from '../wait.ts'
 import { type BrokerAddress, BrokerConnection } from './broker-connection.ts'
 import { RequestCounts } from './request-counts.ts'
-import { backoffMs, sleep, until, type WaitOptions } from './wait.ts'
 
 /**
  * What a connection is for. A broker serves the requests of one connection one after the other, so a fetch that waits for data, or a join
@@ -216,7 +216,7 @@ export class ConnectionPool {
       const backoff = isRefused
         ? backoffMs(random, slot.failures, maxMs, MAX_REFUSAL_MS)
         : backoffMs(random, slot.failures, config['reconnect.backoff.ms'], maxMs)
-      const reason = error instanceof Error ? error.message : String(error)
+      const reason = messageOf(error)
       if (slot.failures === 0) logger.warn('cannot connect', { host, port, reason })
       slot.failures++
       this.lastFailure = error

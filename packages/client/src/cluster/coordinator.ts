@@ -1,8 +1,8 @@
 import { hasCode, isRetriable } from '../errors.ts'
+import type { WaitOptions } from '../wait.ts'
 import type { BrokerConnection } from './broker-connection.ts'
 import type { Cluster, RetryOptions } from './cluster.ts'
 import type { Purpose } from './connection-pool.ts'
-import type { WaitOptions } from './wait.ts'
 
 /** After these another broker may be the coordinator. */
 const coordinatorLost = ['NOT_COORDINATOR', 'COORDINATOR_NOT_AVAILABLE', 'DISCONNECTED', 'TIMEOUT'] as const

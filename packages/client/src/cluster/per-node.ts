@@ -1,9 +1,10 @@
+import { messageOf } from '@tidelog/core'
 import { ClientError, DisconnectedError, isRetriable, TimeoutError } from '../errors.ts'
+import { before, until } from '../wait.ts'
 import type { BrokerConnection } from './broker-connection.ts'
-import { type Cluster, messageOf, type RetryOptions } from './cluster.ts'
+import type { Cluster, RetryOptions } from './cluster.ts'
 import type { Purpose } from './connection-pool.ts'
 import type { Outcome } from './outcome.ts'
-import { before, until } from './wait.ts'
 
 export interface PerNode<I, V> {
   readonly purpose: Purpose

@@ -1,5 +1,5 @@
-import { libuvOffload, silentLogger, systemClock, systemRandom, type Timer, ZERO_UUID } from '@tidelog/core'
-import { Cluster, messageOf } from '../cluster/cluster.ts'
+import { libuvOffload, messageOf, silentLogger, systemClock, systemRandom, type Timer, ZERO_UUID } from '@tidelog/core'
+import { Cluster } from '../cluster/cluster.ts'
 import type { ConsumerConfig } from '../config/consumer-config.ts'
 import { type ClientError, ClosedError, CommitFailedError, IllegalStateError, InvalidOptionError, NoOffsetError } from '../errors.ts'
 import { type OffsetAndMetadata, PartitionMap, type TopicPartition } from '../topic-partition.ts'

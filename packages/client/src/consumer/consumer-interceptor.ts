@@ -1,5 +1,4 @@
-import type { Logger } from '@tidelog/core'
-import { messageOf } from '../cluster/cluster.ts'
+import { type Logger, messageOf } from '@tidelog/core'
 import type { OffsetAndMetadata, TopicPartition } from '../topic-partition.ts'
 import type { ConsumerRecord } from './consumer-record.ts'
 import type { PartitionState } from './partition-state.ts'

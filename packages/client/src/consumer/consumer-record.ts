@@ -1,3 +1,4 @@
+import { messageOf } from '@tidelog/core'
 import { headersAt, type RecordCursor, type RecordHeader } from '@tidelog/protocol'
 import { SerializationError } from '../errors.ts'
 import { type Deserializer, isKnownSynchronous, type RangeReader, rangeReaderOf } from '../serde/serde.ts'
@@ -204,7 +205,7 @@ export class ConsumerRecord<K = Buffer, V = Buffer> {
   }
 
   #failure(what: string, cause: unknown): SerializationError {
-    const why = cause instanceof Error ? cause.message : String(cause)
+    const why = messageOf(cause)
     return new SerializationError(`the ${what} of ${this} cannot be read: ${why}`, cause)
   }
 }

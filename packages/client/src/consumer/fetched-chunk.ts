@@ -1,4 +1,4 @@
-import type { Offload } from '@tidelog/core'
+import { messageOf, type Offload } from '@tidelog/core'
 import {
   BatchBuilder,
   iterateBatches,
@@ -246,7 +246,7 @@ export class FetchedChunk<K, V> {
 
   #corrupt(cause: unknown, offset = this.state.position?.offset ?? this.state.fetchOffset): CorruptRecordError {
     const { topic, partition } = this.state
-    return new CorruptRecordError({ topic, partition, offset }, cause instanceof Error ? cause.message : String(cause), cause)
+    return new CorruptRecordError({ topic, partition, offset }, messageOf(cause), cause)
   }
 }
 

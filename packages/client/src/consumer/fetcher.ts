@@ -1,6 +1,6 @@
-import { type Offload, type Timer, ZERO_UUID } from '@tidelog/core'
+import { messageOf, type Offload, type Timer, ZERO_UUID } from '@tidelog/core'
 import { errorName, Fetch, type FetchResponse } from '@tidelog/protocol'
-import { type Cluster, messageOf } from '../cluster/cluster.ts'
+import type { Cluster } from '../cluster/cluster.ts'
 import { isolationLevelCode } from '../cluster/list-offsets.ts'
 import type { ConsumerConfig } from '../config/consumer-config.ts'
 import { BrokerError, ClientError, CorruptRecordError, RecordTooLargeError } from '../errors.ts'

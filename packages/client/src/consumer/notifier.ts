@@ -1,5 +1,5 @@
 import type { Clock } from '@tidelog/core'
-import { type Deferred, deferred, until } from '../cluster/wait.ts'
+import { type Deferred, deferred, until } from '../wait.ts'
 
 /** Wakes whoever waits for something to have changed. */
 export class Notifier {

@@ -1,6 +1,7 @@
+import { messageOf } from '@tidelog/core'
 import { OffsetForLeaderEpoch } from '@tidelog/protocol'
 import type { BrokerConnection } from '../cluster/broker-connection.ts'
-import { type Cluster, messageOf } from '../cluster/cluster.ts'
+import type { Cluster } from '../cluster/cluster.ts'
 import type { OffsetSpec } from '../cluster/list-offsets.ts'
 import type { PartitionInfo } from '../cluster/metadata-cache.ts'
 import { BrokerError, ClientError, checkOffset, DisconnectedError, LogTruncationError } from '../errors.ts'

@@ -1,7 +1,7 @@
 import type { Clock } from '@tidelog/core'
 import { batchHeader, type CodecName, estimateRecordBytes, type NewRecord } from '@tidelog/protocol'
-import { type Deferred, deferred } from '../cluster/wait.ts'
 import type { ClientError } from '../errors.ts'
+import { type Deferred, deferred } from '../wait.ts'
 import type { Delivery } from './delivery.ts'
 import { MemoryBound } from './memory-bound.ts'
 import { ProducerBatch, type ProducerIdAndEpoch } from './producer-batch.ts'

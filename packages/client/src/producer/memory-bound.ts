@@ -1,7 +1,7 @@
 import type { Clock, Timer } from '@tidelog/core'
-import { Deadline } from '../cluster/wait.ts'
 import { type ClientError, TimeoutError } from '../errors.ts'
 import { Meter } from '../metrics.ts'
+import { Deadline } from '../wait.ts'
 
 interface Waiter {
   readonly bytes: number

@@ -1,3 +1,4 @@
+import { messageOf } from '@tidelog/core'
 import type { NewRecord } from '@tidelog/protocol'
 import { SerializationError } from '../errors.ts'
 import {
@@ -75,4 +76,4 @@ const newRecord = (timestamp: number, key: Uint8Array | null, value: Uint8Array 
 const serializationError = (topic: string, cause: unknown): SerializationError =>
   cause instanceof SerializationError
     ? cause
-    : new SerializationError(`a record for ${topic} cannot be serialized: ${cause instanceof Error ? cause.message : String(cause)}`, cause)
+    : new SerializationError(`a record for ${topic} cannot be serialized: ${messageOf(cause)}`, cause)

@@ -1,9 +1,10 @@
+import { messageOf } from '@tidelog/core'
 import type { NewRecord } from '@tidelog/protocol'
 import type { Cluster } from '../cluster/cluster.ts'
 import type { TopicInfo } from '../cluster/metadata-cache.ts'
-import { type Deferred, deferred } from '../cluster/wait.ts'
 import type { ProducerConfig } from '../config/producer-config.ts'
 import { ClientError } from '../errors.ts'
+import { type Deferred, deferred } from '../wait.ts'
 import type { Accumulator, PartitionQueue } from './accumulator.ts'
 import { type Delivery, failDelivery } from './delivery.ts'
 import { partitionForKey } from './murmur2.ts'
@@ -117,7 +118,7 @@ export class TopicRouter<K, V> {
       }
     } catch (error) {
       accumulator.memory.release(bytes)
-      const message = error instanceof Error ? error.message : String(error)
+      const message = messageOf(error)
       failDelivery(delivery, error instanceof ClientError ? error : new ClientError('PARTITIONER_FAILED', message, { cause: error }), tag)
       return
     }

@@ -1,10 +1,10 @@
 import { Agent as HttpAgent, request as requestHttp } from 'node:http'
 import { Agent as HttpsAgent, request as requestHttps } from 'node:https'
 import type { Clock, Random } from '@tidelog/core'
-import { backoffMs, before, Deadline, sleep, until } from '../cluster/wait.ts'
 import { ClosedError, InvalidOptionError, SchemaRegistryError } from '../errors.ts'
 import { readText } from '../http-text.ts'
 import type { TlsOptions } from '../security/tls-settings.ts'
+import { backoffMs, before, Deadline, sleep, until } from '../wait.ts'
 
 /** Basic authentication. */
 export interface BasicAuth {

@@ -3,9 +3,9 @@
  * Karapace, Redpanda). The serdes of `tidelog/serdes/avro`, `…/protobuf` and `…/json-schema` take one.
  */
 import { systemClock, systemRandom } from '@tidelog/core'
-import { until, type WaitOptions } from '../cluster/wait.ts'
 import type { Environment } from '../environment.ts'
 import { InvalidOptionError, SchemaRegistryError } from '../errors.ts'
+import { until, type WaitOptions } from '../wait.ts'
 import { BoundedCache } from './bounded-map.ts'
 import { RegistryHttp, type RegistryHttpOptions, type RegistryRequest } from './registry-http.ts'
 

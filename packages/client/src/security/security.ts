@@ -1,5 +1,5 @@
 import type { ConnectionOptions as TlsConnectionOptions } from 'node:tls'
-import type { Password } from '@tidelog/core'
+import { messageOf, type Password } from '@tidelog/core'
 import { type ProxyServer, parseProxy, type SocketFactory } from '@tidelog/net'
 import type { CommonConfig } from '../config/client-config.ts'
 import { ClientError, InvalidOptionError } from '../errors.ts'
@@ -83,7 +83,7 @@ function proxyOf(text: string): ProxyServer {
   try {
     return parseProxy(text)
   } catch (error) {
-    throw new InvalidOptionError(`proxy: ${error instanceof Error ? error.message : String(error)}`)
+    throw new InvalidOptionError(`proxy: ${messageOf(error)}`)
   }
 }
 
@@ -126,7 +126,7 @@ async function fromUser<T>(get: () => T | Promise<T>): Promise<T> {
     return await get()
   } catch (error) {
     if (error instanceof ClientError) throw error
-    const why = error instanceof Error ? error.message : String(error)
+    const why = messageOf(error)
     throw new ClientError('LOGIN_UNAVAILABLE', `sasl: the function that gives the login failed: ${why}`, { retriable: true, cause: error })
   }
 }

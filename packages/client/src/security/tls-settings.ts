@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { createSecureContext, getCiphers, type SecureContextOptions, type ConnectionOptions as TlsConnectionOptions } from 'node:tls'
+import { messageOf } from '@tidelog/core'
 import type { CommonConfig } from '../config/client-config.ts'
 import { InvalidOptionError } from '../errors.ts'
 
@@ -32,7 +33,7 @@ export function tlsSettings(config: CommonConfig, tls: TlsOptions | boolean | un
       secureContext: own.secureContext ?? createSecureContext(context),
     }
   } catch (error) {
-    const why = error instanceof Error ? error.message : String(error)
+    const why = messageOf(error)
     throw new InvalidOptionError(`keys and certificates do not fit together, or cannot be read: ${why}${pkcs12Hint(context, why)}`, error)
   }
 }
@@ -84,7 +85,7 @@ function readStore(option: string, location: string): { kind: 'PEM' | 'PKCS12'; 
   try {
     bytes = readFileSync(location)
   } catch (error) {
-    throw new InvalidOptionError(`${option}: ${location} cannot be read: ${error instanceof Error ? error.message : String(error)}`, error)
+    throw new InvalidOptionError(`${option}: ${location} cannot be read: ${messageOf(error)}`, error)
   }
   const magic = bytes.length >= 4 ? bytes.readUInt32BE(0) : 0
   if (magic === JKS_MAGIC || magic === JCEKS_MAGIC) {

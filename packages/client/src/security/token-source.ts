@@ -2,10 +2,10 @@ import { readFile } from 'node:fs/promises'
 import { request as httpRequest } from 'node:http'
 import { request as httpsRequest } from 'node:https'
 import { fileURLToPath } from 'node:url'
-import type { Clock } from '@tidelog/core'
-import { backoffMs, sleep } from '../cluster/wait.ts'
+import { type Clock, messageOf } from '@tidelog/core'
 import { AuthenticationError, ClientError, InvalidOptionError, isRetriable } from '../errors.ts'
 import { readText } from '../http-text.ts'
+import { backoffMs, sleep } from '../wait.ts'
 import type { OAuthBearerToken } from './sasl/oauth-bearer.ts'
 import type { SecurityContext } from './security-context.ts'
 
@@ -200,5 +200,3 @@ function post(url: URL, { authorization, body, timeoutMs, clock, signal }: Token
 
 const unavailable = (what: string, cause?: unknown): ClientError =>
   new ClientError('LOGIN_UNAVAILABLE', `the token for the login ${what}`, { retriable: true, cause })
-
-const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))

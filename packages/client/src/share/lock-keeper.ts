@@ -1,5 +1,4 @@
-import type { Clock, Logger, Timer } from '@tidelog/core'
-import { messageOf } from '../cluster/cluster.ts'
+import { type Clock, type Logger, messageOf, type Timer } from '@tidelog/core'
 import { UnsupportedVersionError } from '../errors.ts'
 import { acknowledgeCodes } from './acknowledgements.ts'
 import type { HeldRecord, ShareNode } from './held-record.ts'

@@ -1,4 +1,4 @@
-import type { Offload, Timer } from '@tidelog/core'
+import { messageOf, type Offload, type Timer } from '@tidelog/core'
 import {
   errorName,
   errorTable,
@@ -8,12 +8,12 @@ import {
   type ShareFetchResponse,
 } from '@tidelog/protocol'
 import type { BrokerConnection } from '../cluster/broker-connection.ts'
-import { type Cluster, messageOf } from '../cluster/cluster.ts'
-import { before, type Deadline } from '../cluster/wait.ts'
+import type { Cluster } from '../cluster/cluster.ts'
 import type { ShareConsumerConfig } from '../config/share-consumer-config.ts'
 import type { RecordDeserializers } from '../consumer/consumer-record.ts'
 import { BrokerError, ClientError, ClosedError, hasCode, UnsupportedVersionError } from '../errors.ts'
 import { PartitionMap } from '../topic-partition.ts'
+import { before, type Deadline } from '../wait.ts'
 import { type AcknowledgementOutcome, acknowledgeCodes, type PartitionAcknowledgements } from './acknowledgements.ts'
 import { type AcquiredRecord, readAcquired } from './acquired-records.ts'
 import type { HeldRecord, RecordSource, ShareNode } from './held-record.ts'

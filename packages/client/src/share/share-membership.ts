@@ -1,11 +1,11 @@
-import type { Timer } from '@tidelog/core'
+import { messageOf, type Timer } from '@tidelog/core'
 import { ShareGroupHeartbeat, type ShareGroupHeartbeatResponse } from '@tidelog/protocol'
-import { type Cluster, messageOf } from '../cluster/cluster.ts'
-import { before, type Deadline } from '../cluster/wait.ts'
+import type { Cluster } from '../cluster/cluster.ts'
 import type { GroupCoordinator } from '../consumer/group-coordinator.ts'
 import type { ShareGroupMetrics } from '../consumer/group-metrics.ts'
 import { Refusal } from '../consumer/membership/refusal.ts'
 import { BrokerError, ClientError, hasCode, isRetriable } from '../errors.ts'
+import { before, type Deadline } from '../wait.ts'
 
 export interface AssignedTopic {
   readonly topicId: string

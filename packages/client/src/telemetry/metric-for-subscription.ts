@@ -1,5 +1,4 @@
-import type { Logger } from '@tidelog/core'
-import { messageOf } from '../cluster/message-of.ts'
+import { type Logger, messageOf } from '@tidelog/core'
 import { InvalidOptionError } from '../errors.ts'
 import type { Metric } from '../metrics.ts'
 

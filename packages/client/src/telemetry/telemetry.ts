@@ -1,4 +1,4 @@
-import { type Timer, ZERO_UUID } from '@tidelog/core'
+import { messageOf, type Timer, ZERO_UUID } from '@tidelog/core'
 import {
   type CodecName,
   codecIdOf,
@@ -7,10 +7,10 @@ import {
   PushTelemetry,
 } from '@tidelog/protocol'
 import type { BrokerConnection } from '../cluster/broker-connection.ts'
-import { type Cluster, messageOf } from '../cluster/cluster.ts'
-import { before, type Deadline, type WaitOptions } from '../cluster/wait.ts'
+import type { Cluster } from '../cluster/cluster.ts'
 import { BrokerError, checkErrorCode, hasCode, IllegalStateError, MalformedResponseError, UnsupportedVersionError } from '../errors.ts'
 import type { Metric } from '../metrics.ts'
+import { before, type Deadline, type WaitOptions } from '../wait.ts'
 import { type MetricForSubscription, RegisteredMetrics } from './metric-for-subscription.ts'
 import { type CollectedPoint, MetricsCollector, type Prepared, payloadOf } from './metrics-collector.ts'
 import { DEFAULT_PUSH_INTERVAL_MS, Subscription } from './subscription.ts'

@@ -1,5 +1,7 @@
 /** Runs the codecs that are WebAssembly on a thread of its own: what large batches take must not be the event loop's time. */
+
 import { parentPort } from 'node:worker_threads'
+import { messageOf } from '@tidelog/core'
 import { KafkaError } from '../errors.ts'
 import { OutputLimitError } from './codec.ts'
 import type { CodecJob, CodecJobResult } from './codec-thread.ts'
@@ -33,7 +35,7 @@ port?.on('message', async (job: CodecJob) => {
     result = { id: job.id, output }
     transferred = [output.buffer]
   } catch (error) {
-    result = { id: job.id, failure: failureOf(error), message: error instanceof Error ? error.message : String(error) }
+    result = { id: job.id, failure: failureOf(error), message: messageOf(error) }
   }
   port.postMessage(result, transferred)
 })

@@ -1,3 +1,4 @@
+import { messageOf } from '@tidelog/core'
 import { KafkaError } from '../errors.ts'
 
 /** Kafka's codecs; the index of each is its id in a batch's attributes. */
@@ -31,6 +32,6 @@ export class OutputLimitError extends KafkaError {
 }
 
 export function garbage(codec: CodecName, cause: unknown): KafkaError {
-  const reason = cause instanceof Error ? cause.message : String(cause)
+  const reason = messageOf(cause)
   return new KafkaError('INVALID_RECORD', `records cannot be decompressed with ${codec}: ${reason}`, { cause })
 }

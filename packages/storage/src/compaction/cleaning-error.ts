@@ -1,3 +1,4 @@
+import { messageOf } from '@tidelog/core'
 /**
  * Why a log was not cleaned, or not to the end.
  * gone: its files or the log were changed meanwhile; nothing is wrong.
@@ -46,5 +47,5 @@ function codeOf(error: unknown): string | undefined {
 }
 
 function textOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error)
+  return messageOf(error)
 }

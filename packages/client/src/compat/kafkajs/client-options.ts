@@ -1,4 +1,4 @@
-import type { Clock, Random } from '@tidelog/core'
+import { type Clock, messageOf, type Random } from '@tidelog/core'
 import type { ExchangeObserver } from '@tidelog/net'
 import { KafkaJSConnectionError, KafkaJSNonRetriableError } from './errors.ts'
 import { loggerOf } from './logger.ts'
@@ -26,7 +26,7 @@ async function brokersOf({ brokers }: KafkaConfig): Promise<string[]> {
     try {
       list = await brokers()
     } catch (error) {
-      throw new KafkaJSConnectionError(`brokers could not be had: ${error instanceof Error ? error.message : String(error)}`)
+      throw new KafkaJSConnectionError(`brokers could not be had: ${messageOf(error)}`)
     }
   }
   if (!Array.isArray(list) || list.length === 0 || list.some((broker) => typeof broker !== 'string')) {

@@ -1,8 +1,8 @@
-import type { Timer } from '@tidelog/core'
+import { messageOf, type Timer } from '@tidelog/core'
 import { Heartbeat, LeaveGroup } from '@tidelog/protocol'
-import type { Deadline } from '../../cluster/wait.ts'
 import { BrokerError, ClientError, checkErrorCode, hasCode, isRetriable } from '../../errors.ts'
 import { PartitionMap, type TopicPartition } from '../../topic-partition.ts'
+import type { Deadline } from '../../wait.ts'
 import type { Assignor } from '../assignors/assignor.ts'
 import type { CommitIdentity } from '../offset-committer.ts'
 import { type Joined, joinGroup } from './join-group.ts'
@@ -126,7 +126,7 @@ export class ClassicMembership implements Membership {
     const stays = operation === 'remain-in-group' || (operation === 'default' && isStatic)
     if (this.#memberId === '' || stays) return
     await this.#sendLeave(reason, deadline).catch((error) => {
-      this.#options.cluster.logger.debug('could not leave the group', { reason: error instanceof Error ? error.message : String(error) })
+      this.#options.cluster.logger.debug('could not leave the group', { reason: messageOf(error) })
     })
   }
 

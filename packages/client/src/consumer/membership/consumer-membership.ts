@@ -1,8 +1,8 @@
-import { randomUuid, type Timer } from '@tidelog/core'
+import { messageOf, randomUuid, type Timer } from '@tidelog/core'
 import { ConsumerGroupHeartbeat, type ConsumerGroupHeartbeatResponse } from '@tidelog/protocol'
-import type { Deadline } from '../../cluster/wait.ts'
 import { ClientError, checkErrorCode, hasCode, isRetriable } from '../../errors.ts'
 import type { TopicPartition } from '../../topic-partition.ts'
+import type { Deadline } from '../../wait.ts'
 import type { CommitIdentity } from '../offset-committer.ts'
 import { HeartbeatRequest, type Said } from './heartbeat-request.ts'
 import {
@@ -136,7 +136,7 @@ export class ConsumerMembership implements Membership {
     await cluster
       .retry({ deadline, what: 'leaving the group', maxRetries: 0 }, () => this.#sayGoodbye(epoch))
       .catch((error) => {
-        cluster.logger.debug('could not leave the group', { reason: error instanceof Error ? error.message : String(error) })
+        cluster.logger.debug('could not leave the group', { reason: messageOf(error) })
       })
   }
 

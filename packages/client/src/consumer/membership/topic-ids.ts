@@ -1,3 +1,4 @@
+import { messageOf } from '@tidelog/core'
 import { Metadata } from '@tidelog/protocol'
 import type { Cluster } from '../../cluster/cluster.ts'
 
@@ -79,7 +80,7 @@ export class TopicNames {
         }
       } catch (error) {
         if (cluster.closed) return
-        cluster.logger.debug('names of topics cannot be fetched', { reason: error instanceof Error ? error.message : String(error) })
+        cluster.logger.debug('names of topics cannot be fetched', { reason: messageOf(error) })
       }
       if (this.#missing().length < missing.length) this.#onNews()
       else await cluster.sleep(cluster.retryBackoffMs(attempt)).catch(() => {})

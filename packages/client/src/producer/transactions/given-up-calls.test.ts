@@ -18,9 +18,9 @@ import {
   TxnOffsetCommit,
 } from '@tidelog/protocol'
 import { type ProxiedClients, readCommittedValues, type ScriptedCall, startProxied, startScriptedBroker, until } from '@tidelog/testkit'
-import { deferred } from '../../cluster/wait.ts'
 import { hasCode, TransactionAbortableError } from '../../errors.ts'
 import { string } from '../../serde/serde.ts'
+import { deferred } from '../../wait.ts'
 import { Producer } from '../producer.ts'
 
 const transactionalId = 'cashier'

@@ -1,7 +1,6 @@
 import type { BrokerConnection } from '../../cluster/broker-connection.ts'
 import type { Cluster } from '../../cluster/cluster.ts'
 import { Coordinator } from '../../cluster/coordinator.ts'
-import { type Deadline, until, type WaitOptions } from '../../cluster/wait.ts'
 import type { ProducerConfig } from '../../config/producer-config.ts'
 import {
   ClientError,
@@ -13,6 +12,7 @@ import {
   TransactionAbortedError,
 } from '../../errors.ts'
 import type { OffsetAndMetadata, TopicPartition } from '../../topic-partition.ts'
+import { type Deadline, until, type WaitOptions } from '../../wait.ts'
 import type { ProducerIdAndEpoch } from '../producer-batch.ts'
 import { producerChannels } from '../producer-channels.ts'
 import type { SequenceIdentity } from '../producer-identity.ts'

@@ -3,9 +3,9 @@ import { type TestContext, test } from 'node:test'
 import { type Random, seededRandom } from '@tidelog/core'
 import { freePort, readCommittedValues, startTestBroker, TcpProxy } from '@tidelog/testkit'
 import { Admin } from '../../admin/admin.ts'
-import type { WaitOptions } from '../../cluster/wait.ts'
 import { hasCode } from '../../errors.ts'
 import { string } from '../../serde/serde.ts'
+import type { WaitOptions } from '../../wait.ts'
 import { Producer } from '../producer.ts'
 
 const TRANSACTIONS = 20

@@ -1,6 +1,6 @@
-import type { WaitOptions } from '../../cluster/wait.ts'
 import { ClientError, IllegalStateError, isFatal } from '../../errors.ts'
 import type { OffsetAndMetadata, TopicPartition } from '../../topic-partition.ts'
+import type { WaitOptions } from '../../wait.ts'
 import type { OnDelivery, ProducerRecord, RecordMetadata } from '../producer-record.ts'
 import type { TransactionManager } from './transaction-manager.ts'
 import type { TransactionGroup } from './transaction-requests.ts'

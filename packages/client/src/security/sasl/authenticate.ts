@@ -1,9 +1,9 @@
 import type { Clock } from '@tidelog/core'
 import type { FramedConnection } from '@tidelog/net'
 import { errorName, errorTable, SaslAuthenticate, SaslHandshake } from '@tidelog/protocol'
-import { asClientError } from '../../cluster/client-error.ts'
-import { before, Deadline, until } from '../../cluster/wait.ts'
+import { asClientError } from '../../client-error.ts'
 import { AuthenticationError, BrokerError, ClientError } from '../../errors.ts'
+import { before, Deadline, until } from '../../wait.ts'
 import type { SaslExchange, SaslMechanism } from './sasl-mechanism.ts'
 
 export interface SaslPeer {

@@ -1,5 +1,5 @@
 import type { Clock, Random } from '@tidelog/core'
-import { TimeoutError } from '../errors.ts'
+import { TimeoutError } from './errors.ts'
 
 /** What every call that waits takes. */
 export interface WaitOptions {

@@ -1,3 +1,4 @@
+import { messageOf } from '@tidelog/core'
 import { ConnectionError } from '@tidelog/net'
 import {
   AuthenticationError,
@@ -7,13 +8,13 @@ import {
   TimeoutError,
   TlsError,
   UnresolvedHostError,
-} from '../errors.ts'
+} from './errors.ts'
 
 /** What a connection failed with, as users are told. */
 export function asClientError(error: unknown): ClientError {
   if (error instanceof ClientError) return error
   if (!(error instanceof ConnectionError)) {
-    const message = error instanceof Error ? error.message : String(error)
+    const message = messageOf(error)
     return new ClientError('INVALID_ARGUMENT', message, { cause: error })
   }
   switch (error.reason) {
