@@ -115,3 +115,36 @@ test('C5: a login that is refused when the session ends is an AuthenticationErro
   }
   assert.deepEqual(gateway.violations, [])
 })
+
+for (const groupProtocol of ['classic', 'consumer'] as const) {
+  test(`C3: a member whose password is refused goes on by the next read once it is right (${groupProtocol})`, async (t) => {
+    const { gateway, bootstrapServers } = await gatewayFor(t, 60_000)
+    const quick = { bootstrapServers, reconnectBackoffMs: 5, reconnectBackoffMaxMs: 20, retryBackoffMs: 5 }
+    let password = 'wrong'
+    const consumer = new Consumer({
+      ...quick,
+      sasl: { mechanism: 'PLAIN', username: 'u', password: () => password },
+      groupId: 'g',
+      groupProtocol,
+      autoOffsetReset: 'earliest',
+      valueDeserializer: string,
+    })
+    const producer = new Producer({ ...quick, sasl, valueSerializer: string })
+    t.after(() => Promise.all([producer.close({ timeoutMs: 1000 }), consumer.close({ timeoutMs: 1000 })]))
+    await producer.send({ topic: 'a', value: 'v' })
+    consumer.subscribe('a')
+    const read = async (): Promise<string | null> => {
+      for await (const { value } of consumer.records()) return value
+      return null
+    }
+    for (let i = 0; i < 3; i++) await assert.rejects(read(), AuthenticationError)
+    assert.ok(gateway.refusals > 0)
+    password = 'p'
+    const readOn = (): Promise<string | null> =>
+      read().catch((error) => {
+        assert.ok(error instanceof AuthenticationError, String(error))
+        return readOn()
+      })
+    assert.equal(await readOn(), 'v')
+  })
+}

@@ -14,7 +14,7 @@ import {
   type MembershipOptions,
   publishRebalance,
 } from './membership.ts'
-import { Refusal } from './refusal.ts'
+import { isFinal, Refusal } from './refusal.ts'
 import { topicShape } from './topic-shape.ts'
 
 export interface ClassicMembershipOptions extends MembershipOptions {
@@ -188,6 +188,8 @@ export class ClassicMembership implements Membership {
           if (cluster.closed || this.#isLeft) return
           if (!isRetriable(error) && !hasCode(error, ...joinAgain)) {
             this.#mustJoin ??= reason
+            // A refusal that is remembered comes at once: who reads on and on must not keep the event loop from going round.
+            await new Promise((resolve) => setImmediate(resolve))
             this.#refused(error instanceof ClientError ? error : new ClientError('UNEXPECTED', String(error), { cause: error }))
             return
           }
@@ -282,7 +284,7 @@ export class ClassicMembership implements Membership {
   /** It may be a member still, and go on as such when the cause has been mended in time. */
   #refused(error: ClientError): void {
     this.#refusal.set(error)
-    if (error.fatal) this.#generationId = NO_GENERATION
+    if (isFinal(error)) this.#generationId = NO_GENERATION
     this.#pauseHeartbeats()
     this.#options.notify()
   }

@@ -13,7 +13,7 @@ import {
   type MembershipOptions,
   publishRebalance,
 } from './membership.ts'
-import { Refusal } from './refusal.ts'
+import { isFinal, Refusal } from './refusal.ts'
 import { idPartitionKey, type TopicIdPartition, TopicNames } from './topic-ids.ts'
 
 const JOINING = 0
@@ -176,9 +176,9 @@ export class ConsumerMembership implements Membership {
     this.#timer = undefined
   }
 
-  /** Unless that is fatal it may be a member still, and goes on as such when the cause has been mended in time. */
+  /** Unless that is final it may be a member still, and goes on as such when the cause has been mended in time. */
   #refused(error: ClientError): void {
-    if (error.fatal) {
+    if (isFinal(error)) {
       this.#outOfGroup()
       this.#mustJoin = false
     }

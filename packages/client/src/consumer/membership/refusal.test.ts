@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
 import { ConsumerGroupHeartbeat, errorTable, FindCoordinator, Heartbeat, JoinGroup, Metadata } from '@tidelog/protocol'
 import { pollUntil, quickGroups, readValues, startProxied } from '@tidelog/testkit'
-import { ClientError } from '../../errors.ts'
+import { AuthenticationError, ClientError } from '../../errors.ts'
 import type { Consumer } from '../consumer.ts'
 import { Refusal } from './refusal.ts'
 
@@ -130,7 +130,7 @@ for (const [way, read] of Object.entries(ways)) {
   })
 }
 
-test('what is fatal stands for good, anything else is thrown once and then tried again', () => {
+test('what is fatal stands for good, but for a login; anything else is thrown once and then tried again', () => {
   const refusal = new Refusal()
   assert.equal(refusal.check(), false)
   refusal.set(new ClientError('A', 'a'))
@@ -140,4 +140,7 @@ test('what is fatal stands for good, anything else is thrown once and then tried
   assert.equal(refusal.stands, false)
   refusal.set(new ClientError('B', 'b', { fatal: true }))
   for (let i = 0; i < 3; i++) assert.throws(() => refusal.check(), { code: 'B' })
+  refusal.set(new AuthenticationError('C', 'c'))
+  assert.throws(() => refusal.check(), { code: 'C' })
+  assert.equal(refusal.check(), true)
 })
