@@ -136,7 +136,7 @@ test('a commit whose end was given up, and that turns out impossible, is aborted
   assert.deepEqual(await readCommittedValues(proxy.bootstrapServers, 'a'), [['in time'], []])
 })
 
-test('initTransactions() may be called again when it was not allowed, by the coordinator or to find it', async (t) => {
+test('initTransactions() may be called again when it was not allowed, by the coordinator or to find it, or found something to abort', async (t) => {
   const { proxy, producer: make } = await ground(t, 2)
   const producer = make({ transactionalId })
   const { code: errorCode } = errorTable.TRANSACTIONAL_ID_AUTHORIZATION_FAILED
@@ -150,6 +150,9 @@ test('initTransactions() may be called again when it was not allowed, by the coo
   proxy.onRequest(InitProducerId, () => ({ answer: { errorCode, producerEpoch: -1 } }))
   await assert.rejects(producer.initTransactions(), refused)
   assert.throws(() => producer.beginTransaction(), { code: 'ILLEGAL_STATE' })
+  const abortable = errorTable.TRANSACTION_ABORTABLE.code
+  proxy.onRequest(InitProducerId, () => ({ answer: { errorCode: abortable, producerEpoch: -1 } }))
+  await assert.rejects(producer.initTransactions(), { name: 'BrokerError', code: 'TRANSACTION_ABORTABLE' })
   proxy.onRequest(InitProducerId, undefined)
   await producer.initTransactions()
   await producer.transaction((txn) => void txn.send({ topic: 'a', partition: 0, value: 'v' }))

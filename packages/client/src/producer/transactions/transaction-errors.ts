@@ -35,7 +35,8 @@ const notAllowed = ['CLUSTER_AUTHORIZATION_FAILED', 'TRANSACTIONAL_ID_AUTHORIZAT
 /**
  * As Java's producer has it (4.3), with two exceptions. Offsets that are too large, or of a topic that may not be read, end the transaction and not
  * the producer. So does INVALID_PRODUCER_ID_MAPPING: a coordinator that has forgotten the id gives a new one behind the abort, and one that knows
- * another producer of it fences this one then. A leader's INVALID_PRODUCER_EPOCH is abortable (KIP-588), a coordinator's means that the producer is fenced.
+ * another producer of it fences this one then. A leader's INVALID_PRODUCER_EPOCH is abortable (KIP-588), a coordinator's means
+ * that the producer is fenced; TransactionManager says where a group's coordinator is a leader.
  */
 export function severityOf(request: TransactionRequest, error: ClientError): Severity {
   if (request === 'Produce') return hasCode(error, ...fatal.Produce) ? 'fatal' : 'abortable'

@@ -393,7 +393,9 @@ export class TransactionManager implements SequenceIdentity {
     if (severity === 'retriable') return recoverable(error)
     if (hasCode(error, 'INVALID_PRODUCER_ID_MAPPING')) this.#state.forgetId()
     if (this.#state.fail(error)) this.#turned()
-    return request === 'Produce' || this.#state.status === 'aborting' ? error : new TransactionAbortableError(error)
+    // With InitProducerId there is no transaction yet, and with an abort none any more.
+    const isPlain = request === 'Produce' || request === 'InitProducerId' || this.#state.status === 'aborting'
+    return isPlain ? error : new TransactionAbortableError(error)
   }
 
   #severityOf(request: TransactionRequest, error: ClientError): Severity {
