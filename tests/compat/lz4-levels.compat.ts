@@ -25,11 +25,13 @@ const values = Array.from({ length: COUNT }, (_, id) =>
 /** One value that no block of LZ4 makes smaller. */
 const incompressible = Buffer.from(random.bytes(200_000)).toString('base64url')
 const written = [...values, incompressible]
+/** The same for all, so that what is written at one level has one size. */
+const timestamp = Date.now()
 
 async function writeAt(broker: BrokerProcess, topic: string, level: number): Promise<void> {
   const options = { bootstrapServers: broker.bootstrap, valueSerializer: string, batchSize: BATCH_BYTES } as const
   const producer = new Producer<string, string>({ ...options, compressionType: 'lz4', compressionLz4Level: level })
-  await producer.sendMany(written.map((value) => ({ topic, partition: 0, value, timestamp: 1_700_000_000_000 })))
+  await producer.sendMany(written.map((value) => ({ topic, partition: 0, value, timestamp })))
   await producer.close()
 }
 
@@ -118,7 +120,7 @@ test('what the broker recompresses at a level of the topic is read by Java, libr
       batchSize: BATCH_BYTES,
       compressionType: 'gzip',
     })
-    await producer.sendMany(written.map((value) => ({ topic, partition: 0, value, timestamp: 1_700_000_000_000 })))
+    await producer.sendMany(written.map((value) => ({ topic, partition: 0, value, timestamp })))
     await producer.close()
     assert.deepEqual(await readByJava(broker, topic), written, 'Java')
     assert.deepEqual(await readByLibrdkafka(broker, topic), written, 'librdkafka')
