@@ -13,7 +13,7 @@ import { administering, authorizing } from './kafkajs-programs/administering.ts'
 import { brokering } from './kafkajs-programs/brokering.ts'
 import { connecting } from './kafkajs-programs/connecting.ts'
 import { batches, failing, moving, watching } from './kafkajs-programs/consuming.ts'
-import { grouping } from './kafkajs-programs/grouping.ts'
+import { grouping, overlapping } from './kafkajs-programs/grouping.ts'
 import { producing, transacting } from './kafkajs-programs/producing.ts'
 import { comparable, errorOf, kafkaOf } from './kafkajs-programs/program.ts'
 
@@ -27,7 +27,20 @@ async function warmUp(bootstrapServers: string): Promise<void> {
   await producer.close()
 }
 
-const programs = { producing, transacting, batches, failing, moving, watching, administering, authorizing, connecting, grouping, brokering }
+const programs = {
+  producing,
+  transacting,
+  batches,
+  failing,
+  moving,
+  watching,
+  administering,
+  authorizing,
+  connecting,
+  grouping,
+  overlapping,
+  brokering,
+}
 
 test('programs written for kafkajs give the same with tidelog/kafkajs at Apache Kafka 4.3', { timeout: 170_000 }, async (t) => {
   const settings = {

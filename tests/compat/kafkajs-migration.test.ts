@@ -8,11 +8,11 @@ import { administering } from './kafkajs-programs/administering.ts'
 import { brokering } from './kafkajs-programs/brokering.ts'
 import { connecting } from './kafkajs-programs/connecting.ts'
 import { batches, failing, moving, watching } from './kafkajs-programs/consuming.ts'
-import { grouping } from './kafkajs-programs/grouping.ts'
+import { grouping, overlapping } from './kafkajs-programs/grouping.ts'
 import { producing, transacting } from './kafkajs-programs/producing.ts'
 import { comparable, kafkaOf } from './kafkajs-programs/program.ts'
 
-const programs = { producing, transacting, batches, failing, moving, watching, administering, connecting, grouping, brokering }
+const programs = { producing, transacting, batches, failing, moving, watching, administering, connecting, grouping, overlapping, brokering }
 
 for (const [name, program] of Object.entries(programs)) {
   test(`a program written for kafkajs gives the same with tidelog/kafkajs: ${name}`, async () => {

@@ -59,3 +59,33 @@ export const grouping: Program = async (library, bootstrap) => {
   await admin.disconnect()
   return { last, assigned, count: members.length }
 }
+
+/** Members of one group that read other topics: the assigner of one gives the other what it does not read. */
+export const overlapping: Program = async (library, bootstrap) => {
+  const kafka = kafkaOf(library, bootstrap)
+  const admin = kafka.admin()
+  await admin.connect()
+  await admin.createTopics({ topics: ['mine', 'shared', 'yours'].map((topic) => ({ topic, numPartitions: 2 })) })
+  const member = () => kafka.consumer({ groupId: 'overlapping', heartbeatInterval: 50, maxWaitTimeInMs: 100 })
+  const first = member()
+  await first.connect()
+  // At the same time, and without waiting for either.
+  const subscribed = ['mine', 'shared'].map((topic) => first.subscribe({ topic }))
+  await first.run({ eachMessage: async () => {} })
+  await Promise.all(subscribed)
+  const second = member()
+  const told: unknown[] = []
+  const joined: string[][] = []
+  second.on(second.events.RECEIVED_UNSUBSCRIBED_TOPICS, ({ payload: { groupId, generationId, memberId, ...topics } }) =>
+    told.push([groupId, typeof generationId, typeof memberId, topics]),
+  )
+  second.on(second.events.GROUP_JOIN, ({ payload }) => joined.push(Object.keys(payload.memberAssignment)))
+  await second.connect()
+  await second.subscribe({ topics: ['shared', 'yours'] })
+  await second.run({ eachMessage: async () => {} })
+  await eventually('both are in', async () => (await first.describeGroup()).members.length === 2 && joined.length > 0)
+  await second.disconnect()
+  await first.disconnect()
+  await admin.disconnect()
+  return [told[0], joined[0]]
+}

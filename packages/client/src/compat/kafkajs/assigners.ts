@@ -38,13 +38,19 @@ const roundRobin: PartitionAssigner = ({ cluster }) => ({
 
 export const PartitionAssigners: { roundRobin: PartitionAssigner } = { roundRobin }
 
-/**
- * An assigner of kafkajs as one of our assignors.
- * @param topics What this member subscribes to.
- */
-export function assignorOf(assigner: Assigner, cluster: KafkaJSCluster, topics: () => string[]): Assignor {
+interface AssignorContext {
+  readonly cluster: KafkaJSCluster
+  /** What this member subscribes to. */
+  topics(): string[]
+  /** Hears of what this member gets, also of topics that it does not subscribe to. */
+  onAssignment(assignment: readonly TopicPartition[]): void
+}
+
+/** An assigner of kafkajs as one of our assignors. */
+export function assignorOf(assigner: Assigner, { cluster, topics, onAssignment }: AssignorContext): Assignor {
   return {
     name: assigner.name,
+    onAssignment: (assignment) => onAssignment(assignment),
     supportedProtocols: ['eager'],
     subscriptionUserData: () => userDataOf(assigner, topics()),
     async assign(members) {

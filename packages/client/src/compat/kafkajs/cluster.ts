@@ -52,6 +52,7 @@ export class KafkaJSCluster implements Cluster {
   #metadata: ShapedMetadata | undefined
   #expiresMs = 0
   #brokers = new Map<number, KafkaJSBroker>()
+  #refreshed: Promise<void> = Promise.resolve()
 
   constructor(source: ClusterSource) {
     this.#source = source
@@ -143,7 +144,14 @@ export class KafkaJSCluster implements Cluster {
   // --- metadata --------------------------------------------------------------------------------------------------------------------------
 
   /** Of all topics when there is no target topic. @throws KafkaJSProtocolError of the first topic that has an error */
-  async refreshMetadata(): Promise<void> {
+  refreshMetadata(): Promise<void> {
+    // One after the other: an answer about fewer topics must not come behind one about all of them.
+    const refreshed = this.#refreshed.then(() => this.#refresh())
+    this.#refreshed = refreshed.catch(nothing)
+    return refreshed
+  }
+
+  async #refresh(): Promise<void> {
     const cluster = this.#open()
     const metadata = await this.#fetchMetadata([...this.#targets])
     this.#metadata = metadata
@@ -319,3 +327,5 @@ export class KafkaJSCluster implements Cluster {
     return error.type === 'LEADER_NOT_AVAILABLE' ? new KafkaJSNumberOfRetriesExceeded(error, this.#source.retries) : error
   }
 }
+
+const nothing = (): void => {}

@@ -188,10 +188,8 @@ export class ConsumerSession implements SessionView {
   // --- the group -----------------------------------------------------------------------------------------------------------------------
 
   async #assigned(partitions: readonly TopicPartition[]): Promise<void> {
-    const { subscriptions, groupEvents, instrumentation, events, groupId, context } = this.#options
-    const unsubscribed = partitions.filter(({ topic }) => !subscriptions.has(topic))
-    if (unsubscribed.length > 0) this.#refuse(partitions, unsubscribed)
-    await this.#start(partitions.filter(({ topic }) => subscriptions.has(topic)))
+    const { groupEvents, instrumentation, events, groupId, context } = this.#options
+    await this.#start(partitions)
     for (const partition of partitions) this.#applySeek(partition)
     const { joined } = groupEvents
     instrumentation.emit(events.GROUP_JOIN, {
@@ -206,12 +204,13 @@ export class ConsumerSession implements SessionView {
     this.#joined.resolve()
   }
 
-  /** Another member's assigner gave what this one does not read: it is left alone. */
-  #refuse(assigned: readonly TopicPartition[], unsubscribed: readonly TopicPartition[]): void {
+  /** Another member's assigner may give what this one does not read, and what our consumer leaves alone. */
+  received(assigned: readonly TopicPartition[]): void {
     const { subscriptions, instrumentation, events, groupId, logger } = this.#options
+    const unsubscribed = assigned.filter(({ topic }) => !subscriptions.has(topic))
+    if (unsubscribed.length === 0) return
     const namesOf = (partitions: readonly TopicPartition[]) => [...new Set(partitions.map(({ topic }) => topic))]
     const { generationId, memberId } = this.#consumer.groupMetadata()
-    this.#consumer.pause(unsubscribed)
     const payload = {
       groupId,
       generationId,

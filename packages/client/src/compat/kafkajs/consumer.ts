@@ -1,4 +1,4 @@
-import { groupByTopic } from '../../topic-partition.ts'
+import { groupByTopic, type TopicPartition } from '../../topic-partition.ts'
 import { assignorOf, PartitionAssigners } from './assigners.ts'
 import { callTimeoutMs, type KafkaContext } from './client-options.ts'
 import { KafkaJSCluster } from './cluster.ts'
@@ -162,10 +162,17 @@ class KafkaJSConsumer {
     }
     const existing = wanted.some((one) => one instanceof RegExp) ? await this.#existingTopics() : []
     const names = wanted.flatMap((one) => (one instanceof RegExp ? existing.filter((name) => matches(one, name)) : [one]))
-    await this.#link.open()
-    // Has what is missing created, where the broker does so.
-    if (names.length > 0) await this.#cluster.addMultipleTargetTopics(names)
+    const before = new Map(this.#subscriptions)
+    // At once, as in kafkajs: run() may follow without waiting.
     for (const name of names) this.#subscriptions.set(name, fromBeginning)
+    try {
+      await this.#link.open()
+      // Has what is missing created, where the broker does so.
+      if (names.length > 0) await this.#cluster.addMultipleTargetTopics(names)
+    } catch (error) {
+      for (const name of names.filter((one) => !before.has(one))) this.#subscriptions.delete(name)
+      throw error
+    }
   }
 
   #existingTopics(): Promise<string[]> {
@@ -223,14 +230,18 @@ class KafkaJSConsumer {
       heartbeatInterval = HEARTBEAT_INTERVAL_MS,
       rackId,
     } = this.#config
-    const topics = () => [...this.#subscriptions.keys()]
+    const context = {
+      cluster: this.#cluster,
+      topics: () => [...this.#subscriptions.keys()],
+      onAssignment: (assignment: readonly TopicPartition[]) => this.#session?.received(assignment),
+    }
     return {
       ...options,
       groupId,
       sessionTimeoutMs: sessionTimeout,
       maxPollIntervalMs: rebalanceTimeout,
       heartbeatIntervalMs: heartbeatInterval,
-      partitionAssignmentStrategy: this.#assigners.map((assigner) => assignorOf(assigner, this.#cluster, topics)),
+      partitionAssignmentStrategy: this.#assigners.map((assigner) => assignorOf(assigner, context)),
       maxPartitionFetchBytes: this.#config.maxBytesPerPartition ?? MAX_BYTES_PER_PARTITION,
       fetchMinBytes: this.#config.minBytes ?? 1,
       fetchMaxBytes: this.#config.maxBytes ?? MAX_BYTES,
