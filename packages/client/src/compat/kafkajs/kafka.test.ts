@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
-import { startTestBroker } from '@tidelog/testkit'
+import { Produce } from '@tidelog/protocol'
+import { ApiProxy, startTestBroker } from '@tidelog/testkit'
 import kafkajs, { CompressionTypes, ConfigResourceTypes, type Consumer, Kafka, KafkaJSNonRetriableError, logLevel } from './index.ts'
 
 /** A broker and kafkajs on it; `using` says which clients go when the test ends. */
@@ -79,6 +80,21 @@ test('a timestamp or a header that is none is an error, and the message is not s
     await assert.rejects(send(wrong), KafkaJSNonRetriableError, JSON.stringify(wrong))
   const [sent] = await send({ timestamp: '1700000000000', headers: { a: ['b', Buffer.from('c')], d: 'e' } })
   assert.equal(sent?.baseOffset, '0')
+})
+
+test('requestTimeout holds for messages, too, whatever time the broker has for acks', async (t) => {
+  const broker = await startTestBroker()
+  t.after(() => broker.close())
+  const proxy = await ApiProxy.start(t, broker)
+  proxy.onRequest(Produce, () => 'drop')
+  const kafka = new Kafka({ brokers: [proxy.bootstrapServers], logLevel: logLevel.NOTHING, requestTimeout: 200, retry: { retries: 0 } })
+  const producer = kafka.producer()
+  const timedOut: string[] = []
+  producer.on(producer.events.REQUEST_TIMEOUT, ({ payload }) => timedOut.push(payload.apiName))
+  await producer.connect()
+  await assert.rejects(producer.send({ topic: 'a', messages: [{ value: 'x' }] }), { name: 'KafkaJSNumberOfRetriesExceeded' })
+  await producer.disconnect()
+  assert.deepEqual(timedOut, ['Produce'])
 })
 
 test('a handler that takes longer than the session keeps its membership, and its messages come once', async (t) => {

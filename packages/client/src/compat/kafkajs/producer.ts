@@ -200,7 +200,7 @@ class KafkaJSProducer {
       ...options,
       acks: String(acks) as '-1' | '0' | '1',
       compressionType: codecNameOf(compression)!,
-      requestTimeoutMs: timeout,
+      requestTimeoutMs: Math.min(timeout, options.requestTimeoutMs),
       retries,
       // Java's default, and no worse for those who did not ask for it: nothing is appended twice, and order holds.
       enableIdempotence: acks === ALL && retries > 0,
