@@ -33,10 +33,19 @@ export interface RecordMetadata {
 /** Called once a record, in order within a partition; must not throw. */
 export type OnDelivery = (error: ClientError | undefined, metadata: RecordMetadata | undefined) => void
 
-const bytesOf = (value: Uint8Array | string | null): Uint8Array | null => (typeof value === 'string' ? Buffer.from(value, 'utf8') : value)
-
+/** @throws TypeError for what is neither text nor bytes nor null: programs without types say so by what they give */
 export const headersOf = (headers: HeadersInput): readonly NewHeader[] =>
-  inOrder(headers).map(({ key, value }) => ({ key, value: bytesOf(value) }))
+  inOrder(headers).map(({ key, value }) => {
+    if (typeof key !== 'string') throw new TypeError(`the name of a header is ${typeof key}, not text`)
+    return { key, value: headerBytes(key, value) }
+  })
+
+function headerBytes(key: string, value: Uint8Array | string | null | undefined): Uint8Array | null {
+  if (typeof value === 'string') return Buffer.from(value, 'utf8')
+  if (value == null) return null
+  if (!(value instanceof Uint8Array)) throw new TypeError(`header '${key}' is ${typeof value}, not text, bytes or null`)
+  return value
+}
 
 /** A list of its own, which may be changed. */
 export const headerListOf = (headers: HeadersInput | undefined): HeaderInput[] => (headers === undefined ? [] : [...inOrder(headers)])

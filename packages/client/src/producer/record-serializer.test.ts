@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { SerializationError } from '../errors.ts'
 import { type Serializer, string } from '../serde/serde.ts'
 import { RecordSerializer } from './record-serializer.ts'
 
@@ -48,4 +49,22 @@ test('where no serializer looks at headers, a record has those that it was given
   assert.deepEqual(serializer.serialize({ topic: 't', value: 'b' }, 7), bytes)
   const headers = [header('own', 'x')]
   assert.deepEqual(serializer.serialize({ topic: 't', value: 'b', headers: { own: 'x' } }, 7), { ...bytes, headers })
+})
+
+test('a header that is neither text nor bytes, and a timestamp that is none, are errors that name them', async () => {
+  const later: Serializer<string> = async (text) => Buffer.from(text)
+  const wrong = [
+    [{ headers: { h: 5 } }, /header 'h' is number, not text, bytes or null/],
+    [{ headers: [{ key: 7, value: 'x' }] }, /the name of a header is number, not text/],
+    [{ timestamp: Number.NaN }, /timestamp NaN is not a whole number of ms/],
+    [{ timestamp: -1 }, /timestamp -1 is not/],
+    [{ timestamp: 1.5 }, /timestamp 1.5 is not/],
+  ] as const
+  for (const valueSerializer of [string, later]) {
+    const serializer = new RecordSerializer<string, string>({ valueSerializer })
+    for (const [what, message] of wrong) {
+      const serialize = async () => serializer.serialize({ topic: 't', value: 'b', ...(what as object) }, 7)
+      await assert.rejects(serialize, (error) => error instanceof SerializationError && message.test(error.message))
+    }
+  }
 })

@@ -42,15 +42,15 @@ export class RecordSerializer<K, V> {
     const shown = this.#showsHeaders ? headerListOf(record.headers) : undefined
     const headers = shown ?? record.headers
     try {
+      if (record.timestamp != null) checkTimestamp(record.timestamp)
       const keyBytes = key == null ? null : this.#serializeKey(key, this.#contextOf(topic, true, shown))
       const valueBytes = value == null ? null : this.#serializeValue(value, this.#contextOf(topic, false, shown))
       if (keyBytes instanceof Promise || valueBytes instanceof Promise) {
-        return Promise.all([keyBytes, valueBytes]).then(
-          ([k, v]) => newRecord(timestamp, k, v, headers),
-          (error) => {
+        return Promise.all([keyBytes, valueBytes])
+          .then(([k, v]) => newRecord(timestamp, k, v, headers))
+          .catch((error) => {
             throw serializationError(topic, error)
-          },
-        )
+          })
       }
       return newRecord(timestamp, keyBytes, valueBytes, headers)
     } catch (error) {
@@ -72,6 +72,12 @@ export class RecordSerializer<K, V> {
 
 const newRecord = (timestamp: number, key: Uint8Array | null, value: Uint8Array | null, headers: HeadersInput | undefined): NewRecord =>
   headers === undefined ? { timestamp, key, value } : { timestamp, key, value, headers: headersOf(headers) }
+
+/** @throws RangeError */
+function checkTimestamp(timestamp: number): void {
+  if (!Number.isSafeInteger(timestamp) || timestamp < 0)
+    throw new RangeError(`timestamp ${timestamp} is not a whole number of ms since the Unix epoch`)
+}
 
 const serializationError = (topic: string, cause: unknown): SerializationError =>
   cause instanceof SerializationError
