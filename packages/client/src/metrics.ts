@@ -12,21 +12,30 @@ export interface Metric {
 const WINDOW_MS = 30_000
 const WINDOWS = 2
 
-/** Says when a window is over. */
+const NOT_BEGUN = Number.NEGATIVE_INFINITY
+
+/** Says when a window is over. Asked several times a request: while it is not, that is one comparison. */
 class Windows {
-  #startMs: number | undefined
+  #endMs = NOT_BEGUN
 
   /** How many windows have ended since this was asked last. */
   ended(nowMs: number): number {
-    this.#startMs ??= nowMs
-    const ended = Math.floor((nowMs - this.#startMs) / WINDOW_MS)
-    this.#startMs += ended * WINDOW_MS
+    return nowMs < this.#endMs ? 0 : this.#goOn(nowMs)
+  }
+
+  #goOn(nowMs: number): number {
+    if (this.#endMs === NOT_BEGUN) {
+      this.#endMs = nowMs + WINDOW_MS
+      return 0
+    }
+    const ended = Math.floor((nowMs - this.#endMs) / WINDOW_MS) + 1
+    this.#endMs += ended * WINDOW_MS
     return ended
   }
 
   /** Since the window under way began. */
   elapsedMs(nowMs: number): number {
-    return nowMs - (this.#startMs ?? nowMs)
+    return this.#endMs === NOT_BEGUN ? 0 : nowMs - (this.#endMs - WINDOW_MS)
   }
 }
 

@@ -28,8 +28,8 @@ export interface OpenOptions {
   readonly observer?: ExchangeObserver | undefined
   /** Aborts when the client closes. */
   readonly signal: AbortSignal
-  /** Count what is sent and answered. */
-  readonly counts: readonly RequestCounts[]
+  /** Counts what is sent and answered. */
+  readonly counts: RequestCounts
 }
 
 export interface SendOptions {
@@ -166,7 +166,7 @@ export class BrokerConnection {
       const response = await this.#connection.send(api, version, request, timeoutMs === undefined ? {} : { timeoutMs })
       this.#hasAnswered = true
       const nowMs = clock.monotonic()
-      for (const count of counts) count.answered(nowMs - sentMs, nowMs)
+      counts.answered(nowMs - sentMs, nowMs)
       const throttleMs = throttleMsOf(api, version, response)
       if (throttleMs > 0) this.#throttle(throttleMs)
       return response
@@ -179,7 +179,7 @@ export class BrokerConnection {
   #countSent(): number {
     const { clock, counts } = this.#options
     const nowMs = clock.monotonic()
-    for (const count of counts) count.sent(nowMs)
+    counts.sent(nowMs)
     return nowMs
   }
 

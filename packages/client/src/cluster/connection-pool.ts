@@ -164,7 +164,7 @@ export class ConnectionPool {
     const key = addressKey(address)
     let counts = this.#byAddress.get(key)
     if (counts === undefined) {
-      counts = new RequestCounts()
+      counts = new RequestCounts(this.#all)
       this.#byAddress.set(key, counts)
     }
     return counts
@@ -189,7 +189,7 @@ export class ConnectionPool {
         observer,
         random,
         signal: this.closing,
-        counts: [this.#all, this.#countsOf(address)],
+        counts: this.#countsOf(address),
       })
       if (this.closed) {
         connection.close()

@@ -425,6 +425,22 @@ test('run() renews the locks of what it handles and of what waits, and nothing e
   assert.ok(renewed.length >= 8 && renewed.length < 200, `${renewed.length} renewals`)
 })
 
+test('what is acknowledged leaves well within the time of its lock, which nobody renews any more', async (t) => {
+  const broker = await shareBroker(t, [{ records: values(2), ranges: [[0, 1, 1]] }], 300)
+  const share = consumerOf(t, broker)
+  const stop = new AbortController()
+  const acceptedAt = () => broker.requests(ShareAcknowledge).findIndex((request) => acknowledgementsIn(request).includes('0-0:1'))
+  await share.run({
+    async eachRecord({ value }) {
+      if (value === '0') return
+      await until(() => acceptedAt() >= 0)
+      stop.abort()
+    },
+    signal: stop.signal,
+  })
+  assert.ok(acceptedAt() <= 2, `the other record's lock was renewed ${acceptedAt()} times before, at three a lock`)
+})
+
 test('run() renews no locks when it is told not to: what waited too long is handed out no more', async (t) => {
   const broker = await shareBroker(
     t,

@@ -59,8 +59,12 @@ const metadataErrors: ReadonlySet<string> = new Set([
 ])
 const acquireModes = { batch_optimized: 0, record_limit: 1 } as const
 const OLDEST_WITH_MODES = 2
-/** Acknowledgements wait for a fetch to travel with, but not longer than this. */
+/**
+ * Acknowledgements wait for a fetch to travel with, but not longer than this, nor than this part of a lock's time: the lock runs on meanwhile, and may have been renewed half
+ * its time ago.
+ */
 const FLUSH_AFTER_MS = 1000
+const FLUSHES_PER_LOCK = 6
 
 /**
  * Acquires records while somebody waits for some, and no sooner: from then on their locks run. Brokers are asked at the same time, each with one request at a time, which
@@ -234,7 +238,8 @@ export class ShareFetcher<K, V> {
     })
     this.#unsettled.add(outcome)
     // With what is fetched next, if that is soon.
-    this.#flushTimer ??= this.#options.cluster.clock.setTimer(FLUSH_AFTER_MS, () => {
+    const afterMs = Math.min(FLUSH_AFTER_MS, (this.acquisitionLockTimeoutMs ?? Number.POSITIVE_INFINITY) / FLUSHES_PER_LOCK)
+    this.#flushTimer ??= this.#options.cluster.clock.setTimer(afterMs, () => {
       this.#flushTimer = undefined
       this.flush().catch(nothing)
     })
