@@ -4,6 +4,7 @@ import {
   type CodecName,
   codecById,
   KafkaError,
+  levelOf,
   type RecordBatch,
   RecordValidationError,
   readEndTxnMarker,
@@ -175,17 +176,4 @@ function wantedCodec(config: LogConfig): CodecName | undefined {
   const type = config['compression.type']
   if (type === 'producer') return undefined
   return type === 'uncompressed' ? 'none' : type
-}
-
-function levelOf(codec: CodecName, config: LogConfig): number | undefined {
-  switch (codec) {
-    case 'gzip':
-      return config['compression.gzip.level']
-    case 'lz4':
-      return config['compression.lz4.level']
-    case 'zstd':
-      return config['compression.zstd.level']
-    default:
-      return undefined
-  }
 }

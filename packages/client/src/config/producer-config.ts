@@ -130,19 +130,5 @@ export const producerConfig = new ClientConfig(producerRows)
 export type ProducerConfig = ConfigOf<ConfigTable<typeof producerRows>>
 export type ProducerConfigOptions = OptionsOf<typeof producerRows>
 
-/** The level of the codec that is chosen; undefined where there are none. */
-export function compressionLevel(config: ProducerConfig): number | undefined {
-  switch (config['compression.type']) {
-    case 'gzip':
-      return config['compression.gzip.level']
-    case 'lz4':
-      return config['compression.lz4.level']
-    case 'zstd':
-      return config['compression.zstd.level']
-    default:
-      return undefined
-  }
-}
-
 /** Numbers of acks as the wire has them. */
 export const requiredAcks = (acks: ProducerConfig['acks']): number => (acks === 'all' ? -1 : Number(acks))

@@ -1,9 +1,9 @@
 import type { Writable } from 'node:stream'
 import { libuvOffload, silentLogger, systemClock, systemRandom } from '@tidelog/core'
-import { estimateRecordBytes, type NewRecord, prepareCodec } from '@tidelog/protocol'
+import { estimateRecordBytes, levelOf, type NewRecord, prepareCodec } from '@tidelog/protocol'
 import { Cluster } from '../cluster/cluster.ts'
 import type { PartitionInfo } from '../cluster/metadata-cache.ts'
-import { compressionLevel, type ProducerConfig } from '../config/producer-config.ts'
+import type { ProducerConfig } from '../config/producer-config.ts'
 import { type ClientError, ClosedError, IllegalStateError, RecordTooLargeError, SerializationError } from '../errors.ts'
 import type { Metric } from '../metrics.ts'
 import { type MetricForSubscription, Telemetry } from '../telemetry/telemetry.ts'
@@ -69,7 +69,7 @@ export class Producer<K = unknown, V = unknown> {
       batchSizeBytes: config['batch.size'],
       bufferMemoryBytes: config['buffer.memory'],
       codec,
-      level: compressionLevel(config),
+      level: levelOf(codec, config),
       isTransactional: config['transactional.id'] !== null,
       clock,
       onSealed: () => this.#sender.batchSealed(),

@@ -19,6 +19,14 @@ function codecFor(name: Exclude<CodecName, 'none'>, magic = 2): Codec {
   return name === 'lz4' && magic === 0 ? legacyLz4Codec : codecs[name]
 }
 
+/** Levels by Kafka's names, as producers and topics configure them. */
+export type ConfiguredLevels = Readonly<Record<'compression.gzip.level' | 'compression.lz4.level' | 'compression.zstd.level', number>>
+
+/** The level that is configured for a codec; undefined where it has none. */
+export function levelOf(codec: CodecName, levels: ConfiguredLevels): number | undefined {
+  return codec === 'gzip' || codec === 'lz4' || codec === 'zstd' ? levels[`compression.${codec}.level`] : undefined
+}
+
 /** The codec of an id from a batch's attributes. @throws KafkaError INVALID_RECORD for 5 to 7, which mean nothing. */
 export function codecById(id: number): CodecName {
   const name = codecNames[id]

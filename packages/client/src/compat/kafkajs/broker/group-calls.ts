@@ -12,10 +12,10 @@ import {
   SyncGroup,
 } from '@tidelog/protocol'
 import { KafkaJSMemberIdRequired } from '../errors.ts'
-import { int64Of } from '../offset-arguments.ts'
 import { errorOfCode } from '../protocol-errors.ts'
 import type { GroupState } from '../types-group.ts'
 import { brokerCall, checkCode, checkEach, throttled } from './broker-call.ts'
+import { type CommittedTopic, committedOutcomes, committedTopics } from './committed-offsets.ts'
 
 /** Requests about groups. */
 
@@ -221,7 +221,7 @@ export interface OffsetCommitGiven {
   groupId: string
   groupGenerationId: number
   memberId: string
-  topics: { topic: string; partitions: { partition: number; offset: unknown; metadata?: string | null }[] }[]
+  topics: CommittedTopic[]
 }
 
 export const offsetCommitCall = brokerCall({
@@ -231,25 +231,9 @@ export const offsetCommitCall = brokerCall({
     groupId,
     generationIdOrMemberEpoch: groupGenerationId,
     memberId,
-    topics: topics.map(({ topic, partitions }) => ({
-      name: topic,
-      partitions: partitions.map(({ partition, offset, metadata = null }) => ({
-        partitionIndex: Number(partition),
-        committedOffset: int64Of(offset),
-        committedMetadata: metadata,
-      })),
-    })),
+    topics: committedTopics(topics),
   }),
-  answer: (response) => {
-    for (const { partitions } of response.topics) checkEach(partitions)
-    return {
-      ...throttled(response),
-      responses: response.topics.map(({ name, partitions }) => ({
-        topic: name,
-        partitions: partitions.map(({ partitionIndex, errorCode }) => ({ partition: partitionIndex, errorCode })),
-      })),
-    }
-  },
+  answer: (response) => ({ ...throttled(response), responses: committedOutcomes(response.topics) }),
 })
 
 export interface OffsetFetchGiven {

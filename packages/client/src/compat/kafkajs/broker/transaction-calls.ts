@@ -2,6 +2,7 @@ import { AddOffsetsToTxn, AddPartitionsToTxn, EndTxn, InitProducerId, TxnOffsetC
 import { int64Of } from '../offset-arguments.ts'
 import type { TopicPartitions } from '../types-client.ts'
 import { brokerCall, checkCode, checkEach, throttled } from './broker-call.ts'
+import { type CommittedTopic, committedOutcomes, committedTopics } from './committed-offsets.ts'
 
 /** Requests about producers and their transactions, as of before KIP-890: kafkajs adds partitions itself. */
 
@@ -80,7 +81,7 @@ export const addOffsetsCall = brokerCall({
 })
 
 export interface TxnOffsetCommitGiven extends AddOffsetsGiven {
-  topics: { topic: string; partitions: { partition: number; offset: unknown; metadata?: string | null }[] }[]
+  topics: CommittedTopic[]
 }
 
 export const txnOffsetCommitCall = brokerCall({
@@ -91,25 +92,9 @@ export const txnOffsetCommitCall = brokerCall({
     groupId,
     producerId: int64Of(producerId),
     producerEpoch,
-    topics: topics.map(({ topic, partitions }) => ({
-      name: topic,
-      partitions: partitions.map(({ partition, offset, metadata = null }) => ({
-        partitionIndex: Number(partition),
-        committedOffset: int64Of(offset),
-        committedMetadata: metadata,
-      })),
-    })),
+    topics: committedTopics(topics),
   }),
-  answer: (response) => {
-    for (const { partitions } of response.topics) checkEach(partitions)
-    return {
-      ...throttled(response),
-      topics: response.topics.map(({ name, partitions }) => ({
-        topic: name,
-        partitions: partitions.map(({ partitionIndex, errorCode }) => ({ partition: partitionIndex, errorCode })),
-      })),
-    }
-  },
+  answer: (response) => ({ ...throttled(response), topics: committedOutcomes(response.topics) }),
 })
 
 export interface EndTxnGiven extends ProducerGiven {
